@@ -1,0 +1,11 @@
+//! striate turns recordings of visual-cortex neurons into digital twins, and experiments on the twins.
+//!
+//! Data flows one way: [`recording`] → batches → model → loss → gradients → optimiser → checkpoint,
+//! then checkpoint → scores and experiments → tables. Arrows between modules run downwards only.
+
+pub mod error;
+pub mod files;
+pub mod recording;
+pub mod table;
+
+pub use error::{Error, Result};

@@ -1,0 +1,45 @@
+//! A recording: images, responses and trials, validated at the door.
+
+use crate::table::Table;
+use ndarray::{Array2, Array3};
+
+/// What a trial is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// Fits the model.
+    Train,
+    /// Stops the fit.
+    Validation,
+    /// Scores it.
+    Test,
+}
+
+/// One presentation of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Row in [`Recording::images`].
+    pub image: usize,
+    /// What it is for.
+    pub tier: Tier,
+}
+
+/// Images, and the responses of neurons to them. One that came through [`Recording::open`] is valid.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// `name` of `recording.toml`, else the directory's name.
+    pub name: String,
+    /// Grey levels, (images, height, width).
+    pub images: Array3<f32>,
+    /// Spikes or deconvolved activity, (trials, neurons); NaN = not recorded.
+    pub responses: Array2<f32>,
+    /// One per row of `responses`.
+    pub trials: Vec<Trial>,
+    /// `neurons.csv`: first column `neuron`, carried along into result tables.
+    pub neurons: Option<Table>,
+    /// Of `recording.toml`.
+    pub degrees_per_pixel: Option<f64>,
+    /// Of `recording.toml`.
+    pub response_unit: Option<String>,
+    /// Of `recording.toml`.
+    pub source: Option<String>,
+}

@@ -1,0 +1,200 @@
+//! Named columns: every result is one, every CSV is written from one.
+
+use crate::{Error, Result, files};
+use std::path::Path;
+
+/// One column of a [`Table`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Column {
+    /// Integers (row numbers, counts).
+    Integer(Vec<i64>),
+    /// Numbers; NaN is written as an empty cell.
+    Number(Vec<f64>),
+    /// `true` or `false`.
+    Boolean(Vec<bool>),
+    /// Words; an empty one is a missing value.
+    Text(Vec<String>),
+}
+
+impl Column {
+    /// Rows in this column.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Integer(v) => v.len(),
+            Self::Number(v) => v.len(),
+            Self::Boolean(v) => v.len(),
+            Self::Text(v) => v.len(),
+        }
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn cell(&self, row: usize) -> String {
+        match self {
+            Self::Integer(v) => v[row].to_string(),
+            Self::Number(v) if v[row].is_nan() => String::new(),
+            Self::Number(v) => number(v[row]),
+            Self::Boolean(v) => v[row].to_string(),
+            Self::Text(v) => v[row].clone(),
+        }
+    }
+}
+
+/// Nine significant digits: enough to give back any `f32`.
+pub fn number(x: f64) -> String {
+    let magnitude = x.abs();
+    if x == 0.0 || (1e-4..1e9).contains(&magnitude) {
+        let digits = if x == 0.0 { 0 } else { 8 - magnitude.log10().floor() as i32 };
+        let text = format!("{:.*}", digits.max(0) as usize, x);
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_string()
+        } else {
+            text
+        }
+    } else {
+        format!("{x:.8e}")
+    }
+}
+
+/// Columns of equal length, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    columns: Vec<(String, Column)>,
+}
+
+impl Table {
+    /// A table without columns.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a column at the right.
+    ///
+    /// # Panics
+    /// When its length differs from that of the columns already there: that is a bug, not input.
+    #[must_use]
+    pub fn with(mut self, name: &str, column: Column) -> Self {
+        if let Some((_, first)) = self.columns.first() {
+            assert_eq!(first.len(), column.len(), "column {name}");
+        }
+        self.columns.push((name.to_string(), column));
+        self
+    }
+
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.columns.first().map_or(0, |(_, c)| c.len())
+    }
+
+    /// Column names, from left to right.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(n, _)| n.as_str())
+    }
+
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|(n, _)| n == name).map(|(_, c)| c)
+    }
+
+    /// The numbers of a [`Column::Number`] of that name.
+    pub fn numbers(&self, name: &str) -> Option<&[f64]> {
+        match self.column(name)? {
+            Column::Number(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// Writes the table as CSV with a header.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn write_csv(&self, path: &Path) -> Result<()> {
+        files::write(path, |w| {
+            let mut csv = csv::Writer::from_writer(w);
+            csv.write_record(self.names())?;
+            for row in 0..self.rows() {
+                csv.write_record(self.columns.iter().map(|(_, c)| c.cell(row)))?;
+            }
+            csv.flush()
+        })
+    }
+
+    /// Reads a CSV with a header; a column whose filled cells are all numbers becomes [`Column::Number`]
+    /// (all integers: [`Column::Integer`], if no cell is empty), the rest [`Column::Text`].
+    ///
+    /// # Errors
+    /// Names the file, and the line where it is not a table.
+    pub fn read_csv(path: &Path) -> Result<Self> {
+        let text = files::read_text(path)?;
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let names: Vec<String> = reader
+            .headers()
+            .map_err(|e| Error::file(path, e))?
+            .iter()
+            .map(|s| s.trim().to_string())
+            .collect();
+        let mut cells: Vec<Vec<String>> = vec![Vec::new(); names.len()];
+        for record in reader.records() {
+            let record = record.map_err(|e| Error::file(path, e))?;
+            for (column, cell) in cells.iter_mut().zip(record.iter()) {
+                column.push(cell.trim().to_string());
+            }
+        }
+        let columns = names.into_iter().zip(cells.into_iter().map(typed)).collect();
+        Ok(Self { columns })
+    }
+}
+
+fn typed(cells: Vec<String>) -> Column {
+    if let Ok(v) = cells.iter().map(|c| c.parse::<i64>()).collect() {
+        return Column::Integer(v);
+    }
+    if let Ok(v) = cells.iter().map(|c| c.parse::<bool>()).collect() {
+        return Column::Boolean(v);
+    }
+    let numbers: std::result::Result<Vec<f64>, _> = cells
+        .iter()
+        .map(|c| if c.is_empty() { Ok(f64::NAN) } else { c.parse::<f64>() })
+        .collect();
+    match numbers {
+        Ok(v) => Column::Number(v),
+        Err(_) => Column::Text(cells),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_nine_digits_and_drop_padding() {
+        assert_eq!(number(0.1), "0.1");
+        assert_eq!(number(-12.5), "-12.5");
+        assert_eq!(number(1.0 / 3.0), "0.333333333");
+        assert_eq!(number(123_456_789.0), "123456789");
+        assert_eq!(number(1e-7), "1.00000000e-7");
+        assert_eq!(number(0.0), "0");
+    }
+
+    #[test]
+    fn a_table_comes_back_from_its_csv() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let table = Table::new()
+            .with("neuron", Column::Integer(vec![0, 1]))
+            .with("x", Column::Number(vec![0.25, f64::NAN]))
+            .with("ok", Column::Boolean(vec![true, false]))
+            .with("type", Column::Text(vec!["simple".into(), "a,b".into()]));
+        table.write_csv(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "neuron,x,ok,type\n0,0.25,true,simple\n1,,false,\"a,b\"\n");
+        let back = Table::read_csv(&path).unwrap();
+        assert_eq!(back.column("neuron"), table.column("neuron"));
+        assert_eq!(back.numbers("x").unwrap()[0], 0.25);
+        assert_eq!(back.column("ok"), table.column("ok"));
+        assert_eq!(back.column("type"), table.column("type"));
+    }
+}
