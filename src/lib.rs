@@ -3,8 +3,10 @@
 //! Data flows one way: [`recording`] → batches → model → loss → gradients → optimiser → checkpoint,
 //! then checkpoint → scores and experiments → tables. Arrows between modules run downwards only.
 
+pub mod device;
 pub mod error;
 pub mod files;
+pub mod ops;
 pub mod recording;
 pub mod table;
 

@@ -1,0 +1,203 @@
+//! Rotation-equivariant convolution over O orientations with steerable filters (Ecker et al. 2019).
+//!
+//! Orientation q has the filters `W_q = sum_j H_j [R(phi_q) C]_j`, phi_q = 2 pi q / O, with its blocks of input
+//! orientations rolled by +q: `y[b, (q, g)] = sum_{s, f} W_q[(s, f), g] * x[b, (s, f)]` (cross-correlation, stride 1).
+//! Coefficients C are (M, n_in, F_out), n_in = F_in for an image (no orientations yet), else O F_in, orientation-major.
+//!
+//! [`reference`] synthesises the O rotated filters and convolves directly. The CPU path never forms them: in the
+//! Fourier domain over orientations each output frequency needs one input frequency of each basis function
+//! ([`plan`]), so the mixing is block-diagonal and the expansion in the basis is separable.
+
+mod cpu;
+mod expand;
+mod plan;
+pub mod reference;
+
+use super::basis::Basis;
+use super::conv;
+use super::panel::Geometry;
+use crate::device::{Device, View, ViewMut};
+use plan::Plan;
+
+/// Sizes of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// B.
+    pub batch: usize,
+    /// O.
+    pub orientations: usize,
+    /// F_in per orientation, or image channels.
+    pub in_features: usize,
+    /// F_out per orientation.
+    pub out_features: usize,
+    /// Whether the input has orientations (every layer but the first).
+    pub oriented_input: bool,
+    /// H of the input.
+    pub height: usize,
+    /// W of the input.
+    pub width: usize,
+    /// k, odd.
+    pub kernel: usize,
+    /// Zeros added at each side.
+    pub padding: usize,
+}
+
+impl Shape {
+    /// n_in: F_in or O F_in.
+    pub fn in_channels(&self) -> usize {
+        self.in_features * if self.oriented_input { self.orientations } else { 1 }
+    }
+
+    /// O F_out.
+    pub fn out_channels(&self) -> usize {
+        self.orientations * self.out_features
+    }
+
+    /// M n_in F_out.
+    pub fn coefficients(&self) -> usize {
+        Basis::count(self.kernel) * self.in_channels() * self.out_features
+    }
+
+    /// The direct convolution with the rotated filters.
+    pub fn direct(&self) -> conv::Shape {
+        conv::Shape {
+            batch: self.batch,
+            in_channels: self.in_channels(),
+            out_channels: self.out_channels(),
+            height: self.height,
+            width: self.width,
+            kernel: self.kernel,
+            padding: self.padding,
+        }
+    }
+
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            height: self.height,
+            width: self.width,
+            kernel: self.kernel,
+            padding: self.padding,
+        }
+    }
+
+    fn check(&self, x: usize, c: usize, y: usize) {
+        let (x_len, _, y_len) = self.direct().lengths();
+        assert_eq!((x, c, y), (x_len, self.coefficients(), y_len), "{self:?}");
+    }
+}
+
+/// A layer's constants: the basis and the tables of both directions, built once per layer.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    shape: Shape,
+    basis: Basis,
+    forward: Plan,
+    /// Carries gradients back to an oriented input: the adjoint of an equivariant layer is one.
+    adjoint: Option<Plan>,
+}
+
+impl Layer {
+    /// Builds the tables for a shape; its batch size may vary from call to call.
+    pub fn new(shape: Shape) -> Self {
+        let basis = Basis::new(shape.kernel);
+        let adjoint = shape.oriented_input.then(|| {
+            let adjoint = Shape {
+                in_features: shape.out_features,
+                out_features: shape.in_features,
+                height: shape.direct().out_height(),
+                width: shape.direct().out_width(),
+                padding: shape.kernel - 1 - shape.padding,
+                ..shape
+            };
+            Plan::new(adjoint, &basis)
+        });
+        Self {
+            forward: Plan::new(shape, &basis),
+            adjoint,
+            basis,
+            shape,
+        }
+    }
+
+    /// The layer's shape.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The layer's basis.
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    fn at(&self, batch: usize) -> Shape {
+        Shape { batch, ..self.shape }
+    }
+}
+
+/// Writes y (B, O F_out, H', W').
+pub fn forward(device: &Device, layer: &Layer, batch: usize, x: View, c: View, y: ViewMut) {
+    match device {
+        Device::Cpu => {
+            let (x, c, y) = (x.host(), c.host(), y.host());
+            layer.at(batch).check(x.len(), c.len(), y.len());
+            cpu::forward(&layer.forward, x, c, y);
+        }
+    }
+}
+
+/// Adds to dc (M, n_in, F_out) and writes dx, both from one expansion of dy. For an oriented input.
+pub fn backward(
+    device: &Device,
+    layer: &Layer,
+    batch: usize,
+    (x, c): (View, View),
+    dy: View,
+    dx: ViewMut,
+    dc: ViewMut,
+) {
+    let adjoint = layer.adjoint.as_ref();
+    match (device, adjoint) {
+        (Device::Cpu, Some(adjoint)) => {
+            let (x, c, dy, dx, dc) = (x.host(), c.host(), dy.host(), dx.host(), dc.host());
+            layer.at(batch).check(x.len(), c.len(), dy.len());
+            layer.at(batch).check(dx.len(), dc.len(), dy.len());
+            cpu::backward(adjoint, &layer.basis, x, c, dy, dx, dc);
+        }
+        (_, None) => {
+            backward_coefficients(device, layer, batch, x, dy, dc);
+            backward_input(device, layer, batch, c, dy, dx);
+        }
+    }
+}
+
+/// Writes dx.
+pub fn backward_input(device: &Device, layer: &Layer, batch: usize, c: View, dy: View, dx: ViewMut) {
+    match device {
+        Device::Cpu => {
+            let (c, dy, dx) = (c.host(), dy.host(), dx.host());
+            layer.at(batch).check(dx.len(), c.len(), dy.len());
+            match &layer.adjoint {
+                Some(adjoint) => cpu::backward_input(adjoint, &layer.basis, c, dy, dx),
+                None => cpu::backward_image(&layer.forward, &layer.basis, c, dy, dx),
+            }
+        }
+    }
+}
+
+/// Adds to dc (M, n_in, F_out).
+pub fn backward_coefficients(
+    device: &Device,
+    layer: &Layer,
+    batch: usize,
+    x: View,
+    dy: View,
+    dc: ViewMut,
+) {
+    match device {
+        Device::Cpu => {
+            let (x, dy, dc) = (x.host(), dy.host(), dc.host());
+            layer.at(batch).check(x.len(), dc.len(), dy.len());
+            cpu::backward_coefficients(&layer.forward, x, dy, dc);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The operations of the twin, one module each: shape, `forward`, `backward_*`, and `reference`, the definition.
+//!
+//! Gradients of parameters add to what is there; everything else overwrites.
+
+pub mod basis;
+pub mod conv;
+pub mod group_conv;
+mod panel;
+
+/// The numbers in which references run: `f32` or `f64`.
+pub trait Real:
+    num_traits::Float + num_traits::NumAssign + std::iter::Sum + Default + Send + Sync + 'static
+{
+    /// Nearest number of this type.
+    fn of(x: f64) -> Self;
+    /// Widens.
+    fn f64(self) -> f64;
+}
+
+impl Real for f32 {
+    fn of(x: f64) -> Self {
+        x as f32
+    }
+    fn f64(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    fn of(x: f64) -> Self {
+        x
+    }
+    fn f64(self) -> f64 {
+        self
+    }
+}

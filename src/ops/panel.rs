@@ -1,0 +1,286 @@
+//! Register-blocked products on the CPU over a tile of pixels: what convolutions in either form come down to.
+//!
+//! A tile is [`TILE`] consecutive pixels of a zero-padded, flattened image: with row stride S = width + 2 padding, tap
+//! (a, b) of a filter reads the tile shifted by a S + b, whatever the image's width. Columns that hang over the right
+//! edge are computed and dropped ([`Geometry::segments`]).
+
+use pulp::Simd;
+use std::cell::RefCell;
+
+/// Pixels per tile: two register blocks of three 16-lane vectors.
+pub const TILE: usize = 96;
+/// Output rows per packed block of weights.
+pub const ROWS: usize = 8;
+const VECTORS: usize = 3;
+
+/// Where the pixels of one image lie, padded and flattened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    pub height: usize,
+    pub width: usize,
+    pub kernel: usize,
+    pub padding: usize,
+}
+
+/// A run of valid output pixels within a tile.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    /// First pixel in the tile.
+    pub at: usize,
+    /// First pixel in the output map.
+    pub output: usize,
+    pub len: usize,
+}
+
+impl Geometry {
+    pub fn stride(&self) -> usize {
+        self.width + 2 * self.padding
+    }
+
+    pub fn out_height(&self) -> usize {
+        self.height + 2 * self.padding + 1 - self.kernel
+    }
+
+    pub fn out_width(&self) -> usize {
+        self.stride() + 1 - self.kernel
+    }
+
+    /// Length of a padded plane, with room for the last tile's overhang.
+    pub fn plane(&self) -> usize {
+        let rows = self.height + 2 * self.padding;
+        (rows * self.stride()).max(self.tiles() * TILE + (self.kernel - 1) * (self.stride() + 1)) + TILE
+    }
+
+    pub fn tiles(&self) -> usize {
+        ((self.out_height() - 1) * self.stride() + self.out_width()).div_ceil(TILE)
+    }
+
+    pub fn segments(&self, tile: usize) -> impl Iterator<Item = Segment> + use<> {
+        let (stride, width) = (self.stride(), self.out_width());
+        let (start, end) = (tile * TILE, (tile + 1) * TILE);
+        let last = self.out_height() - 1;
+        (start / stride..=((end - 1) / stride).min(last)).filter_map(move |row| {
+            let from = (row * stride).max(start);
+            let to = (row * stride + width).min(end);
+            (from < to).then(|| Segment {
+                at: from - start,
+                output: row * width + from - row * stride,
+                len: to - from,
+            })
+        })
+    }
+
+    /// Copies one plane of `height * width` pixels into its padded place; the border must already be zero.
+    pub fn place(&self, plane: &[f32], padded: &mut [f32]) {
+        for (row, pixels) in plane.chunks_exact(self.width).enumerate() {
+            let at = (row + self.padding) * self.stride() + self.padding;
+            padded[at..at + self.width].copy_from_slice(pixels);
+        }
+    }
+}
+
+/// Weights (rows, depth) as blocks of [`ROWS`] rows, depth outermost within a block, padded with zeros.
+pub fn pack(rows: usize, depth: usize, weight: impl Fn(usize, usize) -> f32) -> Vec<f32> {
+    let mut packed = vec![0.0; rows.div_ceil(ROWS) * depth * ROWS];
+    for (block, values) in packed.chunks_exact_mut(depth * ROWS).enumerate() {
+        for (k, column) in values.chunks_exact_mut(ROWS).enumerate() {
+            for (i, value) in column.iter_mut().enumerate() {
+                if block * ROWS + i < rows {
+                    *value = weight(block * ROWS + i, k);
+                }
+            }
+        }
+    }
+    packed
+}
+
+/// `out[r][p] = sum_k weights[r][k] panel[offsets[k] + p]` for one tile of pixels p.
+///
+/// `out` has rows of [`TILE`] floats, a multiple of [`ROWS`] of them.
+///
+/// # Safety
+/// `panel` must be readable at every `offsets[k] + p`, p < TILE; `weights` packed by [`pack`].
+#[inline(always)]
+pub unsafe fn product<S: Simd>(
+    simd: S,
+    weights: &[f32],
+    offsets: &[usize],
+    panel: *const f32,
+    out: &mut [f32],
+) {
+    let depth = offsets.len();
+    let block = VECTORS * S::F32_LANES;
+    debug_assert!(TILE % block == 0 && out.len() / TILE * depth <= weights.len());
+    let row_blocks = out.len() / (TILE * ROWS);
+    let mut p = 0;
+    while p < TILE {
+        for r in 0..row_blocks {
+            // SAFETY: the caller vouches for the panel; weights and out are within their slices by the check above.
+            unsafe {
+                let w = weights.as_ptr().add(r * depth * ROWS);
+                let o = out.as_mut_ptr().add(r * ROWS * TILE + p);
+                if S::REGISTER_COUNT >= 32 {
+                    product_block::<S, 8>(simd, w, offsets, panel.add(p), o);
+                } else {
+                    product_block::<S, 4>(simd, w, offsets, panel.add(p), o);
+                    product_block::<S, 4>(simd, w.add(4), offsets, panel.add(p), o.add(4 * TILE));
+                }
+            }
+        }
+        p += block;
+    }
+}
+
+#[inline(always)]
+unsafe fn product_block<S: Simd, const R: usize>(
+    simd: S,
+    weights: *const f32,
+    offsets: &[usize],
+    panel: *const f32,
+    out: *mut f32,
+) {
+    unsafe {
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
+        let mut w = weights;
+        for &offset in offsets {
+            let source = panel.add(offset).cast::<S::f32s>();
+            let v0 = source.read_unaligned();
+            let v1 = source.add(1).read_unaligned();
+            let v2 = source.add(2).read_unaligned();
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let a = simd.splat_f32s(*w.add(i));
+                sum[0] = simd.mul_add_e_f32s(a, v0, sum[0]);
+                sum[1] = simd.mul_add_e_f32s(a, v1, sum[1]);
+                sum[2] = simd.mul_add_e_f32s(a, v2, sum[2]);
+            }
+            w = w.add(ROWS);
+        }
+        for (i, sum) in sums.iter().enumerate() {
+            let to = out.add(i * TILE).cast::<S::f32s>();
+            for (n, &v) in sum.iter().enumerate() {
+                to.add(n).write_unaligned(v);
+            }
+        }
+    }
+}
+
+/// Rows that [`outer`] wants in `right`: a multiple of every vector's length.
+pub const fn padded_rows(rows: usize) -> usize {
+    rows.next_multiple_of(16)
+}
+
+/// `sums[k][r] += sum_p panel[offsets[k] + p] right[p][r]` over one tile of pixels p.
+///
+/// `right` is (TILE, R) and `sums` (depth, R) with R a multiple of 16.
+///
+/// # Safety
+/// `panel` must be readable at every `offsets[k] + p`, p < TILE.
+#[inline(always)]
+pub unsafe fn outer<S: Simd>(
+    simd: S,
+    panel: *const f32,
+    offsets: &[usize],
+    right: &[f32],
+    sums: &mut [f32],
+) {
+    let rows = right.len() / TILE;
+    debug_assert_eq!(sums.len(), offsets.len() * rows);
+    let lanes = S::F32_LANES;
+    let mut r = 0;
+    while r < rows {
+        // SAFETY: the caller vouches for the panel; rows is a multiple of 16, so whole vectors fit.
+        unsafe {
+            let b = right.as_ptr().add(r);
+            let c = sums.as_mut_ptr().add(r);
+            if r + 2 * lanes <= rows {
+                outer_columns::<S, 12, 2>(simd, panel, offsets, b, c, rows);
+                r += 2 * lanes;
+            } else {
+                outer_columns::<S, 24, 1>(simd, panel, offsets, b, c, rows);
+                r += lanes;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn outer_columns<S: Simd, const C: usize, const V: usize>(
+    simd: S,
+    panel: *const f32,
+    offsets: &[usize],
+    right: *const f32,
+    sums: *mut f32,
+    rows: usize,
+) {
+    unsafe {
+        let mut k = 0;
+        while k + C <= offsets.len() {
+            outer_block::<S, C, V>(simd, panel, &offsets[k..k + C], right, sums.add(k * rows), rows);
+            k += C;
+        }
+        while k < offsets.len() {
+            outer_block::<S, 1, V>(simd, panel, &offsets[k..k + 1], right, sums.add(k * rows), rows);
+            k += 1;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn outer_block<S: Simd, const C: usize, const V: usize>(
+    simd: S,
+    panel: *const f32,
+    offsets: &[usize],
+    right: *const f32,
+    sums: *mut f32,
+    rows: usize,
+) {
+    unsafe {
+        let mut total = [[simd.splat_f32s(0.0); V]; C];
+        let mut from = [panel; C];
+        for (f, &offset) in from.iter_mut().zip(offsets) {
+            *f = panel.add(offset);
+        }
+        for p in 0..TILE {
+            let source = right.add(p * rows).cast::<S::f32s>();
+            let mut v = [simd.splat_f32s(0.0); V];
+            for (n, v) in v.iter_mut().enumerate() {
+                *v = source.add(n).read_unaligned();
+            }
+            for (c, total) in total.iter_mut().enumerate() {
+                let a = simd.splat_f32s(*from[c].add(p));
+                for (n, t) in total.iter_mut().enumerate() {
+                    *t = simd.mul_add_e_f32s(a, v[n], *t);
+                }
+            }
+        }
+        for (c, total) in total.iter().enumerate() {
+            let to = sums.add(c * rows).cast::<S::f32s>();
+            for (n, &t) in total.iter().enumerate() {
+                let old = to.add(n).read_unaligned();
+                to.add(n).write_unaligned(simd.add_f32s(old, t));
+            }
+        }
+    }
+}
+
+/// Images handled by one task of a gradient: fixed, so that sums do not depend on the number of threads.
+pub fn images_per_task(batch: usize) -> usize {
+    batch.div_ceil(16).max(1)
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends this thread's scratch memory, `len` floats of any content.
+pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
+    SCRATCH.with(|cell| {
+        let mut memory = cell.take();
+        if memory.len() < len {
+            memory.resize(len, 0.0);
+        }
+        let result = body(&mut memory[..len]);
+        cell.replace(memory);
+        result
+    })
+}
