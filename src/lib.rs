@@ -6,6 +6,7 @@
 pub mod error;
 pub mod files;
 pub mod recording;
+pub mod simulation;
 pub mod table;
 
 pub use error::{Error, Result};
