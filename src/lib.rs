@@ -8,6 +8,7 @@ pub mod error;
 pub mod files;
 pub mod ops;
 pub mod recording;
+pub mod simulation;
 pub mod table;
 
 pub use error::{Error, Result};
