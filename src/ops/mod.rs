@@ -2,10 +2,18 @@
 //!
 //! Gradients of parameters add to what is there; everything else overwrites.
 
+pub mod activation;
 pub mod basis;
 pub mod conv;
+pub mod gather;
 pub mod group_conv;
+pub mod loss;
+mod matmul;
+pub mod norm;
+pub mod optimiser;
 mod panel;
+pub mod penalty;
+pub mod readout;
 
 /// The numbers in which references run: `f32` or `f64`.
 pub trait Real:

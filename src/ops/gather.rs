@@ -1,0 +1,16 @@
+//! Picks rows: a batch of images or responses out of all that lie on the device.
+
+use crate::device::{Device, View, ViewMut};
+
+/// `out[i, ..] = source[rows[i], ..]`, rows of `width` numbers.
+pub fn rows(device: &Device, width: usize, source: View, rows: View<u32>, out: ViewMut) {
+    match device {
+        Device::Cpu => {
+            let (source, rows, out) = (source.host(), rows.host(), out.host());
+            assert_eq!((out.len(), source.len() % width), (rows.len() * width, 0));
+            for (out, &row) in out.chunks_exact_mut(width).zip(rows) {
+                out.copy_from_slice(&source[row as usize * width..][..width]);
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Poisson loss of a batch: the mean over images of the sum over recorded neurons of `rate - r ln(rate + 1e-5)`,
+//! rate = output(h). Responses r that are NaN were not recorded and count for nothing.
+
+use super::Real;
+use super::activation::Output;
+use crate::device::{Device, View, ViewMut};
+use rayon::prelude::*;
+
+/// Keeps the logarithm finite.
+pub const EPSILON: f64 = 1e-5;
+
+/// Sizes and kind of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// B.
+    pub batch: usize,
+    /// N.
+    pub neurons: usize,
+    /// Output nonlinearity.
+    pub output: Output,
+}
+
+/// Writes the rates (B, N) of h (B, N).
+pub fn rates(device: &Device, shape: &Shape, h: View, rates: ViewMut) {
+    match device {
+        Device::Cpu => {
+            let (h, rates) = (h.host(), rates.host());
+            assert_eq!((h.len(), rates.len()), (shape.batch * shape.neurons, h.len()));
+            rates
+                .par_chunks_mut(4096)
+                .zip(h.par_chunks(4096))
+                .for_each(|(r, h)| r.iter_mut().zip(h).for_each(|(r, &h)| *r = shape.output.value(h)));
+        }
+    }
+}
+
+/// Writes each image's share of the loss, already divided by B, and where wanted dh (B, N).
+pub fn poisson(
+    device: &Device,
+    shape: &Shape,
+    h: View,
+    responses: View,
+    dh: Option<ViewMut>,
+    losses: ViewMut,
+) {
+    match device {
+        Device::Cpu => {
+            let (h, r, losses) = (h.host(), responses.host(), losses.host());
+            let n = shape.neurons;
+            assert_eq!((h.len(), r.len(), losses.len()), (shape.batch * n, h.len(), shape.batch));
+            let scale = 1.0 / shape.batch as f64;
+            let mut unwanted = Vec::new();
+            let dh = match dh {
+                Some(dh) => dh.host(),
+                None => {
+                    unwanted.resize(h.len(), 0.0);
+                    &mut unwanted[..]
+                }
+            };
+            losses
+                .par_iter_mut()
+                .zip(dh.par_chunks_exact_mut(n))
+                .zip(h.par_chunks_exact(n).zip(r.par_chunks_exact(n)))
+                .for_each(|((loss, dh), (h, r))| {
+                    let total = reference::image(shape.output, scale, h, r, dh);
+                    *loss = total as f32;
+                });
+        }
+    }
+}
+
+/// The definition, in plain loops.
+pub mod reference {
+    use super::{EPSILON, Output, Real};
+
+    /// One image's share of the loss, times `scale`; writes dh.
+    pub fn image<T: Real>(output: Output, scale: f64, h: &[T], r: &[T], dh: &mut [T]) -> f64 {
+        let mut total = 0.0;
+        let (epsilon, factor) = (T::of(EPSILON), T::of(scale));
+        for ((&h, &r), dh) in h.iter().zip(r).zip(dh) {
+            if r.is_nan() {
+                *dh = T::zero();
+                continue;
+            }
+            let rate = output.value(h);
+            total += (rate - r * (rate + epsilon).ln()).f64();
+            *dh = factor * (T::one() - r / (rate + epsilon)) * output.slope(h);
+        }
+        total * scale
+    }
+}

@@ -1,0 +1,55 @@
+//! Matrix products on the CPU, on all cores, with the same bits for any number of them.
+
+use gemm::Parallelism;
+
+/// A matrix in memory: element (i, j) is `data[i * row + j * column]`.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    pub data: &'a [f32],
+    pub row: usize,
+    pub column: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row-major with rows of `columns` numbers.
+    pub fn new(data: &'a [f32], columns: usize) -> Self {
+        Self { data, row: columns, column: 1 }
+    }
+
+    pub fn transposed(self) -> Self {
+        Self { row: self.column, column: self.row, ..self }
+    }
+
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        rows * columns == 0 || (rows - 1) * self.row + (columns - 1) * self.column < self.data.len()
+    }
+}
+
+/// `c = a b`, or `c += a b`; a is (m, k), b (k, n), c (m, n) row-major.
+pub fn multiply((m, n, k): (usize, usize, usize), a: Matrix, b: Matrix, c: &mut [f32], add: bool) {
+    assert!(a.holds(m, k) && b.holds(k, n) && c.len() == m * n);
+    // SAFETY: every element that the strides reach lies within the slices, as just asserted.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            n as isize,
+            add,
+            a.data.as_ptr(),
+            a.column as isize,
+            a.row as isize,
+            b.data.as_ptr(),
+            b.column as isize,
+            b.row as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::Rayon(0),
+        );
+    }
+}
