@@ -5,7 +5,10 @@
 
 pub mod error;
 pub mod files;
+pub mod npy;
 pub mod recording;
+pub mod scoring;
+pub mod statistics;
 pub mod table;
 
 pub use error::{Error, Result};

@@ -1,5 +1,14 @@
 //! A recording: images, responses and trials, validated at the door.
 
+pub mod ceiling;
+mod check;
+mod identical;
+mod open;
+pub mod preprocess;
+mod trials;
+
+pub use identical::first_identical;
+
 use crate::table::Table;
 use ndarray::{Array2, Array3};
 
