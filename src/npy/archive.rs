@@ -19,8 +19,7 @@ impl Archive {
     /// # Errors
     /// Names the file when it cannot be read or is no ZIP archive.
     pub fn open(path: &Path) -> Result<Self> {
-        let file =
-            File::open(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+        let file = File::open(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
         let zip = ZipArchive::new(BufReader::new(file))
             .map_err(|e| Error::file(path, format!("not an .npz archive: {e}")))?;
         Ok(Self {

@@ -59,7 +59,8 @@ impl Dtype {
     }
 
     fn parse(code: &str) -> Result<Self, String> {
-        let unusable = || format!("dtype is '{code}', wanted bool, an integer, a float or a string");
+        let unusable =
+            || format!("dtype is '{code}', wanted bool, an integer, a float or a string");
         let (order, rest) = match code.chars().next() {
             Some(c @ ('<' | '>' | '|' | '=')) => (c, &code[1..]),
             _ => ('=', code),
@@ -83,7 +84,9 @@ impl Dtype {
             _ => return Err(unusable()),
         };
         let size = match kind {
-            Kind::Unicode => count.checked_mul(4).filter(|s| (1..=LONGEST_WORD).contains(s)),
+            Kind::Unicode => count
+                .checked_mul(4)
+                .filter(|s| (1..=LONGEST_WORD).contains(s)),
             Kind::Bytes => Some(count).filter(|s| (1..=LONGEST_WORD).contains(s)),
             _ => Some(count).filter(|s| sizes.contains(s)),
         };
@@ -146,7 +149,9 @@ impl Header {
             v => return Err(format!(".npy version is {v}, wanted 1, 2 or 3")),
         };
         if length > LONGEST_HEADER {
-            return Err(format!("header is {length} bytes long, wanted at most {LONGEST_HEADER}"));
+            return Err(format!(
+                "header is {length} bytes long, wanted at most {LONGEST_HEADER}"
+            ));
         }
         let mut text = vec![0_u8; length];
         fill(source, &mut text)?;
@@ -184,7 +189,11 @@ impl Dictionary {
                 "descr" => found.descr = Some(scan.word()?),
                 "fortran_order" => found.fortran = Some(scan.truth()?),
                 "shape" => found.shape = Some(scan.tuple()?),
-                _ => return Err(format!("header has the key '{key}', wanted descr, fortran_order, shape")),
+                _ => {
+                    return Err(format!(
+                        "header has the key '{key}', wanted descr, fortran_order, shape"
+                    ));
+                }
             }
             if !scan.take(',') && !scan.peek('}') {
                 return Err(scan.lost("',' or '}'"));
@@ -203,10 +212,15 @@ impl Dictionary {
         // ndarray wants the product of the non-zero lengths to fit, so that strides do.
         let bytes = shape
             .iter()
-            .try_fold(dtype.size.max(4), |product, n| product.checked_mul((*n).max(1)))
+            .try_fold(dtype.size.max(4), |product, n| {
+                product.checked_mul((*n).max(1))
+            })
             .filter(|b| isize::try_from(*b).is_ok());
         if bytes.is_none() {
-            return Err(format!("shape is {}, more than memory can address", shown(&shape)));
+            return Err(format!(
+                "shape is {}, more than memory can address",
+                shown(&shape)
+            ));
         }
         Ok(Header {
             dtype,
@@ -247,18 +261,28 @@ impl Scanner<'_> {
     }
 
     fn expect(&mut self, wanted: char) -> Result<(), String> {
-        if self.take(wanted) { Ok(()) } else { Err(self.lost(&format!("'{wanted}'"))) }
+        if self.take(wanted) {
+            Ok(())
+        } else {
+            Err(self.lost(&format!("'{wanted}'")))
+        }
     }
 
     fn lost(&self, wanted: &str) -> String {
         let near: String = self.rest.trim_start().chars().take(20).collect();
-        format!("header is malformed at \"{}\", wanted {wanted}", near.escape_default())
+        format!(
+            "header is malformed at \"{}\", wanted {wanted}",
+            near.escape_default()
+        )
     }
 
     fn word(&mut self) -> Result<String, String> {
         let quote = if self.peek('"') { '"' } else { '\'' };
         self.expect(quote)?;
-        let end = self.rest.find(quote).ok_or_else(|| self.lost("a closing quote"))?;
+        let end = self
+            .rest
+            .find(quote)
+            .ok_or_else(|| self.lost("a closing quote"))?;
         let word = self.rest[..end].to_string();
         self.rest = &self.rest[end + 1..];
         Ok(word)
@@ -308,11 +332,17 @@ mod tests {
 
     #[test]
     fn keys_come_in_any_order() {
-        let header = parse("{'shape': (3, 4L), \"descr\": '>f4', 'fortran_order': True}  \n").unwrap();
+        let header =
+            parse("{'shape': (3, 4L), \"descr\": '>f4', 'fortran_order': True}  \n").unwrap();
         assert_eq!(header.shape, [3, 4]);
         assert!(header.fortran && header.dtype.big_endian);
         assert_eq!(header.dtype.name(), "float32");
-        assert_eq!(parse("{'descr':'|b1','fortran_order':False,'shape':()}").unwrap().len(), 1);
+        assert_eq!(
+            parse("{'descr':'|b1','fortran_order':False,'shape':()}")
+                .unwrap()
+                .len(),
+            1
+        );
     }
 
     #[test]

@@ -55,7 +55,11 @@ impl<'a> Stored<'a> {
         let there = u128::from(length).saturating_sub(stored.header.offset as u128);
         let wanted = stored.header.len() as u128 * stored.header.dtype.size as u128;
         if there != wanted {
-            let what = if there < wanted { "truncated" } else { "longer than its header says" };
+            let what = if there < wanted {
+                "truncated"
+            } else {
+                "longer than its header says"
+            };
             return Err(stored.fail(format!(
                 "{what}: {there} bytes of data, wanted {wanted} for {} of shape {}",
                 stored.header.dtype.name(),
@@ -90,7 +94,11 @@ impl<'a> Stored<'a> {
     /// Names the file when the elements are words, when a finite number exceeds what `f32` can hold (with its
     /// position), or when reading fails.
     pub fn numbers(mut self) -> Result<ArrayD<f32>> {
-        let Dtype { kind, size, big_endian } = self.header.dtype;
+        let Dtype {
+            kind,
+            size,
+            big_endian,
+        } = self.header.dtype;
         macro_rules! load {
             ($t:ty) => {
                 self.load(|bytes| {
@@ -116,19 +124,29 @@ impl<'a> Stored<'a> {
             (Kind::Signed, 8) => load!(i64),
             (Kind::Float, 2) => self.load(|b| {
                 let bits = [b[0], b[1]];
-                let bits =
-                    if big_endian { u16::from_be_bytes(bits) } else { u16::from_le_bytes(bits) };
+                let bits = if big_endian {
+                    u16::from_be_bytes(bits)
+                } else {
+                    u16::from_le_bytes(bits)
+                };
                 Some(half::f16::from_bits(bits).to_f32())
             }),
             (Kind::Float, 4) => load!(f32),
             (Kind::Float, 8) => self.load(|bytes| {
                 let mut b = [0_u8; 8];
                 b.copy_from_slice(bytes);
-                let wide = if big_endian { f64::from_be_bytes(b) } else { f64::from_le_bytes(b) };
+                let wide = if big_endian {
+                    f64::from_be_bytes(b)
+                } else {
+                    f64::from_le_bytes(b)
+                };
                 let narrow = wide as f32;
                 (narrow.is_finite() || !wide.is_finite()).then_some(narrow)
             }),
-            _ => Err(self.fail(format!("dtype is {}, wanted numbers", self.header.dtype.name()))),
+            _ => Err(self.fail(format!(
+                "dtype is {}, wanted numbers",
+                self.header.dtype.name()
+            ))),
         }
     }
 
@@ -137,7 +155,11 @@ impl<'a> Stored<'a> {
     /// # Errors
     /// Names the file when elements are floats, not valid text, or when reading fails.
     pub fn words(mut self) -> Result<ArrayD<String>> {
-        let Dtype { kind, size, big_endian } = self.header.dtype;
+        let Dtype {
+            kind,
+            size,
+            big_endian,
+        } = self.header.dtype;
         let padded = |bytes: &[u8]| {
             let mut eight = [0_u8; 8];
             for (i, b) in bytes.iter().enumerate() {
@@ -200,7 +222,11 @@ impl<'a> Stored<'a> {
         }
         let shape = IxDyn(&self.header.shape).set_f(self.header.fortran);
         let array = Array::from_shape_vec(shape, values).map_err(|e| self.fail(e))?;
-        Ok(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })
+        Ok(if array.is_standard_layout() {
+            array
+        } else {
+            array.as_standard_layout().into_owned()
+        })
     }
 
     fn unusable(&self, position: usize) -> Error {
@@ -215,7 +241,11 @@ impl<'a> Stored<'a> {
             index[axis] = rest % header.shape[axis].max(1);
             rest /= header.shape[axis].max(1);
         }
-        let wanted = if header.dtype.is_text() { "valid text" } else { "within the range of float32" };
+        let wanted = if header.dtype.is_text() {
+            "valid text"
+        } else {
+            "within the range of float32"
+        };
         self.fail(format!("value at {} is not {wanted}", shown(&index)))
     }
 }

@@ -50,7 +50,8 @@ pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<'_, f32>)]) -> Result<
         .large_file(true);
     let fail = |e: &dyn std::fmt::Display| Error::file(path, format!("cannot write: {e}"));
     for (name, array) in arrays {
-        zip.start_file(format!("{name}.npy"), options).map_err(|e| fail(&e))?;
+        zip.start_file(format!("{name}.npy"), options)
+            .map_err(|e| fail(&e))?;
         fill(&mut zip, array).map_err(|e| fail(&e))?;
     }
     let bytes = zip.finish().map_err(|e| fail(&e))?.into_inner();

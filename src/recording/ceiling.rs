@@ -27,7 +27,10 @@ impl Repeats {
     pub fn new(repeats: &[Vec<usize>], responses: ArrayView1<'_, f32>) -> Self {
         let recorded = |trials: &Vec<usize>| {
             let known = trials.iter().filter_map(|t| responses.get(*t));
-            known.filter(|r| !r.is_nan()).map(|r| f64::from(*r)).collect()
+            known
+                .filter(|r| !r.is_nan())
+                .map(|r| f64::from(*r))
+                .collect()
         };
         Self {
             images: repeats.iter().map(recorded).collect(),
@@ -42,15 +45,19 @@ impl Repeats {
     /// Images with at least two recorded repeats, and their index.
     pub fn repeated(&self) -> impl Iterator<Item = (usize, &[f64])> {
         let images = self.images.iter().enumerate();
-        images.filter(|(_, r)| r.len() > 1).map(|(i, r)| (i, r.as_slice()))
+        images
+            .filter(|(_, r)| r.len() > 1)
+            .map(|(i, r)| (i, r.as_slice()))
     }
 
     /// Fraction of the variance of the image means that is not sampling noise, clamped at 0 (Ecker et al. 2019);
     /// NaN with fewer than two repeated images or where the means do not vary.
     pub fn fev(&self) -> f64 {
         let means: Vec<f64> = self.repeated().map(|(_, r)| mean(r)).collect();
-        let noise: Vec<f64> =
-            self.repeated().map(|(_, r)| variance(r, 1) / r.len() as f64).collect();
+        let noise: Vec<f64> = self
+            .repeated()
+            .map(|(_, r)| variance(r, 1) / r.len() as f64)
+            .collect();
         if means.len() < 2 || !varies(&means) {
             return f64::NAN;
         }
@@ -102,7 +109,10 @@ pub fn ceiling(repeats: &[Vec<usize>], responses: ArrayView2<'_, f32>) -> Result
         .collect();
     let column = |f: fn(&[f64; 2]) -> f64| Column::Number(scores.iter().map(f).collect());
     Ok(Table::new()
-        .with("neuron", Column::Integer((0..scores.len() as i64).collect()))
+        .with(
+            "neuron",
+            Column::Integer((0..scores.len() as i64).collect()),
+        )
         .with("oracle_correlation", column(|s| s[0]))
         .with("maximum_correlation", column(|s| s[1].sqrt()))
         .with("fev", column(|s| s[1])))
@@ -112,7 +122,12 @@ pub fn ceiling(repeats: &[Vec<usize>], responses: ArrayView2<'_, f32>) -> Result
 pub(crate) fn check_trials(repeats: &[Vec<usize>], responses: ArrayView2<'_, f32>) -> Result<()> {
     let trials = responses.nrows();
     match repeats.iter().flatten().find(|t| **t >= trials) {
-        Some(trial) => Err(Error::bad("repeats", "trial", trial, format!("below {trials}"))),
+        Some(trial) => Err(Error::bad(
+            "repeats",
+            "trial",
+            trial,
+            format!("below {trials}"),
+        )),
         None => Ok(()),
     }
 }
@@ -149,7 +164,11 @@ mod tests {
 
     #[test]
     fn without_repeats_or_variation_there_is_no_ceiling() {
-        for n in [neuron(&[&[1.0], &[2.0]]), neuron(&[&[0.1; 3], &[0.1; 3]]), neuron(&[&[], &[]])] {
+        for n in [
+            neuron(&[&[1.0], &[2.0]]),
+            neuron(&[&[0.1; 3], &[0.1; 3]]),
+            neuron(&[&[], &[]]),
+        ] {
             assert!(n.fev().is_nan() && n.oracle_correlation().is_nan());
             assert!(n.conservative_oracle().is_nan());
         }
@@ -161,7 +180,14 @@ mod tests {
         let responses = Array2::from_shape_fn((15, 2), |(t, n)| ((t % 5) * (n + 1)) as f32);
         let table = ceiling(&repeats, responses.view()).unwrap();
         for name in ["oracle_correlation", "maximum_correlation", "fev"] {
-            assert!(table.numbers(name).unwrap().iter().all(|x| (x - 1.0).abs() < 1e-12), "{name}");
+            assert!(
+                table
+                    .numbers(name)
+                    .unwrap()
+                    .iter()
+                    .all(|x| (x - 1.0).abs() < 1e-12),
+                "{name}"
+            );
         }
     }
 
@@ -186,7 +212,10 @@ mod tests {
     #[test]
     fn unrecorded_trials_are_left_out() {
         let responses = array![[1.0_f32], [f32::NAN], [3.0], [4.0], [8.0], [9.0]];
-        let n = Repeats::new(&[vec![0, 1, 2], vec![3, 4], vec![5, 1]], responses.column(0));
+        let n = Repeats::new(
+            &[vec![0, 1, 2], vec![3, 4], vec![5, 1]],
+            responses.column(0),
+        );
         assert!((n.fev() - 5.5 / 8.0).abs() < 1e-15);
         assert_eq!(n.repeated().count(), 2);
         assert!(ceiling(&[vec![6]], responses.view()).is_err());

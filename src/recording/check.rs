@@ -30,7 +30,12 @@ impl Recording {
     fn check_images(&self, file: &Path) -> Result<()> {
         if self.images.is_empty() {
             let shape = format!("{:?}", self.images.dim());
-            return Err(bad(file, "shape", shape, "at least one image of at least one pixel"));
+            return Err(bad(
+                file,
+                "shape",
+                shape,
+                "at least one image of at least one pixel",
+            ));
         }
         let infinite = self.images.indexed_iter().find(|(_, x)| !x.is_finite());
         if let Some(((image, row, column), x)) = infinite {
@@ -48,7 +53,12 @@ impl Recording {
         let infinite = self.responses.indexed_iter().find(|(_, r)| r.is_infinite());
         if let Some(((trial, neuron), r)) = infinite {
             let what = format!("response in trial {trial} of neuron {neuron}");
-            return Err(bad(file, what, r, "a number, or NaN where it was not recorded"));
+            return Err(bad(
+                file,
+                what,
+                r,
+                "a number, or NaN where it was not recorded",
+            ));
         }
         Ok(())
     }
@@ -64,7 +74,12 @@ impl Recording {
         for (row, trial) in self.trials.iter().enumerate() {
             let Some(seen) = first.get_mut(trial.image) else {
                 let wanted = format!("a row of images.npy, 0 to {}", images - 1);
-                return Err(bad(file, format!("image in trial {row}"), trial.image, wanted));
+                return Err(bad(
+                    file,
+                    format!("image in trial {row}"),
+                    trial.image,
+                    wanted,
+                ));
             };
             let (earlier, tier) = *seen.get_or_insert((row, trial.tier));
             if tier != trial.tier {
@@ -78,7 +93,12 @@ impl Recording {
         }
         for tier in [Tier::Train, Tier::Test] {
             if !self.trials.iter().any(|t| t.tier == tier) {
-                return Err(bad(file, format!("number of {tier} trials"), 0, "at least 1"));
+                return Err(bad(
+                    file,
+                    format!("number of {tier} trials"),
+                    0,
+                    "at least 1",
+                ));
             }
         }
         Ok(())
@@ -128,18 +148,33 @@ fn bad(
 fn check_neurons(table: &Table, count: usize, file: &Path) -> Result<()> {
     let first = table.names().next().unwrap_or_default();
     if first != "neuron" {
-        return Err(bad(file, "first column", format!("\"{first}\""), "\"neuron\""));
+        return Err(bad(
+            file,
+            "first column",
+            format!("\"{first}\""),
+            "\"neuron\"",
+        ));
     }
     let mut seen = HashSet::new();
     if let Some(twice) = table.names().find(|n| !seen.insert(*n)) {
-        return Err(bad(file, "header", format!("\"{twice}\" twice"), "every name once"));
+        return Err(bad(
+            file,
+            "header",
+            format!("\"{twice}\" twice"),
+            "every name once",
+        ));
     }
     if table.rows() != count {
         let wanted = format!("{count}, one per column of responses.npy");
         return Err(bad(file, "number of rows", table.rows(), wanted));
     }
     let Some(Column::Integer(numbers)) = table.column("neuron") else {
-        return Err(bad(file, "column neuron", "not all integers", format!("0 to {}", count - 1)));
+        return Err(bad(
+            file,
+            "column neuron",
+            "not all integers",
+            format!("0 to {}", count - 1),
+        ));
     };
     match (0_i64..).zip(numbers).find(|(row, n)| row != *n) {
         Some((row, n)) => Err(bad(file, format!("neuron in row {row}"), n, row)),

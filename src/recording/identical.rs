@@ -23,7 +23,9 @@ pub fn first_identical(images: &Array3<f32>) -> Vec<usize> {
     for (row, hash) in hashes.into_iter().enumerate() {
         let candidates = seen.entry(hash).or_default();
         let image = images.index_axis(Axis(0), row);
-        let twin = candidates.iter().find(|c| images.index_axis(Axis(0), **c) == image);
+        let twin = candidates
+            .iter()
+            .find(|c| images.index_axis(Axis(0), **c) == image);
         match twin {
             Some(twin) => first.push(*twin),
             None => {

@@ -3,11 +3,14 @@
 pub mod ceiling;
 mod check;
 mod identical;
+pub mod import;
+mod inspect;
 mod open;
 pub mod preprocess;
 mod trials;
 
 pub use identical::first_identical;
+pub use inspect::{Description, describe};
 
 use crate::table::Table;
 use ndarray::{Array2, Array3};

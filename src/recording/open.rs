@@ -21,8 +21,15 @@ impl Recording {
     /// The first thing that is wrong: which file, what, got and wanted; see [`Recording::check`].
     pub fn open(directory: &Path) -> Result<Self> {
         if !directory.is_dir() {
-            let what = if directory.exists() { "not a directory" } else { "does not exist" };
-            return Err(Error::file(directory, format!("{what}, wanted a recording")));
+            let what = if directory.exists() {
+                "not a directory"
+            } else {
+                "does not exist"
+            };
+            return Err(Error::file(
+                directory,
+                format!("{what}, wanted a recording"),
+            ));
         }
         let images = array(
             &directory.join("images.npy"),
@@ -79,8 +86,10 @@ impl Recording {
             _ => Path::new("."),
         };
         files::create_directory(parent)?;
-        let temporary =
-            tempfile::Builder::new().prefix(".striate-").tempdir_in(parent).map_err(fail)?;
+        let temporary = tempfile::Builder::new()
+            .prefix(".striate-")
+            .tempdir_in(parent)
+            .map_err(fail)?;
         self.fill(temporary.path())?;
         #[cfg(unix)]
         {
@@ -105,13 +114,17 @@ impl Recording {
         npy::write(&directory.join("responses.npy"), self.responses.view())?;
         files::write(&directory.join("trials.csv"), |w| {
             writeln!(w, "image,tier")?;
-            self.trials.iter().try_for_each(|t| writeln!(w, "{},{}", t.image, t.tier))
+            self.trials
+                .iter()
+                .try_for_each(|t| writeln!(w, "{},{}", t.image, t.tier))
         })?;
         if let Some(neurons) = &self.neurons {
             neurons.write_csv(&directory.join("neurons.csv"))?;
         }
         let text = self.metadata();
-        files::write(&directory.join("recording.toml"), |w| w.write_all(text.as_bytes()))
+        files::write(&directory.join("recording.toml"), |w| {
+            w.write_all(text.as_bytes())
+        })
     }
 
     fn metadata(&self) -> String {
@@ -120,7 +133,10 @@ impl Recording {
         if let Some(degrees) = self.degrees_per_pixel {
             table.insert("degrees_per_pixel".to_string(), degrees.into());
         }
-        for (key, value) in [("response_unit", &self.response_unit), ("source", &self.source)] {
+        for (key, value) in [
+            ("response_unit", &self.response_unit),
+            ("source", &self.source),
+        ] {
             if let Some(value) = value {
                 table.insert(key.to_string(), value.clone().into());
             }
@@ -138,10 +154,13 @@ impl Recording {
 
 /// The directory's own name, also for `.` and `..`.
 fn name_of(directory: &Path) -> String {
-    let absolute = directory.canonicalize().unwrap_or_else(|_| directory.to_path_buf());
-    absolute
-        .file_name()
-        .map_or_else(|| "recording".to_string(), |n| n.to_string_lossy().into_owned())
+    let absolute = directory
+        .canonicalize()
+        .unwrap_or_else(|_| directory.to_path_buf());
+    absolute.file_name().map_or_else(
+        || "recording".to_string(),
+        |n| n.to_string_lossy().into_owned(),
+    )
 }
 
 fn array<D: Dimension>(
@@ -160,7 +179,10 @@ fn array<D: Dimension>(
     if Some(stored.shape().len()) != D::NDIM {
         return Err(bad("shape", shape, axes));
     }
-    stored.numbers()?.into_dimensionality().map_err(|_| bad("shape", shape, axes))
+    stored
+        .numbers()?
+        .into_dimensionality()
+        .map_err(|_| bad("shape", shape, axes))
 }
 
 fn read_trials(file: &Path) -> Result<Vec<Trial>> {
@@ -190,14 +212,29 @@ fn read_trials(file: &Path) -> Result<Vec<Trial>> {
             None => format!(", trial {row}"),
         };
         let (Some(image), Some(tier), 2) = (record.get(0), record.get(1), record.len()) else {
-            return Err(bad(place, "number of cells", record.len().to_string(), "2: image,tier"));
+            return Err(bad(
+                place,
+                "number of cells",
+                record.len().to_string(),
+                "2: image,tier",
+            ));
         };
         trials.push(Trial {
             image: image.parse().map_err(|_| {
-                bad(place.clone(), "image", format!("\"{image}\""), "a row number of images.npy")
+                bad(
+                    place.clone(),
+                    "image",
+                    format!("\"{image}\""),
+                    "a row number of images.npy",
+                )
             })?,
             tier: Tier::from_name(tier).ok_or_else(|| {
-                bad(place, "tier", format!("\"{tier}\""), "train, validation or test")
+                bad(
+                    place,
+                    "tier",
+                    format!("\"{tier}\""),
+                    "train, validation or test",
+                )
             })?,
         });
     }
@@ -217,8 +254,14 @@ impl Metadata {
         let text = files::read_text(file)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-            let before = e.span().and_then(|s| text.get(..s.start)).unwrap_or_default();
-            Error::file(file, format!("line {}: {}", before.matches('\n').count() + 1, e.message()))
+            let before = e
+                .span()
+                .and_then(|s| text.get(..s.start))
+                .unwrap_or_default();
+            Error::file(
+                file,
+                format!("line {}: {}", before.matches('\n').count() + 1, e.message()),
+            )
         })?;
         let mut metadata = Self::default();
         for (key, value) in &table {
@@ -250,7 +293,10 @@ impl Metadata {
 
 fn unknown_key(file: &Path, key: &str) -> Error {
     let distance = |known: &&str| strsim::damerau_levenshtein(known, key);
-    let nearest = METADATA.into_iter().min_by_key(distance).unwrap_or_default();
+    let nearest = METADATA
+        .into_iter()
+        .min_by_key(distance)
+        .unwrap_or_default();
     let got = format!("unknown; the nearest known one is `{nearest}`");
     let wanted = format!("one of {}", METADATA.join(", "));
     Error::bad(file.display(), format!("key `{key}`"), got, wanted)

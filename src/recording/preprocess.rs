@@ -38,7 +38,11 @@ impl Preprocessing {
         // Not `sd <= 0`: NaN and what rounding leaves of a constant must not pass.
         if !(sd > 1e-9 * mean.abs() && fitted.image_sd > 0.0) {
             return Err(Error::bad(
-                recordings.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", "),
+                recordings
+                    .iter()
+                    .map(|r| r.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 "SD of the training images",
                 sd,
                 format!("a positive number: every pixel is {mean}"),
@@ -83,7 +87,13 @@ pub fn response_scale(recording: &Recording) -> Array1<f32> {
     let smallest = mean(&sds) / 100.0;
     sds.into_iter()
         // A population that never varies has no SD to divide by either.
-        .map(|sd| if sd >= smallest && sd as f32 > 0.0 { sd as f32 } else { 1.0 })
+        .map(|sd| {
+            if sd >= smallest && sd as f32 > 0.0 {
+                sd as f32
+            } else {
+                1.0
+            }
+        })
         .collect()
 }
 
@@ -165,7 +175,10 @@ mod tests {
         let mut constant = recording();
         constant.images.fill(0.1);
         let message = Preprocessing::images(&[constant]).unwrap_err().to_string();
-        assert!(message.contains("small") && message.contains("0.1"), "{message}");
+        assert!(
+            message.contains("small") && message.contains("0.1"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -48,7 +48,10 @@ impl Recording {
     /// Rows of `responses` that belong to a tier, ascending.
     pub fn trials_of(&self, tier: Tier) -> Vec<usize> {
         let trials = self.trials.iter().enumerate();
-        trials.filter(|(_, t)| t.tier == tier).map(|(row, _)| row).collect()
+        trials
+            .filter(|(_, t)| t.tier == tier)
+            .map(|(row, _)| row)
+            .collect()
     }
 
     /// Images shown in a tier, each once, ascending.
@@ -63,7 +66,12 @@ impl Recording {
 
     fn shown(&self, tier: Tier) -> BTreeMap<usize, Vec<usize>> {
         let mut shown: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (row, trial) in self.trials.iter().enumerate().filter(|(_, t)| t.tier == tier) {
+        for (row, trial) in self
+            .trials
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.tier == tier)
+        {
             shown.entry(trial.image).or_default().push(row);
         }
         shown

@@ -59,11 +59,19 @@ pub fn evaluate(
     check_trials(repeats, responses)?;
     let scores: Vec<Scores> = (0..responses.ncols())
         .into_par_iter()
-        .map(|n| score(predictions.column(n), &Repeats::new(repeats, responses.column(n))))
+        .map(|n| {
+            score(
+                predictions.column(n),
+                &Repeats::new(repeats, responses.column(n)),
+            )
+        })
         .collect();
     let column = |f: fn(&Scores) -> f64| Column::Number(scores.iter().map(f).collect());
     Ok(Table::new()
-        .with("neuron", Column::Integer((0..scores.len() as i64).collect()))
+        .with(
+            "neuron",
+            Column::Integer((0..scores.len() as i64).collect()),
+        )
         .with("correlation_to_average", column(|s| s.to_average))
         .with("single_trial_correlation", column(|s| s.single_trial))
         .with("oracle_correlation", column(|s| s.oracle))
@@ -133,10 +141,17 @@ fn feve(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> f64 {
 /// When the tables differ in length.
 pub fn carry_neurons(mut scores: Table, neurons: &Table) -> Result<Table> {
     if neurons.rows() != scores.rows() {
-        return Err(Error::bad("neurons.csv", "rows", neurons.rows(), scores.rows()));
+        return Err(Error::bad(
+            "neurons.csv",
+            "rows",
+            neurons.rows(),
+            scores.rows(),
+        ));
     }
     for name in neurons.names().filter(|n| *n != "neuron") {
-        let Some(column) = neurons.column(name) else { continue };
+        let Some(column) = neurons.column(name) else {
+            continue;
+        };
         let free = if scores.column(name).is_some() {
             format!("neurons.{name}")
         } else {
@@ -160,9 +175,17 @@ mod tests {
     fn by_hand() {
         let responses = array![[1.0_f32], [3.0], [4.0], [8.0], [10.0], [f32::NAN]];
         let repeats = [vec![0, 1], vec![2, 3, 5], vec![4]];
-        let table = evaluate(array![[1.0], [5.0], [6.0]].view(), &repeats, responses.view()).unwrap();
+        let table = evaluate(
+            array![[1.0], [5.0], [6.0]].view(),
+            &repeats,
+            responses.view(),
+        )
+        .unwrap();
         // Predictions 1, 5, 6 against means 2, 6, 10: centred -3 1 2 and -4 0 4.
-        assert!((cell(&table, "correlation_to_average") - 20.0 / (14.0_f64 * 32.0).sqrt()).abs() < 1e-14);
+        assert!(
+            (cell(&table, "correlation_to_average") - 20.0 / (14.0_f64 * 32.0).sqrt()).abs()
+                < 1e-14
+        );
         // 1 1 5 5 6 against 1 3 4 8 10: sums 18, 26; n Sxy - SxSy = 5*124-468, 5*88-324, 5*190-676.
         let single = 152.0 / (116.0_f64 * 274.0).sqrt();
         assert!((cell(&table, "single_trial_correlation") - single).abs() < 1e-14);
@@ -180,11 +203,22 @@ mod tests {
     fn averaged_responses_leave_the_ceiling_empty() {
         let responses = array![[1.0_f32], [2.0], [4.0]];
         let repeats = [vec![0], vec![1], vec![2]];
-        let table = evaluate(array![[2.0], [4.0], [8.0]].view(), &repeats, responses.view()).unwrap();
+        let table = evaluate(
+            array![[2.0], [4.0], [8.0]].view(),
+            &repeats,
+            responses.view(),
+        )
+        .unwrap();
         for name in ["correlation_to_average", "single_trial_correlation"] {
             assert!((cell(&table, name) - 1.0).abs() < 1e-14);
         }
-        for name in ["oracle_correlation", "fraction_oracle", "maximum_correlation", "fev", "feve"] {
+        for name in [
+            "oracle_correlation",
+            "fraction_oracle",
+            "maximum_correlation",
+            "fev",
+            "feve",
+        ] {
             assert!(cell(&table, name).is_nan(), "{name}");
         }
     }
@@ -193,8 +227,11 @@ mod tests {
     fn a_silent_model_explains_nothing_and_an_unrecorded_neuron_has_no_score() {
         let responses = array![[1.0_f32, f32::NAN], [2.0, f32::NAN], [5.0, f32::NAN]];
         let repeats = [vec![0], vec![1], vec![2]];
-        let table =
-            evaluate(array![[0.3, 1.0], [0.3, 2.0], [0.3, 3.0]].view(), &repeats, responses.view());
+        let table = evaluate(
+            array![[0.3, 1.0], [0.3, 2.0], [0.3, 3.0]].view(),
+            &repeats,
+            responses.view(),
+        );
         let table = table.unwrap();
         let r = table.numbers("correlation_to_average").unwrap();
         assert!(r[0] == 0.0 && r[1].is_nan());
@@ -204,7 +241,12 @@ mod tests {
     fn the_true_means_explain_all_that_is_explainable() {
         let responses = array![[1.0_f32], [3.0], [7.0], [9.0], [13.0], [15.0]];
         let repeats = [vec![0, 1], vec![2, 3], vec![4, 5]];
-        let table = evaluate(array![[2.0], [8.0], [14.0]].view(), &repeats, responses.view()).unwrap();
+        let table = evaluate(
+            array![[2.0], [8.0], [14.0]].view(),
+            &repeats,
+            responses.view(),
+        )
+        .unwrap();
         // Errors are 1 everywhere, noise is 2: better than the noise by chance, as means of two are.
         assert!(cell(&table, "feve") > 1.0);
         assert!((cell(&table, "correlation_to_average") - 1.0).abs() < 1e-14);
@@ -212,10 +254,17 @@ mod tests {
 
     #[test]
     fn shapes_that_do_not_fit_are_named() {
-        let message = evaluate(array![[1.0]].view(), &[vec![0], vec![0]], array![[1.0_f32]].view())
-            .unwrap_err()
-            .to_string();
-        assert!(message.contains("(1, 1)") && message.contains("(2, 1)"), "{message}");
+        let message = evaluate(
+            array![[1.0]].view(),
+            &[vec![0], vec![0]],
+            array![[1.0_f32]].view(),
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(
+            message.contains("(1, 1)") && message.contains("(2, 1)"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -228,6 +277,9 @@ mod tests {
             .with("layer", Column::Text(vec!["L4".into()]))
             .with("fev", Column::Number(vec![0.1]));
         let table = carry_neurons(scores, &neurons).unwrap();
-        assert_eq!(table.names().collect::<Vec<_>>(), ["neuron", "fev", "layer", "neurons.fev"]);
+        assert_eq!(
+            table.names().collect::<Vec<_>>(),
+            ["neuron", "fev", "layer", "neurons.fev"]
+        );
     }
 }
