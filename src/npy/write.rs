@@ -8,6 +8,9 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+/// Bytes handed on at a time.
+const CHUNK: usize = 1 << 16;
+
 /// A number that `.npy` files can hold.
 pub trait Element: Copy {
     /// NumPy's type code, little-endian.
@@ -73,8 +76,13 @@ fn fill<T: Element, D: Dimension>(
     w.write_all(b"\x93NUMPY\x01\x00")?;
     w.write_all(&(padded as u16).to_le_bytes())?;
     w.write_all(header.as_bytes())?;
+    let mut bytes = Vec::with_capacity(CHUNK + 8);
     for element in array {
-        w.write_all(element.bytes().as_ref())?;
+        bytes.extend_from_slice(element.bytes().as_ref());
+        if bytes.len() >= CHUNK {
+            w.write_all(&bytes)?;
+            bytes.clear();
+        }
     }
-    Ok(())
+    w.write_all(&bytes)
 }

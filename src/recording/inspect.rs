@@ -256,7 +256,7 @@ impl fmt::Display for Description {
             .map_or(String::new(), |u| format!(", in {u}"));
         writeln!(
             f,
-            "  neurons     {}{unit}; {:.1} % of responses not recorded, {} neurons silent",
+            "  neurons     {}{unit}; {:.3} % of responses not recorded, {} neurons silent",
             self.neurons,
             100.0 * self.unrecorded,
             self.silent_neurons

@@ -4,7 +4,7 @@ pub mod ceiling;
 mod check;
 mod identical;
 pub mod import;
-mod inspect;
+pub mod inspect;
 mod open;
 pub mod preprocess;
 mod trials;

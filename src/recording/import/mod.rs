@@ -2,7 +2,7 @@
 
 mod arrays;
 mod merge;
-mod npy;
+pub mod npy;
 pub mod split;
 
 pub use npy::npy;
