@@ -6,9 +6,12 @@
 pub mod device;
 pub mod error;
 pub mod files;
+pub mod npy;
 pub mod ops;
 pub mod recording;
+pub mod scoring;
 pub mod simulation;
+pub mod statistics;
 pub mod table;
 
 pub use error::{Error, Result};

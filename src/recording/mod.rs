@@ -1,5 +1,17 @@
 //! A recording: images, responses and trials, validated at the door.
 
+pub mod ceiling;
+mod check;
+mod identical;
+pub mod import;
+pub mod inspect;
+mod open;
+pub mod preprocess;
+mod trials;
+
+pub use identical::first_identical;
+pub use inspect::{Description, describe};
+
 use crate::table::Table;
 use ndarray::{Array2, Array3};
 

@@ -1,0 +1,261 @@
+//! NumPy's files, `.npy` and `.npz`: the door through which arrays come in and go out.
+//!
+//! Reading trusts nothing: the header is checked against the length of the file before anything is allocated, so
+//! that a truncated or lying file costs one message and no memory. Both byte orders, C and Fortran order, and every
+//! plain numeric type are accepted; pickled objects are not. Numbers become `f32`, the precision of the engine.
+
+mod archive;
+mod header;
+mod write;
+
+pub use archive::Archive;
+pub use header::{Dtype, Header, Kind, shown};
+pub use write::{Element, write, write_npz};
+
+use crate::{Error, Result};
+use ndarray::{Array, ArrayD, IxDyn, ShapeBuilder};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Bytes read and converted at a time.
+const CHUNK: usize = 1 << 20;
+
+/// An array in a file: header read and checked, data still to come.
+pub struct Stored<'a> {
+    place: PathBuf,
+    header: Header,
+    data: Box<dyn Read + 'a>,
+}
+
+impl Stored<'static> {
+    /// Opens an `.npy` file and checks its header against its length.
+    ///
+    /// # Errors
+    /// Names the file when it is absent, no `.npy` file, of an unusable type, truncated or too long.
+    pub fn open(path: &Path) -> Result<Self> {
+        let fail = |e: std::io::Error| Error::file(path, format!("cannot read: {e}"));
+        let metadata = std::fs::metadata(path).map_err(fail)?;
+        if !metadata.is_file() {
+            return Err(Error::file(path, "not a file, wanted an .npy file"));
+        }
+        let file = BufReader::new(File::open(path).map_err(fail)?);
+        Stored::new(path.to_path_buf(), metadata.len(), file)
+    }
+}
+
+impl<'a> Stored<'a> {
+    fn new(place: PathBuf, length: u64, mut data: impl Read + 'a) -> Result<Self> {
+        let header = Header::read(&mut data).map_err(|e| Error::file(&place, e))?;
+        let stored = Self {
+            place,
+            header,
+            data: Box::new(data),
+        };
+        let there = u128::from(length).saturating_sub(stored.header.offset as u128);
+        let wanted = stored.header.len() as u128 * stored.header.dtype.size as u128;
+        if there != wanted {
+            let what = if there < wanted {
+                "truncated"
+            } else {
+                "longer than its header says"
+            };
+            return Err(stored.fail(format!(
+                "{what}: {there} bytes of data, wanted {wanted} for {} of shape {}",
+                stored.header.dtype.name(),
+                shown(&stored.header.shape)
+            )));
+        }
+        Ok(stored)
+    }
+
+    /// Element type, order and shape.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Lengths of the axes.
+    pub fn shape(&self) -> &[usize] {
+        &self.header.shape
+    }
+
+    /// Where the array lies, for messages.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    fn fail(&self, what: impl std::fmt::Display) -> Error {
+        Error::file(&self.place, what)
+    }
+
+    /// All elements as `f32`, in C order.
+    ///
+    /// # Errors
+    /// Names the file when the elements are words, when a finite number exceeds what `f32` can hold (with its
+    /// position), or when reading fails.
+    pub fn numbers(mut self) -> Result<ArrayD<f32>> {
+        let Dtype {
+            kind,
+            size,
+            big_endian,
+        } = self.header.dtype;
+        macro_rules! load {
+            ($t:ty) => {
+                self.load(|bytes| {
+                    let mut element = [0_u8; size_of::<$t>()];
+                    element.copy_from_slice(bytes);
+                    Some(if big_endian {
+                        <$t>::from_be_bytes(element) as f32
+                    } else {
+                        <$t>::from_le_bytes(element) as f32
+                    })
+                })
+            };
+        }
+        match (kind, size) {
+            (Kind::Bool, _) => self.load(|b| Some(f32::from(u8::from(b[0] != 0)))),
+            (Kind::Unsigned, 1) => load!(u8),
+            (Kind::Unsigned, 2) => load!(u16),
+            (Kind::Unsigned, 4) => load!(u32),
+            (Kind::Unsigned, 8) => load!(u64),
+            (Kind::Signed, 1) => load!(i8),
+            (Kind::Signed, 2) => load!(i16),
+            (Kind::Signed, 4) => load!(i32),
+            (Kind::Signed, 8) => load!(i64),
+            (Kind::Float, 2) => self.load(|b| {
+                let bits = [b[0], b[1]];
+                let bits = if big_endian {
+                    u16::from_be_bytes(bits)
+                } else {
+                    u16::from_le_bytes(bits)
+                };
+                Some(half::f16::from_bits(bits).to_f32())
+            }),
+            (Kind::Float, 4) => load!(f32),
+            (Kind::Float, 8) => self.load(|bytes| {
+                let mut b = [0_u8; 8];
+                b.copy_from_slice(bytes);
+                let wide = if big_endian {
+                    f64::from_be_bytes(b)
+                } else {
+                    f64::from_le_bytes(b)
+                };
+                let narrow = wide as f32;
+                (narrow.is_finite() || !wide.is_finite()).then_some(narrow)
+            }),
+            _ => Err(self.fail(format!(
+                "dtype is {}, wanted numbers",
+                self.header.dtype.name()
+            ))),
+        }
+    }
+
+    /// All elements as words, in C order: strings without their padding, integers in decimal.
+    ///
+    /// # Errors
+    /// Names the file when elements are floats, not valid text, or when reading fails.
+    pub fn words(mut self) -> Result<ArrayD<String>> {
+        let Dtype {
+            kind,
+            size,
+            big_endian,
+        } = self.header.dtype;
+        let padded = |bytes: &[u8]| {
+            let mut eight = [0_u8; 8];
+            for (i, b) in bytes.iter().enumerate() {
+                eight[if big_endian { size - 1 - i } else { i }] = *b;
+            }
+            u64::from_le_bytes(eight)
+        };
+        match kind {
+            Kind::Unsigned => self.load(|b| Some(padded(b).to_string())),
+            Kind::Signed => self.load(|b| {
+                let shift = 64 - 8 * size as u32;
+                Some((((padded(b) << shift) as i64) >> shift).to_string())
+            }),
+            Kind::Bytes => self.load(|b| {
+                let text = std::str::from_utf8(b).ok()?;
+                Some(text.trim_end_matches('\0').to_string())
+            }),
+            Kind::Unicode => self.load(|b| {
+                let text: Option<String> = b
+                    .chunks_exact(4)
+                    .map(|c| {
+                        let c = [c[0], c[1], c[2], c[3]];
+                        char::from_u32(if big_endian {
+                            u32::from_be_bytes(c)
+                        } else {
+                            u32::from_le_bytes(c)
+                        })
+                    })
+                    .collect();
+                Some(text?.trim_end_matches('\0').to_string())
+            }),
+            _ => Err(self.fail(format!(
+                "dtype is {}, wanted strings or integers",
+                self.header.dtype.name()
+            ))),
+        }
+    }
+
+    /// Reads every element through `convert`; `None` is a value that cannot be held.
+    fn load<T: Clone>(&mut self, convert: impl Fn(&[u8]) -> Option<T>) -> Result<ArrayD<T>> {
+        let total = self.header.len();
+        let size = self.header.dtype.size;
+        let mut values: Vec<T> = Vec::new();
+        let at_once = (CHUNK / size).max(1).min(total);
+        let mut bytes = vec![0_u8; at_once * size];
+        while values.len() < total {
+            let count = at_once.min(total - values.len());
+            let chunk = &mut bytes[..count * size];
+            self.data
+                .read_exact(chunk)
+                .map_err(|e| Error::file(&self.place, format!("cannot read: {e}")))?;
+            // Bytes that arrived pay for the memory: the reservation never runs ahead of them by more than a doubling.
+            values
+                .try_reserve(count)
+                .map_err(|_| self.fail(format!("{total} values do not fit into memory")))?;
+            for element in chunk.chunks_exact(size) {
+                let position = values.len();
+                values.push(convert(element).ok_or_else(|| self.unusable(position))?);
+            }
+        }
+        let shape = IxDyn(&self.header.shape).set_f(self.header.fortran);
+        let array = Array::from_shape_vec(shape, values).map_err(|e| self.fail(e))?;
+        Ok(if array.is_standard_layout() {
+            array
+        } else {
+            array.as_standard_layout().into_owned()
+        })
+    }
+
+    fn unusable(&self, position: usize) -> Error {
+        let header = &self.header;
+        let mut rest = position;
+        let mut index = vec![0; header.shape.len()];
+        let mut axes: Vec<usize> = (0..header.shape.len()).collect();
+        if !header.fortran {
+            axes.reverse();
+        }
+        for axis in axes {
+            index[axis] = rest % header.shape[axis].max(1);
+            rest /= header.shape[axis].max(1);
+        }
+        let wanted = if header.dtype.is_text() {
+            "valid text"
+        } else {
+            "within the range of float32"
+        };
+        self.fail(format!("value at {} is not {wanted}", shown(&index)))
+    }
+}
+
+/// Reads numbers of any type as `f32`, in C order, and the name of their type in the file.
+///
+/// # Errors
+/// As [`Stored::open`] and [`Stored::numbers`].
+pub fn read(path: &Path) -> Result<(ArrayD<f32>, String)> {
+    let stored = Stored::open(path)?;
+    let name = stored.header().dtype.name();
+    Ok((stored.numbers()?, name))
+}

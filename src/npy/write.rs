@@ -1,0 +1,88 @@
+//! Writing: version 1.0, little-endian, C order, data aligned to 64 bytes as NumPy does.
+
+use super::header::shown;
+use crate::{Error, Result, files};
+use ndarray::{ArrayView, ArrayViewD, Dimension};
+use std::io::{Cursor, Write};
+use std::path::Path;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+/// Bytes handed on at a time.
+const CHUNK: usize = 1 << 16;
+
+/// A number that `.npy` files can hold.
+pub trait Element: Copy {
+    /// NumPy's type code, little-endian.
+    const CODE: &'static str;
+
+    /// Its bytes, least significant first.
+    fn bytes(self) -> impl AsRef<[u8]>;
+}
+
+macro_rules! element {
+    ($($t:ty => $code:literal),*) => {$(
+        impl Element for $t {
+            const CODE: &'static str = $code;
+
+            fn bytes(self) -> impl AsRef<[u8]> {
+                self.to_le_bytes()
+            }
+        }
+    )*};
+}
+
+element!(u8 => "|u1", i32 => "<i4", i64 => "<i8", f32 => "<f4", f64 => "<f8");
+
+/// Writes an array of any dimension as `.npy`; a reader sees the old file or the whole new one.
+///
+/// # Errors
+/// Names the file.
+pub fn write<T: Element, D: Dimension>(path: &Path, array: ArrayView<'_, T, D>) -> Result<()> {
+    files::write(path, |w| fill(w, &array))
+}
+
+/// Writes named arrays as an uncompressed `.npz`, as `np.savez` does.
+///
+/// # Errors
+/// Names the file.
+pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<'_, f32>)]) -> Result<()> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .large_file(true);
+    let fail = |e: &dyn std::fmt::Display| Error::file(path, format!("cannot write: {e}"));
+    for (name, array) in arrays {
+        zip.start_file(format!("{name}.npy"), options)
+            .map_err(|e| fail(&e))?;
+        fill(&mut zip, array).map_err(|e| fail(&e))?;
+    }
+    let bytes = zip.finish().map_err(|e| fail(&e))?.into_inner();
+    files::write(path, |w| w.write_all(&bytes))
+}
+
+fn fill<T: Element, D: Dimension>(
+    w: &mut (impl Write + ?Sized),
+    array: &ArrayView<'_, T, D>,
+) -> std::io::Result<()> {
+    let mut header = format!(
+        "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}",
+        T::CODE,
+        shown(array.shape())
+    );
+    let padded = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    header.push_str(&" ".repeat(padded - 1 - header.len()));
+    header.push('\n');
+    w.write_all(b"\x93NUMPY\x01\x00")?;
+    w.write_all(&(padded as u16).to_le_bytes())?;
+    w.write_all(header.as_bytes())?;
+    let mut bytes = Vec::with_capacity(CHUNK + 8);
+    for element in array {
+        bytes.extend_from_slice(element.bytes().as_ref());
+        if bytes.len() >= CHUNK {
+            w.write_all(&bytes)?;
+            bytes.clear();
+        }
+    }
+    w.write_all(&bytes)
+}

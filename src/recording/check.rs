@@ -1,0 +1,183 @@
+//! What makes a recording valid, whoever made it: the same rules on opening, importing, simulating and writing.
+
+use super::{Recording, Tier};
+use crate::table::{Column, Table};
+use crate::{Error, Result};
+use std::collections::HashSet;
+use std::path::Path;
+
+impl Recording {
+    /// Checks everything that training and scoring rely on; `place` is the directory to name in messages.
+    ///
+    /// Images are non-empty and finite. Responses are finite or NaN, one row per trial, at least one neuron, and every
+    /// neuron was recorded on some training trial. Every trial shows an image that exists, no image is in two tiers,
+    /// and there are training and test trials (validation may be absent: the last weights then count as the best).
+    /// `neurons.csv` numbers its rows from 0, one per neuron.
+    ///
+    /// # Errors
+    /// The first violation: file, value and place in it, and what was wanted.
+    pub fn check(&self, place: &Path) -> Result<()> {
+        self.check_images(&place.join("images.npy"))?;
+        self.check_responses(&place.join("responses.npy"))?;
+        self.check_trials(&place.join("trials.csv"))?;
+        if let Some(neurons) = &self.neurons {
+            check_neurons(neurons, self.neuron_count(), &place.join("neurons.csv"))?;
+        }
+        self.check_metadata(&place.join("recording.toml"))?;
+        self.check_recorded(&place.join("responses.npy"))
+    }
+
+    fn check_images(&self, file: &Path) -> Result<()> {
+        if self.images.is_empty() {
+            let shape = format!("{:?}", self.images.dim());
+            return Err(bad(
+                file,
+                "shape",
+                shape,
+                "at least one image of at least one pixel",
+            ));
+        }
+        let infinite = self.images.indexed_iter().find(|(_, x)| !x.is_finite());
+        if let Some(((image, row, column), x)) = infinite {
+            let what = format!("image {image}, row {row}, column {column}");
+            return Err(bad(file, what, x, "a finite grey level"));
+        }
+        Ok(())
+    }
+
+    fn check_responses(&self, file: &Path) -> Result<()> {
+        if self.neuron_count() == 0 {
+            let shape = format!("{:?}", self.responses.dim());
+            return Err(bad(file, "shape", shape, "at least one neuron"));
+        }
+        let infinite = self.responses.indexed_iter().find(|(_, r)| r.is_infinite());
+        if let Some(((trial, neuron), r)) = infinite {
+            let what = format!("response in trial {trial} of neuron {neuron}");
+            return Err(bad(
+                file,
+                what,
+                r,
+                "a number, or NaN where it was not recorded",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_trials(&self, file: &Path) -> Result<()> {
+        let (rows, wanted) = (self.trials.len(), self.responses.nrows());
+        if rows != wanted {
+            let wanted = format!("{wanted}, one per row of responses.npy");
+            return Err(bad(file, "number of trials", rows, wanted));
+        }
+        let images = self.images.shape()[0];
+        let mut first: Vec<Option<(usize, Tier)>> = vec![None; images];
+        for (row, trial) in self.trials.iter().enumerate() {
+            let Some(seen) = first.get_mut(trial.image) else {
+                let wanted = format!("a row of images.npy, 0 to {}", images - 1);
+                return Err(bad(
+                    file,
+                    format!("image in trial {row}"),
+                    trial.image,
+                    wanted,
+                ));
+            };
+            let (earlier, tier) = *seen.get_or_insert((row, trial.tier));
+            if tier != trial.tier {
+                return Err(bad(
+                    file,
+                    format!("tier of image {}", trial.image),
+                    format!("{tier} (trial {earlier}) and {} (trial {row})", trial.tier),
+                    "one tier per image: anything else leaks",
+                ));
+            }
+        }
+        for tier in [Tier::Train, Tier::Test] {
+            if !self.trials.iter().any(|t| t.tier == tier) {
+                return Err(bad(
+                    file,
+                    format!("number of {tier} trials"),
+                    0,
+                    "at least 1",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_metadata(&self, file: &Path) -> Result<()> {
+        if self.name.trim().is_empty() || self.name.chars().any(char::is_control) {
+            let got = format!("\"{}\"", self.name.escape_default());
+            return Err(bad(file, "name", got, "a printable word"));
+        }
+        match self.degrees_per_pixel {
+            Some(d) if !(d > 0.0 && d.is_finite()) => {
+                Err(bad(file, "degrees_per_pixel", d, "a positive number"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_recorded(&self, file: &Path) -> Result<()> {
+        let mut recorded = vec![false; self.neuron_count()];
+        for row in self.trials_of(Tier::Train) {
+            for (known, r) in recorded.iter_mut().zip(self.responses.row(row)) {
+                *known |= !r.is_nan();
+            }
+        }
+        match recorded.iter().position(|known| !known) {
+            Some(neuron) => Err(bad(
+                file,
+                format!("training responses of neuron {neuron}"),
+                "NaN on every trial",
+                "at least one recorded: it cannot be fitted",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn bad(
+    file: &Path,
+    what: impl std::fmt::Display,
+    got: impl std::fmt::Display,
+    wanted: impl std::fmt::Display,
+) -> Error {
+    Error::bad(file.display(), what, got, wanted)
+}
+
+fn check_neurons(table: &Table, count: usize, file: &Path) -> Result<()> {
+    let first = table.names().next().unwrap_or_default();
+    if first != "neuron" {
+        return Err(bad(
+            file,
+            "first column",
+            format!("\"{first}\""),
+            "\"neuron\"",
+        ));
+    }
+    let mut seen = HashSet::new();
+    if let Some(twice) = table.names().find(|n| !seen.insert(*n)) {
+        return Err(bad(
+            file,
+            "header",
+            format!("\"{twice}\" twice"),
+            "every name once",
+        ));
+    }
+    if table.rows() != count {
+        let wanted = format!("{count}, one per column of responses.npy");
+        return Err(bad(file, "number of rows", table.rows(), wanted));
+    }
+    let Some(Column::Integer(numbers)) = table.column("neuron") else {
+        return Err(bad(
+            file,
+            "column neuron",
+            "not all integers",
+            format!("0 to {}", count - 1),
+        ));
+    };
+    match (0_i64..).zip(numbers).find(|(row, n)| row != *n) {
+        Some((row, n)) => Err(bad(file, format!("neuron in row {row}"), n, row)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,8 @@
+//! Other laboratories' layouts, turned into a [`super::Recording`].
+
+mod arrays;
+mod merge;
+pub mod npy;
+pub mod split;
+
+pub use npy::npy;

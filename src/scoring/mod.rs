@@ -1,0 +1,5 @@
+//! Scoring a model's predictions against recorded responses.
+
+pub mod metrics;
+
+pub use metrics::{carry_neurons, evaluate};

@@ -1,0 +1,81 @@
+//! Means, variances and correlations in `f64`, two passes each: sums of squares of raw numbers cancel.
+
+/// Arithmetic mean; NaN of nothing.
+pub fn mean(x: &[f64]) -> f64 {
+    x.iter().sum::<f64>() / x.len() as f64
+}
+
+/// Variance, divided by `len - ddof`; NaN when that is not positive.
+pub fn variance(x: &[f64], ddof: usize) -> f64 {
+    if x.len() <= ddof {
+        return f64::NAN;
+    }
+    let centre = mean(x);
+    x.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (x.len() - ddof) as f64
+}
+
+/// Pearson's correlation of two samples of equal length; NaN when either does not vary beyond rounding.
+pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
+    if x.len() != y.len() || !varies(x) || !varies(y) {
+        return f64::NAN;
+    }
+    let (mx, my) = (mean(x), mean(y));
+    let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
+    for (a, b) in x.iter().zip(y) {
+        let (a, b) = (a - mx, b - my);
+        xy += a * b;
+        xx += a * a;
+        yy += b * b;
+    }
+    (xy / (xx.sqrt() * yy.sqrt())).clamp(-1.0, 1.0)
+}
+
+/// Whether the spread exceeds what rounding alone leaves around the mean.
+pub fn varies(x: &[f64]) -> bool {
+    let largest = x.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+    variance(x, 0).sqrt() > 1e-12 * largest
+}
+
+/// Middle value, or the mean of the two in the middle; NaN of nothing. NaN values are left out.
+pub fn median(x: &[f64]) -> f64 {
+    let mut sorted: Vec<f64> = x.iter().copied().filter(|v| !v.is_nan()).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => 0.5 * (sorted[n / 2 - 1] + sorted[n / 2]),
+    }
+}
+
+/// Mean of the values that are not NaN; NaN if there is none.
+pub fn mean_of_known(x: &[f64]) -> f64 {
+    let known: Vec<f64> = x.iter().copied().filter(|v| !v.is_nan()).collect();
+    mean(&known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_samples_by_hand() {
+        assert_eq!(mean(&[1.0, 2.0, 6.0]), 3.0);
+        assert_eq!(variance(&[1.0, 2.0, 6.0], 1), 7.0);
+        assert!(variance(&[1.0], 1).is_nan());
+        assert_eq!(median(&[3.0, f64::NAN, 1.0, 2.0, 10.0]), 2.5);
+        assert!((pearson(&[1.0, 2.0, 3.0], &[1.0, 3.0, 2.0]) - 0.5).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_constant_has_no_correlation() {
+        assert!(pearson(&[0.1; 7], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]).is_nan());
+        assert!(pearson(&[], &[]).is_nan());
+    }
+
+    #[test]
+    fn correlation_ignores_offset_and_scale() {
+        let x = [1.0, -2.0, 0.5, 7.0];
+        let y: Vec<f64> = x.iter().map(|v| 1e-9 * v + 3e-6).collect();
+        assert!((pearson(&x, &y) - 1.0).abs() < 1e-9);
+    }
+}
