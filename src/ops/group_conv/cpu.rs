@@ -292,7 +292,7 @@ impl WithSimd for Pass<'_> {
                     }
                     at += rows;
                 }
-                store_synthesised(simd, plan, &g, tile, spectrum, &mut tile_map[..TILE], y);
+                store_synthesised(simd, plan, &g, tile, spectrum, tile_map, y);
             }
             if let Some(partner) = partner {
                 gather_partner(simd, plan, &g, tile, partner, tile_map, right);
@@ -349,41 +349,70 @@ fn load_transformed<S: Simd>(simd: S, plan: &Plan, g: &Geometry, x: &[f32], padd
     padded.fill(0.0);
     for f in 0..features {
         for row in 0..g.height {
-            let to = (row + g.padding) * g.stride() + g.padding;
-            for c in 0..n {
-                let out = &mut padded[(f * n + c) * plane + to..][..g.width];
-                let from = &x[f * area + row * g.width..];
-                if n == 1 {
-                    out.copy_from_slice(&from[..g.width]);
-                } else {
-                    combine(simd, &plan.transform[c * n..][..n], 1, from, features * area, out);
-                }
+            let to = f * n * plane + (row + g.padding) * g.stride() + g.padding;
+            let from = f * area + row * g.width;
+            if n == 1 {
+                padded[to..to + g.width].copy_from_slice(&x[from..from + g.width]);
+                continue;
+            }
+            // SAFETY: n planes of the image and n padded planes follow at these steps.
+            unsafe {
+                let from = (x.as_ptr().add(from), features * area);
+                let to = (padded.as_mut_ptr().add(to), plane);
+                transform(simd, n, (&plan.transform, n, 1), from, to, g.width);
             }
         }
     }
 }
 
-/// `out[i] = sum_s weights[s weight_step] from[s step + i]`.
+/// `to[r to_step + i] = sum_s matrix[r row + s column] from[s from_step + i]`, i < len, for n rows r of n terms s.
+///
+/// # Safety
+/// `from` and `to` must hold n rows of `len` at their steps.
 #[inline(always)]
-fn combine<S: Simd>(
+unsafe fn transform<S: Simd>(
     simd: S,
-    weights: &[f32],
-    weight_step: usize,
-    from: &[f32],
-    step: usize,
-    out: &mut [f32],
+    n: usize,
+    (matrix, row, column): (&[f32], usize, usize),
+    (from, from_step): (*const f32, usize),
+    (to, to_step): (*mut f32, usize),
+    len: usize,
 ) {
-    let terms = weights.len().div_ceil(weight_step);
-    let mut at = 0;
-    while at < out.len() {
-        let len = S::F32_LANES.min(out.len() - at);
-        let mut sum = simd.splat_f32s(0.0);
-        for s in 0..terms {
-            let v = simd.partial_load_f32s(&from[s * step + at..][..len]);
-            sum = simd.mul_add_e_f32s(simd.splat_f32s(weights[s * weight_step]), v, sum);
+    const ROWS_AT_ONCE: usize = 4;
+    debug_assert_eq!(matrix.len(), n * n);
+    let weight = |r: usize, s: usize| unsafe { *matrix.get_unchecked(r * row + s * column) };
+    unsafe {
+        let mut i = 0;
+        while i + S::F32_LANES <= len {
+            let mut r = 0;
+            while r < n {
+                let rows = ROWS_AT_ONCE.min(n - r);
+                let mut sums = [simd.splat_f32s(0.0); ROWS_AT_ONCE];
+                for s in 0..n {
+                    let v = from.add(s * from_step + i).cast::<S::f32s>().read_unaligned();
+                    for (k, sum) in sums.iter_mut().enumerate() {
+                        // Past the last row: any weight will do, the sum is not stored.
+                        let w = simd.splat_f32s(weight((r + k).min(n - 1), s));
+                        *sum = simd.mul_add_e_f32s(w, v, *sum);
+                    }
+                }
+                for (k, &sum) in sums.iter().enumerate().take(rows) {
+                    to.add((r + k) * to_step + i).cast::<S::f32s>().write_unaligned(sum);
+                }
+                r += ROWS_AT_ONCE;
+            }
+            i += S::F32_LANES;
         }
-        simd.partial_store_f32s(&mut out[at..][..len], sum);
-        at += len;
+        while i < len {
+            for r in 0..n {
+                let mut sum = 0.0;
+                for s in 0..n {
+                    sum += weight(r, s) * *from.add(s * from_step + i);
+                }
+                *to.add(r * to_step + i) = sum;
+            }
+            i += 1;
+        }
     }
 }
 
@@ -395,28 +424,26 @@ fn store_synthesised<S: Simd>(
     g: &Geometry,
     tile: usize,
     spectrum: &[f32],
-    map: &mut [f32],
+    maps: &mut [f32],
     y: &mut [f32],
 ) {
     let (o, features) = (plan.shape.orientations, plan.shape.out_features);
     let area = g.out_height() * g.out_width();
     let rows = component_rows(plan, ROWS);
-    for q in 0..o {
-        for f in 0..features {
-            let (out, _) = S::as_mut_simd_f32s(map);
-            for v in out.iter_mut() {
-                *v = simd.splat_f32s(0.0);
-            }
-            for (c, &row) in rows.iter().enumerate() {
-                let weight = simd.splat_f32s(plan.transform[c * o + q]);
-                let (from, _) = S::as_simd_f32s(&spectrum[(row + f) * TILE..][..TILE]);
-                for i in 0..out.len() {
-                    out[i] = simd.mul_add_e_f32s(weight, from[i], out[i]);
-                }
-            }
-            for segment in g.segments(tile) {
+    let (spectra, maps) = maps.split_at_mut(o * TILE);
+    for f in 0..features {
+        for (c, &row) in rows.iter().enumerate() {
+            spectra[c * TILE..][..TILE].copy_from_slice(&spectrum[(row + f) * TILE..][..TILE]);
+        }
+        // SAFETY: both hold o rows of TILE.
+        unsafe {
+            let (from, to) = ((spectra.as_ptr(), TILE), (maps.as_mut_ptr(), TILE));
+            transform(simd, o, (&plan.transform, 1, o), from, to, TILE);
+        }
+        for segment in g.segments(tile) {
+            for q in 0..o {
                 y[(q * features + f) * area + segment.output..][..segment.len]
-                    .copy_from_slice(&map[segment.at..][..segment.len]);
+                    .copy_from_slice(&maps[q * TILE + segment.at..][..segment.len]);
             }
         }
     }
@@ -460,14 +487,19 @@ fn gather_partner<S: Simd>(
                 );
             }
         }
+        // SAFETY: both hold o rows of TILE.
+        unsafe {
+            let (from, to) = ((maps.as_ptr(), TILE), (transformed.as_mut_ptr(), TILE));
+            transform(simd, o, (&plan.transform, o, 1), from, to, TILE);
+        }
         let mut start = 0;
         for block in &plan.blocks {
             let rows = panel::padded_rows(block.components.len() * features);
             for (part, &c) in block.components.iter().enumerate() {
-                let map = &mut transformed[c * TILE..][..TILE];
-                combine(simd, &plan.transform[c * o..][..o], 1, maps, TILE, map);
-                for (p, &v) in map.iter().enumerate() {
-                    right[start * TILE + p * rows + part * features + f] = v;
+                let to = &mut right[start * TILE..][..rows * TILE];
+                let from = &transformed[c * TILE..][..TILE];
+                for (to, &v) in to.chunks_exact_mut(rows).zip(from) {
+                    to[part * features + f] = v;
                 }
             }
             start += rows;
@@ -516,10 +548,14 @@ impl WithSimd for ImageGradient<'_> {
                         );
                     }
                 }
+                // SAFETY: both hold o rows of TILE.
+                unsafe {
+                    let (from, to) = ((maps.as_ptr(), TILE), (transformed.as_mut_ptr(), TILE));
+                    transform(simd, o, (&plan.transform, o, 1), from, to, TILE);
+                }
                 for (c, &row) in rows.iter().enumerate() {
-                    let map = &mut transformed[c * TILE..][..TILE];
-                    combine(simd, &plan.transform[c * o..][..o], 1, maps, TILE, map);
-                    spectrum[(row + f) * TILE..][..TILE].copy_from_slice(map);
+                    spectrum[(row + f) * TILE..][..TILE]
+                        .copy_from_slice(&transformed[c * TILE..][..TILE]);
                 }
             }
             let mut at = 0;
