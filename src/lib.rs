@@ -7,11 +7,13 @@ pub mod device;
 pub mod error;
 pub mod files;
 pub mod npy;
+pub mod model;
 pub mod ops;
 pub mod recording;
 pub mod scoring;
 pub mod simulation;
 pub mod statistics;
 pub mod table;
+pub mod training;
 
 pub use error::{Error, Result};

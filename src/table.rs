@@ -32,6 +32,30 @@ impl Column {
         self.len() == 0
     }
 
+    fn select(&self, rows: &[usize]) -> Self {
+        fn of<T: Clone>(v: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&r| v[r].clone()).collect()
+        }
+        match self {
+            Self::Integer(v) => Self::Integer(of(v, rows)),
+            Self::Number(v) => Self::Number(of(v, rows)),
+            Self::Boolean(v) => Self::Boolean(of(v, rows)),
+            Self::Text(v) => Self::Text(of(v, rows)),
+        }
+    }
+
+    /// Appends a column of the same kind; false if it is of another.
+    fn append(&mut self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Integer(a), Self::Integer(b)) => a.extend(b),
+            (Self::Number(a), Self::Number(b)) => a.extend(b),
+            (Self::Boolean(a), Self::Boolean(b)) => a.extend(b),
+            (Self::Text(a), Self::Text(b)) => a.extend(b.iter().cloned()),
+            _ => return false,
+        }
+        true
+    }
+
     fn cell(&self, row: usize) -> String {
         match self {
             Self::Integer(v) => v[row].to_string(),
@@ -105,6 +129,33 @@ impl Table {
             Column::Number(v) => Some(v),
             _ => None,
         }
+    }
+
+    /// The given rows, in that order.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let columns = self.columns.iter().map(|(n, c)| (n.clone(), c.select(rows))).collect();
+        Self { columns }
+    }
+
+    /// Tables below each other, with the columns that all of them have; `label` names a first column that tells
+    /// which table a row is from.
+    pub fn stacked(parts: Vec<(String, Self)>, label: Option<&str>) -> Self {
+        let Some((_, first)) = parts.first() else {
+            return Self::default();
+        };
+        let mut table = Self::default();
+        if let Some(label) = label {
+            let names = parts.iter().flat_map(|(name, t)| vec![name.clone(); t.rows()]).collect();
+            table = table.with(label, Column::Text(names));
+        }
+        for (name, column) in &first.columns {
+            let mut whole = column.select(&[]);
+            if parts.iter().all(|(_, t)| t.column(name).is_some_and(|c| whole.append(c))) {
+                table = table.with(name, whole);
+            }
+        }
+        table
     }
 
     /// Writes the table as CSV with a header.

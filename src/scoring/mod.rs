@@ -1,5 +1,8 @@
 //! Scoring a model's predictions against recorded responses.
 
+pub mod equivariance;
 pub mod metrics;
+mod run;
 
 pub use metrics::{carry_neurons, evaluate};
+pub use run::{Scored, recording_of, score};

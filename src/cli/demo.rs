@@ -1,0 +1,152 @@
+//! `striate demo`
+
+use super::Global;
+use super::common::Report;
+use ndarray::Axis;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use striate::device::Device;
+use striate::model::Config;
+use striate::recording::{Recording, Tier};
+use striate::scoring::{Scored, score};
+use striate::simulation::{CellType, Population, Settings, simulate};
+use striate::statistics::{mean_of_known, pearson};
+use striate::table::{Column, Table};
+use striate::training::{End, Interrupts, Options, Progress, Trainer};
+use striate::{Result, files};
+
+/// What the demo trains: small enough for two CPU cores, rich enough for every cell type.
+const CONFIG: &str = include_str!("../../examples/demo.toml");
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where everything goes
+    #[arg(long, default_value = "runs/demo", value_name = "DIR")]
+    out: PathBuf,
+}
+
+pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    let started = Instant::now();
+    let device = Device::open(&global.device)?;
+    let out = &arguments.out;
+    let seed = global.seed.unwrap_or(1);
+    let settings = Settings {
+        name: "demo".into(),
+        neurons: 100,
+        train: 4000,
+        validation: 400,
+        test: 150,
+        repeats: 10,
+        height: 28,
+        width: 36,
+        seed,
+        ..Settings::default()
+    };
+    eprintln!("simulating {} neurons ...", settings.neurons);
+    let (recording, truth) = simulate(&settings, None)?;
+    let directory = out.join("recording");
+    replace(&directory)?;
+    recording.write(&directory)?;
+    truth.write_csv(&directory.join("truth.csv"))?;
+
+    eprintln!("training ...");
+    let overrides = [format!("training.seed={seed}")];
+    let mut config = Config::parse(CONFIG, "demo.toml", &overrides)?;
+    config.recordings = vec![directory.canonicalize().unwrap_or(directory)];
+    let options = Options { out: out.join("run"), ..Options::default() };
+    let recordings = [recording];
+    let mut trainer = Trainer::new(&device, &config, &recordings, &options)?;
+    let interrupts = Interrupts::listen()?;
+    let outcome = trainer.run(&interrupts, &mut Progress::stderr())?;
+    drop(interrupts);
+
+    eprintln!("scoring ...");
+    let mut model = trainer.into_best();
+    let scored = score(&mut model, 0, &recordings[0])?;
+    let path = options.out.join("evaluation.csv");
+    scored.table.write_csv(&path)?;
+    let by_type = against_truth(&recordings[0], &truth, &scored)?;
+    let summary = out.join("summary.csv");
+    by_type.write_csv(&summary)?;
+    Ok(report(&by_type, &scored.table, &path, &summary)
+        .fact("seconds", started.elapsed().as_secs_f64())
+        .good(outcome.end != End::Diverged))
+}
+
+/// Removes what an earlier demo wrote.
+fn replace(directory: &Path) -> Result<()> {
+    if directory.join("recording.toml").exists() {
+        std::fs::remove_dir_all(directory)
+            .map_err(|e| striate::Error::file(directory, format!("cannot remove: {e}")))?;
+    }
+    match directory.parent() {
+        Some(parent) => files::create_directory(parent),
+        None => Ok(()),
+    }
+}
+
+/// Per cell type: test correlation, the noise ceiling, and the correlation with the noise-free rates.
+fn against_truth(recording: &Recording, truth: &Table, scored: &Scored) -> Result<Table> {
+    let population = Population::from_truth(truth, recording.height(), recording.width())?;
+    let images = recording.images.select(Axis(0), &recording.images_of(Tier::Test));
+    let rates = population.drive(population.standardise(images.view()).view())?;
+    let column = |name: &str| scored.table.numbers(name).unwrap_or_default().to_vec();
+    let (correlation, ceiling) = (column("correlation_to_average"), column("maximum_correlation"));
+    let true_correlation: Vec<f64> = rates
+        .columns()
+        .into_iter()
+        .zip(scored.predictions.columns())
+        .map(|(t, p)| pearson(&t.to_vec(), &p.iter().map(|&v| f64::from(v)).collect::<Vec<_>>()))
+        .collect();
+    let mut groups: Vec<(String, Vec<usize>)> = CellType::ALL
+        .into_iter()
+        .map(|t| (t.name().to_string(), population.of_type(t)))
+        .collect();
+    groups.push(("all".into(), (0..recording.neuron_count()).collect()));
+    groups.retain(|(_, rows)| !rows.is_empty());
+    let mean = |values: &[f64], rows: &[usize]| {
+        mean_of_known(&rows.iter().map(|&r| values[r]).collect::<Vec<_>>())
+    };
+    let per_group = |f: &dyn Fn(&[usize]) -> f64| {
+        Column::Number(groups.iter().map(|(_, rows)| f(rows)).collect())
+    };
+    Ok(Table::new()
+        .with("type", Column::Text(groups.iter().map(|(n, _)| n.clone()).collect()))
+        .with("neurons", Column::Integer(groups.iter().map(|(_, r)| r.len() as i64).collect()))
+        .with("test_correlation", per_group(&|r| mean(&correlation, r)))
+        .with("noise_ceiling", per_group(&|r| mean(&ceiling, r)))
+        .with("share_of_ceiling", per_group(&|r| mean(&correlation, r) / mean(&ceiling, r)))
+        .with("true_rate_correlation", per_group(&|r| mean(&true_correlation, r))))
+}
+
+fn report(by_type: &Table, scores: &Table, path: &Path, summary: &Path) -> Report {
+    let mut text =
+        String::from("cell type                     neurons   test r  ceiling    share   r to truth\n");
+    let number = |name: &str, row: usize| by_type.numbers(name).map_or(f64::NAN, |v| v[row]);
+    let (Some(Column::Text(types)), Some(Column::Integer(counts))) =
+        (by_type.column("type"), by_type.column("neurons"))
+    else {
+        unreachable!("the table was just made with these columns");
+    };
+    for row in 0..by_type.rows() {
+        text.push_str(&format!(
+            "{:<30}{:>7}{:>9.3}{:>9.3}{:>9.3}{:>13.3}\n",
+            types[row],
+            counts[row],
+            number("test_correlation", row),
+            number("noise_ceiling", row),
+            number("share_of_ceiling", row),
+            number("true_rate_correlation", row),
+        ));
+    }
+    text.push_str(&format!("summary: {}\nopen next: {}", summary.display(), path.display()));
+    let last = by_type.rows() - 1;
+    Report::new(text)
+        .fact("neurons", scores.rows())
+        .fact("test_correlation", number("test_correlation", last))
+        .fact("noise_ceiling", number("noise_ceiling", last))
+        .fact("share_of_ceiling", number("share_of_ceiling", last))
+        .fact("true_rate_correlation", number("true_rate_correlation", last))
+        .fact("evaluation", path.display().to_string())
+        .fact("summary", summary.display().to_string())
+}

@@ -1,0 +1,80 @@
+//! `striate evaluate`
+
+use super::Global;
+use super::common::{Report, neurons, open_run};
+use std::path::PathBuf;
+use striate::recording::Recording;
+use striate::scoring::{recording_of, score};
+use striate::statistics::mean_of_known;
+use striate::table::Table;
+use striate::{Error, Result};
+
+/// The columns whose means are the summary.
+const SCORES: [&str; 7] = [
+    "correlation_to_average",
+    "single_trial_correlation",
+    "oracle_correlation",
+    "fraction_oracle",
+    "maximum_correlation",
+    "fev",
+    "feve",
+];
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The run
+    run: PathBuf,
+    /// Another recording of the same neurons [default: the run's own]
+    #[arg(long, value_name = "REC")]
+    recording: Option<PathBuf>,
+    /// The readout, where the run has several [default: all]
+    #[arg(long, value_name = "NAME")]
+    readout: Option<String>,
+    /// Only these neurons, as in 0-99,250
+    #[arg(long, value_name = "ROWS")]
+    neurons: Option<String>,
+}
+
+pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    let mut model = open_run(global, &arguments.run)?;
+    let one = arguments.readout.is_some() || arguments.recording.is_some();
+    let indices = if one || model.readouts.len() == 1 {
+        vec![model.readout(arguments.readout.as_deref())?]
+    } else {
+        (0..model.readouts.len()).collect()
+    };
+    let mut parts = Vec::new();
+    for index in indices {
+        let path = match &arguments.recording {
+            Some(path) => path.clone(),
+            None => recording_of(&model, index)?,
+        };
+        let recording = Recording::open(&path)?;
+        let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
+        let table = score(&mut model, index, &recording)?.table.select(&rows);
+        parts.push((model.readouts[index].name.clone(), table));
+    }
+    let several = model.readouts.len() > 1;
+    let table = Table::stacked(parts, several.then_some("recording"));
+    let path = arguments.run.join("evaluation.csv");
+    table.write_csv(&path)?;
+    summary(&table, &path)
+}
+
+/// The means of the scores, and where the table is.
+pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
+    let mut text = format!("{} neurons, mean over those where it is defined:\n", table.rows());
+    let mut report = Report::new(String::new()).fact("neurons", table.rows());
+    for name in SCORES {
+        let values = table
+            .numbers(name)
+            .ok_or_else(|| Error::file(path, format!("column {name} is missing")))?;
+        let mean = mean_of_known(values);
+        let known = values.iter().filter(|v| !v.is_nan()).count();
+        let shown = if known == 0 { "-".into() } else { format!("{mean:.4}") };
+        text.push_str(&format!("  {name:<26}{shown:>8}   ({known} neurons)\n"));
+        report = report.fact(name, mean);
+    }
+    text.push_str(&format!("per neuron: {}", path.display()));
+    Ok(Report::new(text).facts(&report.into_facts())?.fact("table", path.display().to_string()))
+}

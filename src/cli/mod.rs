@@ -1,0 +1,83 @@
+//! The command line: parse, one call into the library, print the summary.
+
+mod common;
+mod demo;
+mod evaluate;
+mod import;
+mod info;
+mod inspect;
+mod predict;
+mod simulate;
+mod train;
+mod verify;
+
+use clap::{Args, Parser, Subcommand};
+use common::Report;
+use striate::Result;
+
+/// Digital twins of visual cortex: from a recording to a rotation-equivariant model of every neuron.
+#[derive(Debug, Parser)]
+#[command(name = "striate", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+    /// Seed of everything random in this command [default: 1, or the configuration's]
+    #[arg(long, global = true, value_name = "N")]
+    seed: Option<u64>,
+    /// Print the summary as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole pipeline on a simulated population and score it against the known answer
+    Demo(demo::Arguments),
+    /// Write a recording of a simulated population with known cell types
+    Simulate(simulate::Arguments),
+    /// Turn another layout into a recording
+    Import(import::Arguments),
+    /// Show what a recording or a run holds
+    Inspect(inspect::Arguments),
+    /// Fit a model
+    Train(train::Arguments),
+    /// Score a run on the test tier
+    Evaluate(evaluate::Arguments),
+    /// Predict responses to images
+    Predict(predict::Arguments),
+    /// Measure how far the core's maps are from turning with the image
+    VerifyEquivariance(verify::Arguments),
+    /// Print the default configuration, explained
+    Config,
+    /// Show version and devices
+    Info,
+}
+
+/// Runs the command and prints its summary; true unless the answer is bad.
+pub fn run(cli: &Cli) -> Result<bool> {
+    let global = &cli.global;
+    let report = match &cli.command {
+        Command::Demo(a) => demo::run(global, a)?,
+        Command::Simulate(a) => simulate::run(global, a)?,
+        Command::Import(a) => import::run(global, a)?,
+        Command::Inspect(a) => inspect::run(global, a)?,
+        Command::Train(a) => train::run(global, a)?,
+        Command::Evaluate(a) => evaluate::run(global, a)?,
+        Command::Predict(a) => predict::run(global, a)?,
+        Command::VerifyEquivariance(a) => verify::run(global, a)?,
+        Command::Config => Report::text(striate::model::Config::default().explained()?),
+        Command::Info => info::run(global)?,
+    };
+    report.print(global.json);
+    Ok(report.good)
+}

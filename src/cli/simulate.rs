@@ -1,0 +1,77 @@
+//! `striate simulate`
+
+use super::Global;
+use super::common::Report;
+use ndarray::Ix3;
+use std::path::PathBuf;
+use striate::recording::describe;
+use striate::simulation::{Settings, simulate};
+use striate::{Error, Result, npy};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The recording to write, with the truth in truth.csv
+    #[arg(long, value_name = "REC")]
+    out: PathBuf,
+    /// Number of neurons, of all five types in equal shares
+    #[arg(long, default_value_t = Settings::default().neurons)]
+    neurons: usize,
+    /// Training images, one trial each
+    #[arg(long, default_value_t = Settings::default().train)]
+    train: usize,
+    /// Validation images, one trial each
+    #[arg(long, default_value_t = Settings::default().validation)]
+    validation: usize,
+    /// Test images
+    #[arg(long, default_value_t = Settings::default().test)]
+    test: usize,
+    /// Trials of each test image
+    #[arg(long, default_value_t = Settings::default().repeats)]
+    repeats: usize,
+    /// Image height in pixels (without --images)
+    #[arg(long, default_value_t = Settings::default().height)]
+    height: usize,
+    /// Image width in pixels (without --images)
+    #[arg(long, default_value_t = Settings::default().width)]
+    width: usize,
+    /// Share of a single trial's variance that the stimulus explains; 1 is noise-free
+    #[arg(long, default_value_t = Settings::default().reliability)]
+    reliability: f64,
+    /// Grey-level images (images, height, width), .npy, instead of dead leaves
+    #[arg(long, value_name = "FILE.npy")]
+    images: Option<PathBuf>,
+}
+
+pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
+    let images = match &a.images {
+        Some(path) => {
+            let (images, _) = npy::read(path)?;
+            let got = format!("{:?}", images.shape());
+            let images = images.into_dimensionality::<Ix3>().map_err(|_| {
+                Error::bad(path.display(), "its shape", got, "(images, height, width)")
+            })?;
+            Some(images)
+        }
+        None => None,
+    };
+    let name = a.out.file_name().map_or("simulated".into(), |n| n.to_string_lossy().into_owned());
+    let settings = Settings {
+        name,
+        neurons: a.neurons,
+        train: a.train,
+        validation: a.validation,
+        test: a.test,
+        repeats: a.repeats,
+        height: a.height,
+        width: a.width,
+        reliability: a.reliability,
+        seed: global.seed.unwrap_or(1),
+        ..Settings::default()
+    };
+    let (recording, truth) = simulate(&settings, images)?;
+    recording.write(&a.out)?;
+    truth.write_csv(&a.out.join("truth.csv"))?;
+    let description = describe(&recording);
+    let text = format!("{description}\nrecording: {0}\ntruth: {0}/truth.csv", a.out.display());
+    Ok(Report::new(text).facts(&description)?.fact("recording", a.out.display().to_string()))
+}

@@ -1,0 +1,87 @@
+//! `striate train`
+
+use super::Global;
+use super::common::Report;
+use std::path::PathBuf;
+use striate::device::Device;
+use striate::model::Config;
+use striate::training::{End, Interrupts, Options, Outcome, Progress, Trainer, open_recordings};
+use striate::Result;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The configuration (TOML); `striate config` prints one
+    config: PathBuf,
+    /// Override a key of the configuration, as in training.max_steps=100; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// The run directory [default: runs/ and the configuration's name]
+    #[arg(long, value_name = "RUN")]
+    out: Option<PathBuf>,
+    /// Continue the run in --out where it stopped; starts fresh where there is none
+    #[arg(long)]
+    resume: bool,
+    /// Start from the weights of a run or a .safetensors file, matched by name and shape
+    #[arg(long, value_name = "MODEL")]
+    init: Option<PathBuf>,
+}
+
+pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    let device = Device::open(&global.device)?;
+    let mut overrides = arguments.overrides.clone();
+    overrides.extend(global.seed.map(|s| format!("training.seed={s}")));
+    let mut config = Config::open(&arguments.config, &overrides)?;
+    for path in &mut config.recordings {
+        if let Ok(absolute) = path.canonicalize() {
+            *path = absolute;
+        }
+    }
+    let out = arguments.out.clone().unwrap_or_else(|| {
+        let name = arguments.config.file_stem().unwrap_or_default();
+        PathBuf::from("runs").join(name)
+    });
+    let options = Options { out, resume: arguments.resume, init: arguments.init.clone() };
+    let outcome = fit(&device, &config, &options)?;
+    Ok(summary(&outcome, &options))
+}
+
+fn fit(device: &Device, config: &Config, options: &Options) -> Result<Outcome> {
+    let interrupts = Interrupts::listen()?;
+    let recordings = open_recordings(config)?;
+    let mut trainer = Trainer::new(device, config, &recordings, options)?;
+    for (recording, batch) in recordings.iter().zip(trainer.batch_sizes()) {
+        eprintln!(
+            "{}: {} neurons, {} images of {} x {}, batches of {batch}",
+            recording.name,
+            recording.neuron_count(),
+            recording.images.dim().0,
+            recording.height(),
+            recording.width(),
+        );
+    }
+    trainer.run(&interrupts, &mut Progress::stderr())
+}
+
+fn summary(outcome: &Outcome, options: &Options) -> Report {
+    let end = match outcome.end {
+        End::Converged => "converged",
+        End::OutOfSteps => "stopped at max_steps",
+        End::Diverged => "diverged: the loss is no longer a number; try a lower training.learning_rate",
+    };
+    let best = match (outcome.best_validation_loss, outcome.best_validation_correlation) {
+        (Some(loss), Some(r)) => format!(
+            "best validation loss {loss:.5} at step {} (correlation {r:.4})\n",
+            outcome.best_step
+        ),
+        _ => "not validated: the last weights are kept\n".to_string(),
+    };
+    let run = options.out.display();
+    Report::new(format!("{end} after {} steps\n{best}run: {run}", outcome.steps))
+        .fact("end", format!("{:?}", outcome.end).to_lowercase())
+        .fact("steps", outcome.steps)
+        .fact("best_step", outcome.best_step)
+        .fact("best_validation_loss", outcome.best_validation_loss)
+        .fact("best_validation_correlation", outcome.best_validation_correlation)
+        .fact("run", run.to_string())
+        .good(outcome.end != End::Diverged)
+}

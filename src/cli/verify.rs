@@ -1,0 +1,74 @@
+//! `striate verify-equivariance`
+
+use super::Global;
+use super::common::{Report, open_run};
+use ndarray::Axis;
+use std::path::PathBuf;
+use striate::Result;
+use striate::recording::{Recording, Tier};
+use striate::scoring::{equivariance, recording_of};
+use striate::simulation::dead_leaves;
+use striate::table::Column;
+
+/// Images looked at.
+const IMAGES: usize = 8;
+/// Largest error of a quarter turn that a core with shared statistics may show.
+const TOLERANCE: f64 = 1e-4;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The run
+    run: PathBuf,
+}
+
+pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    let mut model = open_run(global, &arguments.run)?;
+    let recorded = recording_of(&model, 0).and_then(|p| Recording::open(&p));
+    let z = match recorded {
+        Ok(recording) => {
+            let mut rows = recording.images_of(Tier::Test);
+            rows.truncate(IMAGES);
+            model.preprocessing.z_score(recording.images.select(Axis(0), &rows).view())
+        }
+        Err(_) => {
+            let (h, w) = model.readouts[0].image;
+            let images = dead_leaves(IMAGES, h, w, global.seed.unwrap_or(1));
+            let mean = images.mean().unwrap_or(0.0);
+            let sd = images.std(0.0).max(f32::MIN_POSITIVE);
+            images.mapv(|x| (x - mean) / sd)
+        }
+    };
+    let table = equivariance::verify(&mut model, z.view())?;
+    let path = arguments.run.join("equivariance.csv");
+    table.write_csv(&path)?;
+    let (Some(Column::Integer(layers)), Some(angles), Some(Column::Boolean(exact)), Some(errors)) = (
+        table.column("layer"),
+        table.numbers("angle"),
+        table.column("exact_grid"),
+        table.numbers("error"),
+    ) else {
+        unreachable!("the table was just made with these columns");
+    };
+    let mut text = String::from("layer   angle   relative error\n");
+    let mut worst = 0.0f64;
+    for i in 0..table.rows() {
+        let note = if exact[i] { "" } else { "   (interpolated)" };
+        text.push_str(&format!("{:>5} {:>7.1}   {:.2e}{note}\n", layers[i], angles[i], errors[i]));
+        if exact[i] {
+            worst = worst.max(errors[i]);
+        }
+    }
+    let strict = model.config.core.shared_norm;
+    let good = !strict || worst <= TOLERANCE;
+    text.push_str(if strict {
+        "Normalisation is shared by all orientations: quarter turns must be exact.\n"
+    } else {
+        "Normalisation differs between orientations: the core is only approximately equivariant.\n"
+    });
+    text.push_str(&format!("largest error of a quarter turn: {worst:.2e}\ntable: {}", path.display()));
+    Ok(Report::new(text)
+        .fact("quarter_turn_error", worst)
+        .fact("exactly_equivariant", worst <= TOLERANCE)
+        .fact("table", path.display().to_string())
+        .good(good))
+}

@@ -1,0 +1,232 @@
+//! `model.safetensors` and `config.toml`: all that a prediction needs.
+
+use super::params::{Arena, Slot};
+use super::{Config, Model, Population, core};
+use crate::device::Device;
+use crate::recording::preprocess::Preprocessing;
+use crate::{Error, Result, files};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::SafeTensors;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// File of the best weights in a run.
+pub const MODEL: &str = "model.safetensors";
+/// File of the resolved configuration in a run.
+pub const CONFIG: &str = "config.toml";
+
+/// Named tensors of a file, as 32-bit floats.
+#[derive(Clone, Debug, Default)]
+pub struct Tensors {
+    /// Shape and values by name.
+    pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    /// Text beside them.
+    pub metadata: HashMap<String, String>,
+}
+
+impl Tensors {
+    /// Reads a `.safetensors` file of 32- or 64-bit floats.
+    ///
+    /// # Errors
+    /// Names the file and the tensor that cannot be used: another type, NaN or infinity.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+        let corrupt = |e: &dyn std::fmt::Display| Error::file(path, format!("not a safetensors file: {e}"));
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| corrupt(&e))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| corrupt(&e))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.tensors() {
+            let values = numbers(&view).ok_or_else(|| {
+                let got = format!("{:?}", view.dtype());
+                Error::bad(path.display(), format!("the type of {name}"), got, "F32 or F64")
+            })?;
+            if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+                let what = format!("element {i} of {name}");
+                return Err(Error::bad(path.display(), what, values[i], "a finite number"));
+            }
+            tensors.insert(name, (view.shape().to_vec(), values));
+        }
+        Ok(Self { tensors, metadata: header.metadata().clone().unwrap_or_default() })
+    }
+
+    /// Writes the file through a temporary one.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let views: Vec<(&str, TensorView)> = self
+            .tensors
+            .iter()
+            .map(|(name, (shape, values))| {
+                TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))
+                    .map(|view| (name.as_str(), view))
+            })
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|e| Error::file(path, e))?;
+        let metadata = (!self.metadata.is_empty()).then(|| self.metadata.clone());
+        let bytes = safetensors::serialize(views, metadata).map_err(|e| Error::file(path, e))?;
+        files::write(path, |w| w.write_all(&bytes))
+    }
+
+    /// Adds a tensor.
+    pub fn insert(&mut self, name: String, shape: &[usize], values: Vec<f32>) {
+        self.tensors.insert(name, (shape.to_vec(), values));
+    }
+
+    /// Adds every tensor of an arena, its name behind a prefix.
+    pub fn insert_arena(&mut self, prefix: &str, arena: &Arena) {
+        for slot in &arena.layout.slots {
+            let values = arena.values.slice(slot.range()).download();
+            self.insert(format!("{prefix}{}", slot.name), &slot.shape, values);
+        }
+    }
+
+    /// Fills an arena with tensors of its layout.
+    ///
+    /// # Errors
+    /// Names the tensor that is missing or has another shape.
+    pub fn fill_arena(&self, place: &Path, prefix: &str, arena: &mut Arena) -> Result<()> {
+        for (i, slot) in arena.layout.clone().slots.iter().enumerate() {
+            let values = self.of_slot(place, prefix, slot)?;
+            arena.view_mut(i).fill_from(values);
+        }
+        Ok(())
+    }
+
+    fn of_slot(&self, place: &Path, prefix: &str, slot: &Slot) -> Result<&[f32]> {
+        self.shaped(place, &format!("{prefix}{}", slot.name), &slot.shape)
+    }
+
+    fn shaped(&self, place: &Path, name: &str, wanted: &[usize]) -> Result<&[f32]> {
+        let Some((shape, values)) = self.tensors.get(name) else {
+            return Err(Error::file(place, format!("tensor {name} {wanted:?} is missing")));
+        };
+        if shape != wanted {
+            let what = format!("the shape of {name}");
+            let (got, wanted) = (format!("{shape:?}"), format!("{wanted:?}"));
+            return Err(Error::bad(place.display(), what, got, wanted));
+        }
+        Ok(values)
+    }
+}
+
+fn numbers(view: &TensorView) -> Option<Vec<f32>> {
+    match view.dtype() {
+        Dtype::F32 => Some(bytemuck::pod_collect_to_vec(view.data())),
+        Dtype::F64 => {
+            let wide: Vec<f64> = bytemuck::pod_collect_to_vec(view.data());
+            Some(wide.into_iter().map(|v| v as f32).collect())
+        }
+        _ => None,
+    }
+}
+
+impl Model {
+    /// Reads a run directory, of which only `config.toml` and `model.safetensors` are needed.
+    ///
+    /// # Errors
+    /// Names the file, and the key or tensor that does not fit.
+    pub fn open(run: &Path, device: &Device) -> Result<Self> {
+        if !run.is_dir() {
+            return Err(Error::file(run, "not a directory; wanted a run: config.toml and model.safetensors"));
+        }
+        let config = Config::open(&run.join(CONFIG), &[])?;
+        let path = run.join(MODEL);
+        let tensors = Tensors::read(&path)?;
+        let populations = populations(&config, &path, &tensors)?;
+        let scalar = |name: &str| tensors.shaped(&path, name, &[1]).map(|v| v[0]);
+        let preprocessing =
+            Preprocessing { image_mean: scalar("input.mean")?, image_sd: scalar("input.sd")? };
+        if preprocessing.image_sd <= 0.0 {
+            return Err(Error::bad(path.display(), "input.sd", preprocessing.image_sd, "a number above 0"));
+        }
+        let mut model = Self::zeros(device, &config, preprocessing, &populations)?;
+        tensors.fill_arena(&path, "", &mut model.params)?;
+        tensors.fill_arena(&path, "", &mut model.statistics)?;
+        for (i, slot) in model.statistics.layout.slots.iter().enumerate() {
+            let values = model.statistics.view(i).download();
+            if slot.name.ends_with("variance")
+                && let Some(v) = values.iter().find(|v| **v < 0.0)
+            {
+                return Err(Error::bad(path.display(), &slot.name, v, "no negative variance"));
+            }
+        }
+        Ok(model)
+    }
+
+    /// The tensors of `model.safetensors`.
+    pub fn tensors(&self) -> Tensors {
+        let mut out = Tensors::default();
+        out.insert("input.mean".into(), &[1], vec![self.preprocessing.image_mean]);
+        out.insert("input.sd".into(), &[1], vec![self.preprocessing.image_sd]);
+        out.insert_arena("", &self.params);
+        out.insert_arena("", &self.statistics);
+        for r in &self.readouts {
+            let name = format!("readout.{}.response_scale", r.name);
+            out.insert(name, &[r.neurons], r.response_scale.clone());
+        }
+        out
+    }
+
+    /// Overwrites every tensor that `from` (a run directory or a `.safetensors` file) holds under the same name and
+    /// shape; returns their names. Pre-processing stays.
+    ///
+    /// # Errors
+    /// Names the file when it cannot be read, or when nothing in it fits.
+    pub fn start_from(&mut self, from: &Path) -> Result<Vec<String>> {
+        let path = if from.is_dir() { from.join(MODEL) } else { from.to_path_buf() };
+        let tensors = Tensors::read(&path)?;
+        let mut taken = Vec::new();
+        for arena in [&mut self.params, &mut self.statistics] {
+            for (i, slot) in arena.layout.clone().slots.iter().enumerate() {
+                if let Ok(values) = tensors.of_slot(&path, "", slot) {
+                    arena.view_mut(i).fill_from(values);
+                    taken.push(slot.name.clone());
+                }
+            }
+        }
+        if taken.is_empty() {
+            return Err(Error::file(&path, "--init: no tensor here has a name and shape of this model"));
+        }
+        Ok(taken)
+    }
+}
+
+/// The readouts that a file's tensors describe.
+fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Population>> {
+    // Core and readout tensors are checked against the layout later; here only what sizes are read from.
+    let mut found = Vec::new();
+    for (name, (shape, _)) in &tensors.tensors {
+        let Some(readout) = name.strip_prefix("readout.").and_then(|n| n.strip_suffix(".mask")) else {
+            continue;
+        };
+        let &[neurons, rows, columns] = &shape[..] else {
+            let got = format!("{shape:?}");
+            return Err(Error::bad(path.display(), format!("the shape of {name}"), got, "(neurons, height, width)"));
+        };
+        if neurons * rows * columns == 0 {
+            let got = format!("{shape:?}");
+            return Err(Error::bad(path.display(), format!("the shape of {name}"), got, "no empty axis"));
+        }
+        // Valid padding: the image is larger than the map by what the filters cut off.
+        let big = 1 << 20;
+        let (h, w) = core::output_size(config, big, big)?;
+        let scale = format!("readout.{readout}.response_scale");
+        let response_scale = tensors.shaped(path, &scale, &[neurons])?.to_vec();
+        found.push(Population {
+            name: readout.to_string(),
+            height: rows + big - h,
+            width: columns + big - w,
+            response_scale,
+        });
+    }
+    if found.is_empty() {
+        return Err(Error::file(path, "no tensor readout.<name>.mask: a model has at least one readout"));
+    }
+    // In the order of the configuration's recordings where their names tell, else by name.
+    let place = |name: &str| {
+        config.recordings.iter().position(|r| r.file_name().is_some_and(|f| f == name))
+    };
+    found.sort_by_key(|p| (place(&p.name).unwrap_or(usize::MAX), p.name.clone()));
+    Ok(found)
+}

@@ -1,0 +1,126 @@
+//! A digital twin: a core that all neurons share, and one readout per recording.
+
+pub mod checkpoint;
+pub mod config;
+pub mod core;
+pub mod init;
+pub mod params;
+pub mod readout;
+mod predict;
+
+pub use config::Config;
+pub use core::{Mode, Workspace};
+pub use predict::ImageGradient;
+
+use crate::Result;
+use crate::device::Device;
+use crate::recording::preprocess::Preprocessing;
+use params::{Arena, Layout};
+use std::sync::Arc;
+
+/// A trained or fresh model on a device.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What it was built from.
+    pub config: Config,
+    /// Where its numbers live.
+    pub device: Device,
+    /// Parameters that training moves.
+    pub params: Arena,
+    /// Running means and variances of the normalisations.
+    pub statistics: Arena,
+    /// Layers of the core.
+    pub layers: Vec<core::Layer>,
+    /// One per recording.
+    pub readouts: Vec<readout::Readout>,
+    /// Grey levels to z-scores.
+    pub preprocessing: Preprocessing,
+}
+
+/// What a model must know of a recording before it can be built.
+#[derive(Clone, Debug)]
+pub struct Population {
+    /// The readout's name.
+    pub name: String,
+    /// Height of its images, in pixels.
+    pub height: usize,
+    /// Width of its images.
+    pub width: usize,
+    /// SD by which each neuron's responses are divided; its length is the number of neurons.
+    pub response_scale: Vec<f32>,
+}
+
+impl Model {
+    /// A model whose parameters are all zero.
+    ///
+    /// # Errors
+    /// When the images are too small for the filters.
+    pub fn zeros(
+        device: &Device,
+        config: &Config,
+        preprocessing: Preprocessing,
+        populations: &[Population],
+    ) -> Result<Self> {
+        let (mut params, mut statistics) = (Layout::default(), Layout::default());
+        let layers = core::declare(config, &mut params, &mut statistics);
+        let readouts = populations
+            .iter()
+            .map(|p| readout::Readout::declare(config, p, &mut params))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            config: config.clone(),
+            device: device.clone(),
+            params: Arena::zeros(device, &Arc::new(params)),
+            statistics: Arena::zeros(device, &Arc::new(statistics)),
+            layers,
+            readouts,
+            preprocessing,
+        })
+    }
+
+    /// Draws fresh parameters: `mean_responses` are the mean normalised training responses of each readout's neurons,
+    /// from which the biases start (half the inverse of the output at the mean).
+    pub fn initialise(&mut self, mean_responses: &[Vec<f32>]) {
+        let seed = self.config.training.seed;
+        let slots = self.params.layout.slots.clone();
+        for (i, slot) in slots.iter().enumerate() {
+            let n = slot.range().len();
+            let draw = |sd| init::truncated_normal(n, sd, seed, i as u64);
+            let last = slot.name.rsplit('.').next().unwrap_or_default();
+            let values = match last {
+                "coefficients" => draw(init::COEFFICIENTS),
+                "weights" | "mask" | "features" => draw(init::WEIGHTS),
+                "gain" => vec![1.0; n],
+                _ => continue,
+            };
+            self.params.view_mut(i).fill_from(&values);
+        }
+        for (readout, means) in self.readouts.iter().zip(mean_responses) {
+            let output = self.config.readout.output;
+            let biases: Vec<f32> =
+                means.iter().map(|&m| (0.5 * output.inverse(f64::from(m))) as f32).collect();
+            self.params.view_mut(readout.bias).fill_from(&biases);
+        }
+        for layer in &self.layers {
+            let ones = vec![1.0; layer.groups];
+            self.statistics.view_mut(layer.variance).fill_from(&ones);
+        }
+    }
+
+    /// Index of the readout of this name; without one, of the only readout.
+    ///
+    /// # Errors
+    /// Names the readouts there are.
+    pub fn readout(&self, name: Option<&str>) -> Result<usize> {
+        let names: Vec<&str> = self.readouts.iter().map(|r| r.name.as_str()).collect();
+        let among = names.join(", ");
+        match name {
+            Some(name) => names
+                .iter()
+                .position(|n| *n == name)
+                .ok_or_else(|| crate::Error::bad("--readout", "the readout", name, format!("one of {among}"))),
+            None if names.len() == 1 => Ok(0),
+            None => Err(crate::Error::bad("--readout", "the readout", "not given", format!("one of {among}"))),
+        }
+    }
+}

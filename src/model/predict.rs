@@ -1,0 +1,121 @@
+//! Images in, rates out; and the gradient of rates at the images.
+
+use super::{Mode, Model, Workspace, core, readout};
+use crate::{Error, Result};
+use ndarray::{Array2, Array3, ArrayView3, Axis};
+
+/// Images per batch.
+const BATCH: usize = 32;
+
+/// A rate and its gradient for each of several images.
+#[derive(Clone, Debug)]
+pub struct ImageGradient {
+    /// Sum over neurons of weight times normalised rate, per image.
+    pub values: Vec<f64>,
+    /// Its gradient with respect to z-scored grey levels, (images, height, width).
+    pub gradient: Array3<f32>,
+}
+
+impl Model {
+    /// Rates for grey-level images (images, height, width): (images, neurons), in the recording's unit.
+    ///
+    /// # Errors
+    /// When the images have another size than the readout's.
+    pub fn predict(&mut self, index: usize, images: ArrayView3<f32>) -> Result<Array2<f32>> {
+        let z = self.preprocessing.z_score(images);
+        let mut rates = self.rates(index, z.view())?;
+        for mut row in rates.rows_mut() {
+            row.iter_mut()
+                .zip(&self.readouts[index].response_scale)
+                .for_each(|(r, s)| *r *= s);
+        }
+        Ok(rates)
+    }
+
+    /// Rates for z-scored images (images, height, width): (images, neurons), normalised.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn rates(&mut self, index: usize, images: ArrayView3<f32>) -> Result<Array2<f32>> {
+        self.check_size(index, images)?;
+        let (n, neurons) = (images.len_of(Axis(0)), self.readouts[index].neurons);
+        let batch = BATCH.min(n.max(1));
+        let mut space = Workspace::new(self, self.readouts[index].image, batch, false);
+        let mut buffers = readout::Buffers::new(self, &self.readouts[index], batch, false);
+        let mut rates = Vec::with_capacity(n * neurons);
+        for chunk in images.axis_chunks_iter(Axis(0), batch) {
+            let count = chunk.len_of(Axis(0));
+            let pixels: Vec<f32> = chunk.iter().copied().collect();
+            space.images.slice_mut(0..pixels.len()).fill_from(&pixels);
+            core::forward(self, &mut space, count, Mode::Prediction);
+            readout::forward(self, index, &space, &mut buffers, count);
+            readout::rates(self, index, &mut buffers, count);
+            rates.extend(buffers.rates.slice(0..count * neurons).download());
+        }
+        Array2::from_shape_vec((n, neurons), rates)
+            .map_err(|e| Error::Other(format!("predictions: {e}")))
+    }
+
+    /// For each z-scored image, the rates summed with `weights` (images, neurons) and the gradient at the image.
+    ///
+    /// # Errors
+    /// When images or weights have another size than the readout's.
+    pub fn image_gradient(
+        &mut self,
+        index: usize,
+        images: ArrayView3<f32>,
+        weights: &Array2<f32>,
+    ) -> Result<ImageGradient> {
+        self.check_size(index, images)?;
+        let (n, neurons) = (images.len_of(Axis(0)), self.readouts[index].neurons);
+        if weights.dim() != (n, neurons) {
+            let (got, wanted) = (format!("{:?}", weights.dim()), format!("{:?}", (n, neurons)));
+            return Err(Error::bad("image gradient", "the weights' shape", got, wanted));
+        }
+        let batch = BATCH.min(n.max(1));
+        let output = self.config.readout.output;
+        let mut space = Workspace::new(self, self.readouts[index].image, batch, true);
+        let mut buffers = readout::Buffers::new(self, &self.readouts[index], batch, false);
+        let (mut values, mut gradient) = (Vec::with_capacity(n), Vec::with_capacity(images.len()));
+        let chunks = images.axis_chunks_iter(Axis(0), batch);
+        for (chunk, weights) in chunks.zip(weights.axis_chunks_iter(Axis(0), batch)) {
+            let count = chunk.len_of(Axis(0));
+            let pixels: Vec<f32> = chunk.iter().copied().collect();
+            space.images.slice_mut(0..pixels.len()).fill_from(&pixels);
+            core::forward(self, &mut space, count, Mode::Prediction);
+            readout::forward(self, index, &space, &mut buffers, count);
+            let h = buffers.h.slice(0..count * neurons).download();
+            let mut dh = vec![0.0; h.len()];
+            for (b, row) in weights.rows().into_iter().enumerate() {
+                let mut value = 0.0;
+                for (i, &weight) in row.iter().enumerate() {
+                    let h = h[b * neurons + i];
+                    value += f64::from(weight) * f64::from(output.value(h));
+                    dh[b * neurons + i] = weight * output.slope(h);
+                }
+                values.push(value);
+            }
+            let dh = self.device.upload(&dh, &[count, neurons]);
+            readout::backward_images(self, index, &mut space, &dh, count);
+            core::backward_images(self, &mut space, count);
+            gradient.extend(space.output_gradient().slice(0..pixels.len()).download());
+        }
+        let gradient = Array3::from_shape_vec(images.dim(), gradient)
+            .map_err(|e| Error::Other(format!("image gradient: {e}")))?;
+        Ok(ImageGradient { values, gradient })
+    }
+
+    fn check_size(&self, index: usize, images: ArrayView3<f32>) -> Result<()> {
+        let (_, h, w) = images.dim();
+        let (wanted_h, wanted_w) = self.readouts[index].image;
+        if (h, w) == (wanted_h, wanted_w) {
+            return Ok(());
+        }
+        Err(Error::bad(
+            format!("readout {}", self.readouts[index].name),
+            "the images' size",
+            format!("{h} x {w}"),
+            format!("{wanted_h} x {wanted_w} (height x width)"),
+        ))
+    }
+}

@@ -1,0 +1,202 @@
+//! One recording's readout: masks, features and biases of its neurons, and the loss of their responses.
+
+use super::config::Config;
+use super::params::{Arena, Layout};
+use super::{Model, Population, Workspace, core};
+use crate::Result;
+use crate::device::{Array, Device};
+use crate::ops::readout::{Gradients, Shape, Weights};
+use crate::ops::{loss, penalty, readout};
+
+/// Where a readout's numbers lie.
+#[derive(Clone, Debug)]
+pub struct Readout {
+    /// The recording's name.
+    pub name: String,
+    /// N.
+    pub neurons: usize,
+    /// Height and width of the images.
+    pub image: (usize, usize),
+    /// Height and width of the core's output.
+    pub map: (usize, usize),
+    /// C.
+    pub channels: usize,
+    /// Slot of the masks (N, H, W).
+    pub mask: usize,
+    /// Slot of the features (N, C); follows the masks.
+    pub features: usize,
+    /// Slot of the biases (N); follows the features.
+    pub bias: usize,
+    /// SD by which responses were divided (N).
+    pub response_scale: Vec<f32>,
+}
+
+impl Readout {
+    /// Declares the tensors.
+    ///
+    /// # Errors
+    /// When the images are too small for the filters.
+    pub fn declare(config: &Config, population: &Population, params: &mut Layout) -> Result<Self> {
+        let map = core::output_size(config, population.height, population.width)?;
+        let channels = config.orientations() * config.core.features.last().copied().unwrap_or(0);
+        let neurons = population.response_scale.len();
+        let name = |what: &str| format!("readout.{}.{what}", population.name);
+        Ok(Self {
+            name: population.name.clone(),
+            neurons,
+            image: (population.height, population.width),
+            map,
+            channels,
+            mask: params.declare(name("mask"), vec![neurons, map.0, map.1]),
+            features: params.declare(name("features"), vec![neurons, channels]),
+            bias: params.declare(name("bias"), vec![neurons]),
+            response_scale: population.response_scale.clone(),
+        })
+    }
+
+    fn shape(&self, config: &Config, batch: usize) -> Shape {
+        Shape {
+            batch,
+            channels: self.channels,
+            pixels: self.map.0 * self.map.1,
+            neurons: self.neurons,
+            positive_features: config.readout.positive_features,
+        }
+    }
+
+    fn weights<'a>(&self, params: &'a Arena) -> Weights<'a> {
+        Weights {
+            mask: params.view(self.mask),
+            features: params.view(self.features),
+            bias: params.view(self.bias),
+        }
+    }
+
+    fn gradients<'a>(&self, gradients: &'a mut Arena) -> Gradients<'a> {
+        let slots = &gradients.layout.slots;
+        let (mask, features) = (slots[self.mask].range(), slots[self.features].range());
+        let all = mask.start..slots[self.bias].range().end;
+        let (mask_view, rest) = gradients.values.slice_mut(all).split_at(mask.len());
+        let (features, bias) = rest.split_at(features.len());
+        Gradients { mask: mask_view, features, bias }
+    }
+}
+
+/// (B, C, N) floats that may be kept between the passes: 1 GiB.
+const KEPT: usize = 1 << 28;
+
+/// A readout's buffers, allocated once.
+#[derive(Debug)]
+pub struct Buffers {
+    /// Sums before the output nonlinearity (B, N).
+    pub h: Array,
+    /// Rates (B, N).
+    pub rates: Array,
+    /// Normalised responses of the batch (B, N), NaN where not recorded.
+    pub responses: Array,
+    /// Each image's share of the loss (B).
+    pub losses: Array,
+    dh: Array,
+    projections: Option<Array>,
+}
+
+impl Buffers {
+    /// For batches of up to `batch` images; with `gradients`, keeps what the way back needs.
+    pub fn new(model: &Model, readout: &Readout, batch: usize, gradients: bool) -> Self {
+        let device = &model.device;
+        let shape = readout.shape(&model.config, batch);
+        let zeros = || device.zeros(&[batch, readout.neurons]);
+        let keep = match device {
+            Device::Cpu => gradients && shape.projections() <= KEPT,
+        };
+        Self {
+            h: zeros(),
+            rates: zeros(),
+            responses: zeros(),
+            losses: device.zeros(&[batch]),
+            dh: if gradients { zeros() } else { device.zeros(&[0]) },
+            projections: keep.then(|| device.zeros(&[shape.projections()])),
+        }
+    }
+}
+
+/// From the core's output to h, for `batch` images.
+pub fn forward(model: &Model, index: usize, space: &Workspace, buffers: &mut Buffers, batch: usize) {
+    let readout = &model.readouts[index];
+    let shape = readout.shape(&model.config, batch);
+    let x = space.output().slice(0..batch * shape.channels * shape.pixels);
+    let keep = buffers.projections.as_mut().map(|p| p.slice_mut(0..shape.projections()));
+    let h = buffers.h.slice_mut(0..batch * readout.neurons);
+    readout::forward(&model.device, &shape, x, readout.weights(&model.params), h, keep);
+}
+
+/// From h to rates.
+pub fn rates(model: &Model, index: usize, buffers: &mut Buffers, batch: usize) {
+    let neurons = model.readouts[index].neurons;
+    let shape = loss::Shape { batch, neurons, output: model.config.readout.output };
+    let h = buffers.h.slice(0..batch * neurons);
+    loss::rates(&model.device, &shape, h, buffers.rates.slice_mut(0..batch * neurons));
+}
+
+/// Each image's share of the loss, and with `gradient` what [`backward`] starts from.
+pub fn losses(model: &Model, index: usize, buffers: &mut Buffers, batch: usize, gradient: bool) {
+    let neurons = model.readouts[index].neurons;
+    let shape = loss::Shape { batch, neurons, output: model.config.readout.output };
+    let len = batch * neurons;
+    loss::poisson(
+        &model.device,
+        &shape,
+        buffers.h.slice(0..len),
+        buffers.responses.slice(0..len),
+        gradient.then(|| buffers.dh.slice_mut(0..len)),
+        buffers.losses.slice_mut(0..batch),
+    );
+}
+
+/// Adds to the parameters' gradients and leaves the core output's in the workspace.
+pub fn backward(
+    model: &Model,
+    index: usize,
+    space: &mut Workspace,
+    buffers: &mut Buffers,
+    batch: usize,
+    gradients: &mut Arena,
+) {
+    let readout = &model.readouts[index];
+    let shape = readout.shape(&model.config, batch);
+    let len = batch * shape.channels * shape.pixels;
+    let (x, dx) = space.output_and_gradient();
+    readout::backward(
+        &model.device,
+        &shape,
+        x.slice(0..len),
+        readout.weights(&model.params),
+        buffers.dh.slice(0..batch * readout.neurons),
+        dx.slice_mut(0..len),
+        readout.gradients(gradients),
+        buffers.projections.as_mut().map(|p| p.slice_mut(0..shape.projections())),
+    );
+}
+
+/// Leaves in the workspace the core output's gradient of the sum of `weights[b, n] h[b, n]`.
+pub fn backward_images(model: &Model, index: usize, space: &mut Workspace, weights: &Array, batch: usize) {
+    let readout = &model.readouts[index];
+    let shape = readout.shape(&model.config, batch);
+    let len = batch * shape.channels * shape.pixels;
+    let dh = weights.slice(0..batch * readout.neurons);
+    let dx = space.output_gradient().slice_mut(0..len);
+    readout::backward_input(&model.device, &shape, readout.weights(&model.params), dh, dx);
+}
+
+/// The readout's penalty; adds its gradients.
+pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) -> f64 {
+    let readout = &model.readouts[index];
+    let strength = model.config.penalties.readout_sparsity;
+    if strength == 0.0 {
+        return 0.0;
+    }
+    let weights = readout.weights(&model.params);
+    let g = readout.gradients(gradients);
+    let values = (weights.mask, weights.features);
+    penalty::readout(&model.device, readout.neurons, strength, values, (g.mask, g.features))
+}

@@ -1,0 +1,68 @@
+//! A trained model on the test tier of a recording.
+
+use super::{carry_neurons, evaluate};
+use crate::model::Model;
+use crate::recording::{Recording, Tier, preprocess};
+use crate::table::Table;
+use crate::{Error, Result};
+use ndarray::{Array2, ArrayView1, Axis};
+use std::path::PathBuf;
+
+/// One readout's scores.
+#[derive(Clone, Debug)]
+pub struct Scored {
+    /// The columns of `evaluation.csv`, one row per neuron, `neurons.csv` carried along.
+    pub table: Table,
+    /// Normalised rates (test images, neurons).
+    pub predictions: Array2<f32>,
+}
+
+/// The recording of a configuration that a readout was trained on.
+///
+/// # Errors
+/// Names the recordings that were tried.
+pub fn recording_of(model: &Model, index: usize) -> Result<PathBuf> {
+    let name = &model.readouts[index].name;
+    let paths = &model.config.recordings;
+    let by_name = paths.iter().find(|p| {
+        let declared = Recording::open(p).map(|r| r.name);
+        declared.is_ok_and(|n| n == *name)
+    });
+    match by_name {
+        Some(path) => Ok(path.clone()),
+        None if paths.len() == 1 && model.readouts.len() == 1 => Ok(paths[0].clone()),
+        None => Err(Error::bad(
+            "config.toml",
+            "recordings",
+            format!("{paths:?}"),
+            format!("one named \"{name}\"; or give --recording"),
+        )),
+    }
+}
+
+/// Scores readout `index` on the test tier, in the unit of training: rectified responses over each neuron's SD.
+///
+/// # Errors
+/// When recording and readout differ in image size or number of neurons.
+pub fn score(model: &mut Model, index: usize, recording: &Recording) -> Result<Scored> {
+    let readout = &model.readouts[index];
+    if recording.neuron_count() != readout.neurons {
+        return Err(Error::bad(
+            format!("recording {}", recording.name),
+            "the number of neurons",
+            recording.neuron_count(),
+            format!("{} as in readout {}", readout.neurons, readout.name),
+        ));
+    }
+    let scale = readout.response_scale.clone();
+    let responses = preprocess::normalised_responses(recording, ArrayView1::from(&scale));
+    let images = recording.images.select(Axis(0), &recording.images_of(Tier::Test));
+    let z = model.preprocessing.z_score(images.view());
+    let predictions = model.rates(index, z.view())?;
+    let repeats = recording.repeats(Tier::Test);
+    let mut table = evaluate(predictions.mapv(f64::from).view(), &repeats, responses.view())?;
+    if let Some(neurons) = &recording.neurons {
+        table = carry_neurons(table, neurons)?;
+    }
+    Ok(Scored { table, predictions })
+}

@@ -1,0 +1,106 @@
+//! A recording on the device, and the order in which its training trials come.
+
+use crate::device::{Array, Device};
+use crate::model::{Workspace, readout};
+use crate::ops::gather;
+use crate::recording::preprocess::Preprocessing;
+use crate::recording::{Recording, Tier};
+use ndarray::Array2;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// Images and normalised responses, resident on the device.
+#[derive(Debug)]
+pub struct Data {
+    images: Array,
+    responses: Array,
+    image_of_trial: Vec<u32>,
+    /// Height and width.
+    pub image: (usize, usize),
+    /// Training trials.
+    pub training: Vec<u32>,
+    /// Validation trials.
+    pub validation: Vec<u32>,
+}
+
+impl Data {
+    /// Uploads z-scored images and the given responses (trials, neurons).
+    pub fn new(
+        device: &Device,
+        recording: &Recording,
+        preprocessing: &Preprocessing,
+        responses: Array2<f32>,
+    ) -> Self {
+        let z = preprocessing.z_score(recording.images.view());
+        let (n, h, w) = z.dim();
+        let of_tier = |tier| recording.trials_of(tier).into_iter().map(|t| t as u32).collect();
+        let (trials, neurons) = responses.dim();
+        let flat: Vec<f32> = responses.into_iter().collect();
+        Self {
+            images: device.upload(&z.into_iter().collect::<Vec<f32>>(), &[n, h * w]),
+            responses: device.upload(&flat, &[trials, neurons]),
+            image_of_trial: recording.trials.iter().map(|t| t.image as u32).collect(),
+            image: (h, w),
+            training: of_tier(Tier::Train),
+            validation: of_tier(Tier::Validation),
+        }
+    }
+
+    /// Copies images and responses of these trials (rows of the recording) into the buffers.
+    pub fn load(
+        &self,
+        device: &Device,
+        trials: &[u32],
+        space: &mut Workspace,
+        buffers: &mut readout::Buffers,
+    ) {
+        let images: Vec<u32> = trials.iter().map(|&t| self.image_of_trial[t as usize]).collect();
+        pick(device, &self.images, &images, &mut space.images);
+        pick(device, &self.responses, trials, &mut buffers.responses);
+    }
+}
+
+fn pick(device: &Device, source: &Array, rows: &[u32], out: &mut Array) {
+    let width = source.shape()[1];
+    let index = device.upload(rows, &[rows.len()]);
+    let out = out.slice_mut(0..rows.len() * width);
+    gather::rows(device, width, source.view(), index.view(), out);
+}
+
+/// A new random order of the training trials every epoch; the last incomplete batch is dropped. Epoch e is a function
+/// of seed, recording and e alone, so a resumed run draws the same batches.
+#[derive(Debug)]
+pub struct Order {
+    /// Trials per batch.
+    pub batch: usize,
+    count: usize,
+    seed: u64,
+    stream: u64,
+    epoch: Option<u64>,
+    order: Vec<u32>,
+}
+
+impl Order {
+    /// Of `count` trials.
+    pub fn new(count: usize, batch: usize, seed: u64, recording: u64) -> Self {
+        // Weights use the streams from 0, one per tensor.
+        let stream = (recording + 1) << 32;
+        Self { batch: batch.min(count), count, seed, stream, epoch: None, order: Vec::new() }
+    }
+
+    /// Positions (among the training trials) of the batch of step `taken`.
+    pub fn positions(&mut self, taken: u64) -> &[u32] {
+        let per_epoch = (self.count / self.batch) as u64;
+        let epoch = taken / per_epoch;
+        if self.epoch != Some(epoch) {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            rng.set_stream(self.stream + epoch);
+            self.order = (0..self.count as u32).collect();
+            self.order.shuffle(&mut rng);
+            self.epoch = Some(epoch);
+        }
+        let at = (taken % per_epoch) as usize * self.batch;
+        &self.order[at..at + self.batch]
+    }
+}

@@ -1,0 +1,498 @@
+//! Fitting: Adam or SGD in phases with early stopping (Ecker et al. 2019), resumable bit for bit.
+
+mod batches;
+mod history;
+mod progress;
+mod resume;
+mod signals;
+
+pub use history::History;
+pub use progress::Progress;
+pub use signals::Interrupts;
+
+use crate::device::Device;
+use crate::model::checkpoint::{CONFIG, MODEL};
+use crate::model::params::Arena;
+use crate::model::{Config, Mode, Model, Population, Workspace, config, core, readout};
+use crate::ops::optimiser;
+use crate::recording::Recording;
+use crate::recording::preprocess::{self, Preprocessing};
+use crate::{Error, Result, files, statistics};
+use batches::{Data, Order};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// Where a run goes and what it starts from.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The run directory.
+    pub out: PathBuf,
+    /// Continue what lies there.
+    pub resume: bool,
+    /// A run or a `.safetensors` file to start from.
+    pub init: Option<PathBuf>,
+}
+
+/// How a fit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Early stopping ended the last phase.
+    Converged,
+    /// `max_steps` reached.
+    OutOfSteps,
+    /// The loss is no longer a number.
+    Diverged,
+}
+
+/// What a fit reports.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// Steps taken, those undone by early stopping included.
+    pub steps: u64,
+    /// Lowest validation loss, if validated.
+    pub best_validation_loss: Option<f64>,
+    /// Its step.
+    pub best_step: u64,
+    /// Mean validation correlation there (single trials).
+    pub best_validation_correlation: Option<f64>,
+}
+
+/// Everything that changes from step to step, besides the model.
+#[derive(Clone, Debug)]
+struct State {
+    /// Counts towards `max_steps`; early stopping turns it back.
+    step: u64,
+    /// Steps taken in all: decides the batches.
+    taken: u64,
+    phase: u32,
+    /// Validations in a row without improvement.
+    worse: u64,
+    /// Adam's step count.
+    t: u64,
+    best: Option<Best>,
+    /// Sum and number of the batch losses since the last validation.
+    recent: (f64, u64),
+    /// Seconds spent in earlier sessions.
+    seconds: f64,
+    done: Option<End>,
+}
+
+#[derive(Clone, Debug)]
+struct Best {
+    loss: f64,
+    correlation: f64,
+    taken: u64,
+    t: u64,
+    snapshot: Snapshot,
+}
+
+#[derive(Clone, Debug)]
+struct Snapshot {
+    params: Arena,
+    statistics: Arena,
+    first: Arena,
+    second: Arena,
+}
+
+/// A fit in progress.
+#[derive(Debug)]
+pub struct Trainer {
+    model: Model,
+    data: Vec<Data>,
+    orders: Vec<Order>,
+    spaces: Vec<Workspace>,
+    /// Workspace of each recording: those of one image size share one.
+    space_of: Vec<usize>,
+    buffers: Vec<readout::Buffers>,
+    gradients: Arena,
+    first: Arena,
+    second: Arena,
+    state: State,
+    history: History,
+    out: PathBuf,
+}
+
+impl Trainer {
+    /// Prepares a fit of `recordings` into `options.out`, fresh or resumed.
+    ///
+    /// # Errors
+    /// When recordings and configuration do not fit together, or the run directory cannot be used.
+    pub fn new(
+        device: &Device,
+        config: &Config,
+        recordings: &[Recording],
+        options: &Options,
+    ) -> Result<Self> {
+        check_names(recordings)?;
+        let preprocessing = Preprocessing::images(recordings)?;
+        let mut populations = Vec::new();
+        let mut data = Vec::new();
+        let mut means = Vec::new();
+        for recording in recordings {
+            let scale = preprocess::response_scale(recording);
+            let responses = preprocess::normalised_responses(recording, scale.view());
+            means.push(preprocess::mean_training_response(recording, responses.view()).to_vec());
+            data.push(Data::new(device, recording, &preprocessing, responses));
+            populations.push(Population {
+                name: recording.name.clone(),
+                height: recording.height(),
+                width: recording.width(),
+                response_scale: scale.to_vec(),
+            });
+        }
+        let mut model = Model::zeros(device, config, preprocessing, &populations)?;
+        model.initialise(&means);
+        let seed = config.training.seed;
+        let orders: Vec<Order> = data
+            .iter()
+            .enumerate()
+            .map(|(i, d)| Order::new(d.training.len(), config.training.batch_size, seed, i as u64))
+            .collect();
+        let (mut spaces, mut space_of) = (Vec::<Workspace>::new(), Vec::new());
+        for (d, o) in data.iter().zip(&orders) {
+            let fits = |s: &Workspace| s.image == d.image && s.batch == o.batch;
+            space_of.push(spaces.iter().position(fits).unwrap_or_else(|| {
+                spaces.push(Workspace::new(&model, d.image, o.batch, true));
+                spaces.len() - 1
+            }));
+        }
+        let buffers = model
+            .readouts
+            .iter()
+            .zip(&orders)
+            .map(|(r, o)| readout::Buffers::new(&model, r, o.batch, true))
+            .collect();
+        let zeros = Arena::zeros(device, &model.params.layout);
+        let mut trainer = Self {
+            gradients: zeros.clone(),
+            first: zeros.clone(),
+            second: zeros,
+            state: State {
+                step: 0,
+                taken: 0,
+                phase: 0,
+                worse: 0,
+                t: 0,
+                best: None,
+                recent: (0.0, 0),
+                seconds: 0.0,
+                done: None,
+            },
+            history: History::default(),
+            out: options.out.clone(),
+            model,
+            data,
+            orders,
+            spaces,
+            space_of,
+            buffers,
+        };
+        if options.resume && options.out.join(resume::FILE).exists() {
+            trainer.restore_run()?;
+        } else {
+            if let Some(init) = &options.init {
+                trainer.model.start_from(init)?;
+            }
+            trainer.begin_run()?;
+        }
+        Ok(trainer)
+    }
+
+    /// The model as it stands.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Trials of each recording in a step; smaller than configured where a recording has fewer.
+    pub fn batch_sizes(&self) -> Vec<usize> {
+        self.orders.iter().map(|o| o.batch).collect()
+    }
+
+    /// Runs until early stopping, `max_steps`, divergence or a signal, and leaves a complete run directory.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] after a signal, with the run resumable; or a file that cannot be written.
+    pub fn run(&mut self, interrupts: &Interrupts, progress: &mut Progress) -> Result<Outcome> {
+        let started = std::time::Instant::now();
+        let before = self.state.seconds;
+        let settings = self.model.config.training.clone();
+        let extends = self.state.done == Some(End::OutOfSteps) && self.state.step < settings.max_steps;
+        if extends {
+            self.state.done = None;
+        }
+        progress.start(&settings, self.state.step, self.state.taken);
+        while self.state.done.is_none() {
+            if let Some(signal) = interrupts.signal() {
+                self.state.seconds = before + started.elapsed().as_secs_f64();
+                self.save()?;
+                progress.finish();
+                return Err(Error::Interrupted(signal));
+            }
+            self.step();
+            progress.step(self.state.step);
+            let validates = self.state.step % settings.validate_every == 0;
+            if validates {
+                self.state.seconds = before + started.elapsed().as_secs_f64();
+                self.validate(progress);
+            }
+            if self.state.done.is_none() && self.state.step >= settings.max_steps {
+                self.state.done = Some(self.end_of_steps());
+            }
+            if validates && self.state.done.is_none() {
+                self.save()?;
+            }
+        }
+        self.state.seconds = before + started.elapsed().as_secs_f64();
+        self.save()?;
+        progress.finish();
+        Ok(self.outcome())
+    }
+
+    fn outcome(&self) -> Outcome {
+        let best = self.state.best.as_ref();
+        Outcome {
+            end: self.state.done.unwrap_or(End::OutOfSteps),
+            steps: self.state.taken,
+            best_validation_loss: best.map(|b| b.loss),
+            best_step: best.map_or(self.state.taken, |b| b.taken),
+            best_validation_correlation: best.map(|b| b.correlation),
+        }
+    }
+
+    fn end_of_steps(&self) -> End {
+        if self.state.recent.0.is_finite() { End::OutOfSteps } else { End::Diverged }
+    }
+
+    fn learning_rate(&self) -> f64 {
+        let t = &self.model.config.training;
+        t.learning_rate / t.decay.powi(self.state.phase as i32)
+    }
+
+    /// One batch of each recording, one update.
+    fn step(&mut self) {
+        let device = self.model.device.clone();
+        self.gradients.values.fill(0.0);
+        let mut loss = 0.0;
+        for r in 0..self.data.len() {
+            let batch = self.orders[r].batch;
+            let order = self.orders[r].positions(self.state.taken);
+            let trials: Vec<u32> = order.iter().map(|&i| self.data[r].training[i as usize]).collect();
+            let space = &mut self.spaces[self.space_of[r]];
+            let buffers = &mut self.buffers[r];
+            self.data[r].load(&device, &trials, space, buffers);
+            core::forward(&mut self.model, space, batch, Mode::Training);
+            readout::forward(&self.model, r, space, buffers, batch);
+            readout::losses(&self.model, r, buffers, batch, true);
+            readout::backward(&self.model, r, space, buffers, batch, &mut self.gradients);
+            core::backward(&self.model, space, batch, &mut self.gradients);
+            loss += total(&buffers.losses.slice(0..batch).download());
+            readout::penalties(&self.model, r, &mut self.gradients);
+        }
+        core::penalties(&self.model, &mut self.gradients);
+        self.state.taken += 1;
+        self.state.step += 1;
+        self.state.t += 1;
+        self.state.recent.0 += loss;
+        self.state.recent.1 += 1;
+        let rate = self.learning_rate();
+        let values = self.model.params.values.view_mut();
+        let gradients = self.gradients.values.view();
+        match self.model.config.training.optimiser {
+            config::Optimiser::Adam => {
+                let moments = (self.first.values.view_mut(), self.second.values.view_mut());
+                optimiser::adam(&device, rate, self.state.t, values, gradients, moments);
+            }
+            config::Optimiser::Sgd => optimiser::sgd(&device, rate, values, gradients),
+        }
+    }
+
+    /// Validation loss and correlation; keeps the best, ends the phase when patience is used up.
+    fn validate(&mut self, progress: &mut Progress) {
+        let (loss, correlation) = self.score_validation();
+        let train_loss = self.state.recent.0 / self.state.recent.1.max(1) as f64;
+        self.state.recent = (0.0, 0);
+        let row = history::Row {
+            step: self.state.taken,
+            phase: self.state.phase + 1,
+            learning_rate: self.learning_rate(),
+            train_loss,
+            validation_loss: loss,
+            validation_correlation: correlation,
+            seconds: self.state.seconds,
+        };
+        progress.validated(&row, self.state.step, self.state.worse);
+        self.history.push(row);
+        if !train_loss.is_finite() || loss.is_some_and(|l| !l.is_finite()) {
+            self.state.done = Some(End::Diverged);
+            return;
+        }
+        let Some(loss) = loss else { return };
+        let best_loss = self.state.best.as_ref().map_or(f64::INFINITY, |b| b.loss);
+        if loss < best_loss {
+            self.state.worse = 0;
+            self.state.best = Some(Best {
+                loss,
+                correlation: correlation.unwrap_or(f64::NAN),
+                taken: self.state.taken,
+                t: self.state.t,
+                snapshot: self.snapshot(),
+            });
+            return;
+        }
+        self.state.worse += 1;
+        let settings = &self.model.config.training;
+        if self.state.worse < settings.patience {
+            return;
+        }
+        self.state.worse = 0;
+        self.state.step = self.state.step.saturating_sub(settings.patience * settings.validate_every);
+        self.state.phase += 1;
+        if self.state.phase >= settings.phases {
+            self.state.done = Some(End::Converged);
+        }
+        if let Some(best) = self.state.best.take() {
+            self.model.params.values.copy_from(&best.snapshot.params.values);
+            self.model.statistics.values.copy_from(&best.snapshot.statistics.values);
+            self.first.values.copy_from(&best.snapshot.first.values);
+            self.second.values.copy_from(&best.snapshot.second.values);
+            self.state.t = best.t;
+            self.state.best = Some(best);
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            params: self.model.params.clone(),
+            statistics: self.model.statistics.clone(),
+            first: self.first.clone(),
+            second: self.second.clone(),
+        }
+    }
+
+    /// Unregularised loss (mean over trials, summed over recordings) and mean correlation with single trials.
+    fn score_validation(&mut self) -> (Option<f64>, Option<f64>) {
+        if self.data.iter().all(|d| d.validation.is_empty()) {
+            return (None, None);
+        }
+        let device = self.model.device.clone();
+        let mut loss = 0.0;
+        let mut correlations = Vec::new();
+        for r in 0..self.data.len() {
+            let trials = self.data[r].validation.clone();
+            let (mut rates, mut responses) = (Vec::new(), Vec::new());
+            for chunk in trials.chunks(self.orders[r].batch) {
+                let space = &mut self.spaces[self.space_of[r]];
+                let buffers = &mut self.buffers[r];
+                self.data[r].load(&device, chunk, space, buffers);
+                core::forward(&mut self.model, space, chunk.len(), Mode::Prediction);
+                readout::forward(&self.model, r, space, buffers, chunk.len());
+                readout::losses(&self.model, r, buffers, chunk.len(), false);
+                readout::rates(&self.model, r, buffers, chunk.len());
+                let share = chunk.len() as f64 / trials.len() as f64;
+                loss += share * total(&buffers.losses.slice(0..chunk.len()).download());
+                let len = chunk.len() * self.model.readouts[r].neurons;
+                rates.extend(buffers.rates.slice(0..len).download());
+                responses.extend(buffers.responses.slice(0..len).download());
+            }
+            correlations.extend(correlate(&rates, &responses, self.model.readouts[r].neurons));
+        }
+        (Some(loss), Some(statistics::mean(&correlations)))
+    }
+
+    /// A fresh run directory: what an earlier run left of its own files goes.
+    fn begin_run(&self) -> Result<()> {
+        files::create_directory(&self.out)?;
+        for name in [MODEL, resume::FILE, history::FILE, "evaluation.csv"] {
+            let path = self.out.join(name);
+            if path.exists() {
+                std::fs::remove_file(&path)
+                    .map_err(|e| Error::file(&path, format!("cannot remove: {e}")))?;
+            }
+        }
+        self.write_config()
+    }
+
+    fn write_config(&self) -> Result<()> {
+        let text = self.model.config.to_toml()?;
+        files::write(&self.out.join(CONFIG), |w| w.write_all(text.as_bytes()))
+    }
+
+    /// Writes the best model, what resuming needs, and the history.
+    fn save(&self) -> Result<()> {
+        let best = match &self.state.best {
+            Some(best) => {
+                let mut model = self.model.clone();
+                model.params = best.snapshot.params.clone();
+                model.statistics = best.snapshot.statistics.clone();
+                model.tensors()
+            }
+            None => self.model.tensors(),
+        };
+        best.write(&self.out.join(MODEL))?;
+        self.write_resume()?;
+        self.history.write(&self.out.join(history::FILE))
+    }
+
+    /// The best model so far.
+    pub fn into_best(mut self) -> Model {
+        if let Some(best) = self.state.best {
+            self.model.params = best.snapshot.params;
+            self.model.statistics = best.snapshot.statistics;
+        }
+        self.model
+    }
+}
+
+fn total(losses: &[f32]) -> f64 {
+    losses.iter().map(|&l| f64::from(l)).sum()
+}
+
+/// Pearson correlation per neuron over trials with a recorded response; 0 where either side does not vary.
+fn correlate(rates: &[f32], responses: &[f32], neurons: usize) -> Vec<f64> {
+    (0..neurons)
+        .map(|n| {
+            let of = |v: &[f32]| -> Vec<f64> {
+                v.iter()
+                    .skip(n)
+                    .step_by(neurons)
+                    .zip(responses.iter().skip(n).step_by(neurons))
+                    .filter(|(_, r)| !r.is_nan())
+                    .map(|(&v, _)| f64::from(v))
+                    .collect()
+            };
+            let correlation = statistics::pearson(&of(rates), &of(responses));
+            if correlation.is_nan() { 0.0 } else { correlation }
+        })
+        .collect()
+}
+
+fn check_names(recordings: &[Recording]) -> Result<()> {
+    if recordings.is_empty() {
+        return Err(Error::bad("configuration", "recordings", "[]", "at least one recording directory"));
+    }
+    let mut seen = HashSet::new();
+    for r in recordings {
+        if r.name.is_empty() || r.name.contains('/') {
+            return Err(Error::bad("recording", "its name", format!("\"{}\"", r.name), "a word without slashes"));
+        }
+        if !seen.insert(&r.name) {
+            return Err(Error::bad("recordings", "the name of two of them", format!("\"{}\"", r.name), "different names"));
+        }
+    }
+    Ok(())
+}
+
+/// Opens the recordings of a configuration.
+///
+/// # Errors
+/// Names the recording that cannot be opened.
+pub fn open_recordings(config: &Config) -> Result<Vec<Recording>> {
+    config.recordings.iter().map(|p| Recording::open(p)).collect()
+}
+
+/// The files of a run that tell whether there is something to resume.
+pub fn resumable(run: &Path) -> bool {
+    run.join(resume::FILE).exists()
+}

@@ -1,0 +1,188 @@
+//! `resume.safetensors`: what continues a run bit for bit.
+
+use super::history::{History, Row};
+use super::{Best, End, Snapshot, State, Trainer};
+use crate::model::checkpoint::{CONFIG, Tensors};
+use crate::model::params::Arena;
+use crate::model::Config;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The file's name in a run.
+pub const FILE: &str = "resume.safetensors";
+/// The key of the counters in its metadata.
+const STATE: &str = "state";
+
+/// Counters as they stand in the metadata, floats by their bits.
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    step: u64,
+    taken: u64,
+    phase: u32,
+    worse: u64,
+    t: u64,
+    recent: (u64, u64),
+    seconds: f64,
+    done: Option<String>,
+    best: Option<SavedBest>,
+    history: Vec<Row>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedBest {
+    loss: u64,
+    correlation: u64,
+    taken: u64,
+    t: u64,
+}
+
+impl Trainer {
+    pub(super) fn write_resume(&self) -> Result<()> {
+        let mut tensors = Tensors::default();
+        let now = Snapshot {
+            params: self.model.params.clone(),
+            statistics: self.model.statistics.clone(),
+            first: self.first.clone(),
+            second: self.second.clone(),
+        };
+        insert(&mut tensors, "now", &now);
+        let s = &self.state;
+        if let Some(best) = &s.best {
+            insert(&mut tensors, "best", &best.snapshot);
+        }
+        let saved = Saved {
+            step: s.step,
+            taken: s.taken,
+            phase: s.phase,
+            worse: s.worse,
+            t: s.t,
+            recent: (s.recent.0.to_bits(), s.recent.1),
+            seconds: s.seconds,
+            done: s.done.map(|end| format!("{end:?}")),
+            best: s.best.as_ref().map(|b| SavedBest {
+                loss: b.loss.to_bits(),
+                correlation: b.correlation.to_bits(),
+                taken: b.taken,
+                t: b.t,
+            }),
+            // JSON has no infinity; a run that diverged is not continued, so its last rows may go.
+            history: self.history.rows().iter().filter(|r| r.train_loss.is_finite()).cloned().collect(),
+        };
+        let path = self.out.join(FILE);
+        let text = serde_json::to_string(&saved).map_err(|e| Error::file(&path, e))?;
+        tensors.metadata.insert(STATE.into(), text);
+        tensors.write(&path)
+    }
+
+    pub(super) fn restore_run(&mut self) -> Result<()> {
+        let path = self.out.join(FILE);
+        self.check_same_run()?;
+        let tensors = Tensors::read(&path)?;
+        let text = tensors
+            .metadata
+            .get(STATE)
+            .ok_or_else(|| Error::file(&path, "no training state in its metadata"))?;
+        let saved: Saved = serde_json::from_str(text)
+            .map_err(|e| Error::file(&path, format!("the training state makes no sense: {e}")))?;
+        let mut now = self.empty_snapshot();
+        fill(&tensors, &path, "now", &mut now)?;
+        let best = match saved.best {
+            Some(b) => {
+                let mut snapshot = self.empty_snapshot();
+                fill(&tensors, &path, "best", &mut snapshot)?;
+                Some(Best {
+                    loss: f64::from_bits(b.loss),
+                    correlation: f64::from_bits(b.correlation),
+                    taken: b.taken,
+                    t: b.t,
+                    snapshot,
+                })
+            }
+            None => None,
+        };
+        self.model.params = now.params;
+        self.model.statistics = now.statistics;
+        self.first = now.first;
+        self.second = now.second;
+        self.history = History::new(saved.history);
+        self.state = State {
+            step: saved.step,
+            taken: saved.taken,
+            phase: saved.phase,
+            worse: saved.worse,
+            t: saved.t,
+            best,
+            recent: (f64::from_bits(saved.recent.0), saved.recent.1),
+            seconds: saved.seconds,
+            done: match saved.done.as_deref() {
+                None => None,
+                Some("Converged") => Some(End::Converged),
+                Some("OutOfSteps") => Some(End::OutOfSteps),
+                Some("Diverged") => Some(End::Diverged),
+                Some(other) => return Err(Error::bad(path.display(), "the end", other, "a known one")),
+            },
+        };
+        self.write_config()
+    }
+
+    fn empty_snapshot(&self) -> Snapshot {
+        let zeros = || Arena::zeros(&self.model.device, &self.model.params.layout);
+        Snapshot {
+            params: zeros(),
+            statistics: Arena::zeros(&self.model.device, &self.model.statistics.layout),
+            first: zeros(),
+            second: zeros(),
+        }
+    }
+
+    /// A resumed run keeps its configuration; only `training.max_steps` may change.
+    fn check_same_run(&self) -> Result<()> {
+        let path = self.out.join(CONFIG);
+        let before = Config::open(&path, &[])?;
+        let now = &self.model.config;
+        let mut comparable = before.clone();
+        comparable.training.max_steps = now.training.max_steps;
+        comparable.recordings.clone_from(&now.recordings);
+        if comparable == *now {
+            return Ok(());
+        }
+        let (a, b) = (before.to_toml()?, now.to_toml()?);
+        let difference = a
+            .lines()
+            .zip(b.lines())
+            .find(|(a, b)| a != b && !a.starts_with("max_steps") && !a.starts_with("recordings"));
+        let (was, is) = difference.unwrap_or(("?", "?"));
+        Err(Error::Other(format!(
+            "--resume: the run in {} was started with `{was}`, wanted now `{is}`; only training.max_steps may change",
+            self.out.display()
+        )))
+    }
+}
+
+fn parts(s: &Snapshot) -> [(&'static str, &Arena); 4] {
+    [
+        ("values", &s.params),
+        ("statistics", &s.statistics),
+        ("first_moment", &s.first),
+        ("second_moment", &s.second),
+    ]
+}
+
+fn insert(tensors: &mut Tensors, when: &str, snapshot: &Snapshot) {
+    for (what, arena) in parts(snapshot) {
+        tensors.insert_arena(&format!("{when}.{what}."), arena);
+    }
+}
+
+fn fill(tensors: &Tensors, path: &std::path::Path, when: &str, s: &mut Snapshot) -> Result<()> {
+    let arenas = [
+        ("values", &mut s.params),
+        ("statistics", &mut s.statistics),
+        ("first_moment", &mut s.first),
+        ("second_moment", &mut s.second),
+    ];
+    for (what, arena) in arenas {
+        tensors.fill_arena(path, &format!("{when}.{what}."), arena)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Ctrl-C and SIGTERM: asked for between steps while training, fatal as usual otherwise.
+
+use crate::{Error, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Which signal has come, if any. While this lives signals only leave a note; afterwards they kill again.
+#[derive(Debug, Default)]
+pub struct Interrupts {
+    received: Arc<AtomicUsize>,
+    fatal: Arc<AtomicBool>,
+}
+
+impl Interrupts {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn listen() -> Result<Self> {
+        let this = Self::default();
+        for signal in [SIGINT, SIGTERM] {
+            let fail = |e| Error::Other(format!("cannot listen for signals: {e}"));
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&this.fatal))
+                .map_err(fail)?;
+            let received = Arc::clone(&this.received);
+            signal_hook::flag::register_usize(signal, received, signal as usize).map_err(fail)?;
+        }
+        Ok(this)
+    }
+
+    /// Never interrupts.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// The number of the signal that came.
+    pub fn signal(&self) -> Option<i32> {
+        match self.received.load(Ordering::Relaxed) {
+            0 => None,
+            signal => Some(signal as i32),
+        }
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        self.fatal.store(true, Ordering::Relaxed);
+    }
+}
