@@ -270,8 +270,8 @@ impl Trainer {
         t.learning_rate / t.decay.powi(self.state.phase as i32)
     }
 
-    /// One batch of each recording, one update.
-    fn step(&mut self) {
+    /// One batch of each recording, one update of the parameters.
+    pub fn step(&mut self) {
         let device = self.model.device.clone();
         self.gradients.values.fill(0.0);
         let mut loss = 0.0;
