@@ -1,4 +1,16 @@
 //! `model.safetensors` and `config.toml`: all that a prediction needs.
+//!
+//! Tensors, float32, for layer l from 0 and readout r (n_in = 1, then O F, orientation-major):
+//!
+//! | name | shape |
+//! |---|---|
+//! | `input.mean`, `input.sd` | (1): z = (grey level - mean) / sd |
+//! | `core.{l}.coefficients` | (M, n_in, F) Hermite coefficients, in the order of [`crate::ops::basis`] |
+//! | `core.{l}.weights` | (out, in, k, k), plain CNN |
+//! | `core.{l}.norm.gain`, `.offset`, `.mean`, `.variance` | (O F), or (F) with shared normalisation; no gain in the last layer and in plain CNNs |
+//! | `readout.{r}.mask` | (N, H, W) of the last map, before the absolute value |
+//! | `readout.{r}.features` | (N, O F) |
+//! | `readout.{r}.bias`, `.response_scale` | (N); predictions are multiplied by the scale |
 
 use super::params::{Arena, Slot};
 use super::{Config, Model, Population, core};
