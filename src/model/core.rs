@@ -3,7 +3,8 @@
 use super::Model;
 use super::config::{Config, CoreKind, Padding};
 use super::params::{Arena, Layout};
-use crate::device::{Array, Device};
+use super::workspace::{Operation, Workspace};
+use crate::device::Array;
 use crate::ops::activation::Activation;
 use crate::ops::basis::Basis;
 use crate::ops::norm::Affine;
@@ -109,139 +110,6 @@ pub fn output_size(config: &Config, height: usize, width: usize) -> Result<(usiz
         ));
     }
     Ok((height - lost, width - lost))
-}
-
-/// A layer at one image size.
-#[derive(Debug)]
-struct Sized {
-    operation: Operation,
-    channels: usize,
-    out_pixels: usize,
-    in_len: usize,
-}
-
-#[derive(Debug)]
-enum Operation {
-    Steerable(Box<group_conv::Layer>),
-    Plain(conv::Shape),
-}
-
-/// Every buffer of the core's passes over images of one size, allocated once.
-#[derive(Debug)]
-pub struct Workspace {
-    /// Images that fit.
-    pub batch: usize,
-    /// Height and width of the images.
-    pub image: (usize, usize),
-    /// z-scored images (B, H, W).
-    pub images: Array,
-    layers: Vec<Sized>,
-    /// Per layer before normalisation and after activation; without gradients two buffers take turns.
-    before: Vec<Array>,
-    after: Vec<Array>,
-    /// Per layer: the statistics that normalised the last batch.
-    mean: Vec<Array>,
-    variance: Vec<Array>,
-    /// Gradient at the output of a layer, and the buffer for the one below.
-    gradient: [Array; 2],
-}
-
-impl Workspace {
-    /// For batches of up to `batch` images; with `gradients`, keeps what the way back needs.
-    pub fn new(model: &Model, (height, width): (usize, usize), batch: usize, gradients: bool) -> Self {
-        let device = &model.device;
-        let mut layers = Vec::new();
-        let (mut h, mut w) = (height, width);
-        let o = model.config.orientations();
-        for (l, layer) in model.layers.iter().enumerate() {
-            let padding = match model.config.core.padding {
-                Padding::Same => layer.kernel / 2,
-                Padding::Valid => 0,
-            };
-            let shape = group_conv::Shape {
-                batch,
-                orientations: o,
-                in_features: layer.in_features,
-                out_features: layer.features,
-                oriented_input: l > 0,
-                height: h,
-                width: w,
-                kernel: layer.kernel,
-                padding,
-            };
-            let direct = shape.direct();
-            let in_len = direct.in_channels * h * w;
-            (h, w) = (direct.out_height(), direct.out_width());
-            layers.push(Sized {
-                operation: match model.config.core.kind {
-                    CoreKind::RotationEquivariant => {
-                        Operation::Steerable(Box::new(group_conv::Layer::new(shape)))
-                    }
-                    _ => Operation::Plain(direct),
-                },
-                channels: direct.out_channels,
-                out_pixels: h * w,
-                in_len,
-            });
-        }
-        let largest = layers.iter().map(|l| l.channels * l.out_pixels).max().unwrap_or(0);
-        let buffers = |device: &Device| -> Vec<Array> {
-            if gradients {
-                layers.iter().map(|l| device.zeros(&[batch, l.channels, l.out_pixels])).collect()
-            } else {
-                vec![device.zeros(&[batch * largest])]
-            }
-        };
-        let widest = largest.max(height * width);
-        let spare = if gradients { batch * widest } else { 0 };
-        let groups = || model.layers.iter().map(|l| device.zeros(&[l.groups])).collect();
-        Self {
-            batch,
-            image: (height, width),
-            images: device.zeros(&[batch, height, width]),
-            before: buffers(device),
-            after: buffers(device),
-            mean: groups(),
-            variance: groups(),
-            gradient: [device.zeros(&[spare]), device.zeros(&[spare])],
-            layers,
-        }
-    }
-
-    /// Pixels of the core's output map.
-    pub fn out_pixels(&self) -> usize {
-        self.layers.last().map_or(0, |l| l.out_pixels)
-    }
-
-    /// The core's output (B, C, P) of the last forward pass.
-    pub fn output(&self) -> &Array {
-        &self.after[self.after.len() - 1]
-    }
-
-    /// Where the readout leaves the gradient at the core's output.
-    pub fn output_gradient(&mut self) -> &mut Array {
-        &mut self.gradient[0]
-    }
-
-    /// The output and where its gradient goes, together.
-    pub fn output_and_gradient(&mut self) -> (&Array, &mut Array) {
-        (&self.after[self.after.len() - 1], &mut self.gradient[0])
-    }
-
-    fn norm_shape(&self, model: &Model, l: usize, batch: usize) -> norm::Shape {
-        norm::Shape {
-            batch,
-            channels: self.layers[l].channels,
-            groups: model.layers[l].groups,
-            pixels: self.layers[l].out_pixels,
-            activation: model.layers[l].activation,
-        }
-    }
-
-    /// Output map of layer `l` (B, C, P) after activation, of the last forward pass with gradients kept.
-    pub fn map(&self, l: usize) -> &Array {
-        &self.after[l.min(self.after.len() - 1)]
-    }
 }
 
 fn affine<'a>(params: &'a Arena, layer: &Layer) -> Affine<'a> {

@@ -7,10 +7,12 @@ pub mod init;
 pub mod params;
 pub mod readout;
 mod predict;
+mod workspace;
 
 pub use config::Config;
-pub use core::{Mode, Workspace};
+pub use core::Mode;
 pub use predict::ImageGradient;
+pub use workspace::Workspace;
 
 use crate::Result;
 use crate::device::Device;
