@@ -124,7 +124,23 @@ impl Panel for Scattered<'_> {
     }
 }
 
-/// `out[r][p] += sum_k weights[r][k] panel[k][p]`, k < depth, for one tile of pixels p.
+/// The parts of a product's depth.
+#[derive(Clone, Copy)]
+pub struct Parts {
+    pub count: usize,
+    /// Steps in floats.
+    pub panel: usize,
+    pub weights: usize,
+}
+
+impl Parts {
+    /// All in one.
+    pub const ONE: Self = Self { count: 1, panel: 0, weights: 0 };
+}
+
+/// `out[r][p] = sum_k weights[r][k] panel[k][p]`, k < depth, for one tile of pixels p; added to `out` if `add`.
+///
+/// The depth may come in several `parts`, a step apart in the panel and in the weights.
 ///
 /// `out` has rows of [`TILE`] floats, a multiple of [`ROWS`] of them.
 ///
@@ -136,10 +152,13 @@ pub unsafe fn product<S: Simd>(
     weights: &[f32],
     panel: impl Panel,
     depth: usize,
+    parts: Parts,
     out: &mut [f32],
+    add: bool,
 ) {
     let block = VECTORS * S::F32_LANES;
-    debug_assert!(TILE % block == 0 && out.len() / TILE * depth <= weights.len());
+    debug_assert!(TILE % block == 0);
+    debug_assert!((parts.count - 1) * parts.weights + out.len() / TILE * depth <= weights.len());
     let row_blocks = out.len() / (TILE * ROWS);
     let mut p = 0;
     while p < TILE {
@@ -149,10 +168,10 @@ pub unsafe fn product<S: Simd>(
                 let w = weights.as_ptr().add(r * depth * ROWS);
                 let o = out.as_mut_ptr().add(r * ROWS * TILE + p);
                 if S::REGISTER_COUNT >= 32 {
-                    product_block::<S, _, 8>(simd, w, panel, depth, p, o);
+                    product_block::<S, _, 8>(simd, w, panel, depth, parts, p, o, add);
                 } else {
-                    product_block::<S, _, 4>(simd, w, panel, depth, p, o);
-                    product_block::<S, _, 4>(simd, w.add(4), panel, depth, p, o.add(4 * TILE));
+                    product_block::<S, _, 4>(simd, w, panel, depth, parts, p, o, add);
+                    product_block::<S, _, 4>(simd, w.add(4), panel, depth, parts, p, o.add(4 * TILE), add);
                 }
             }
         }
@@ -160,36 +179,43 @@ pub unsafe fn product<S: Simd>(
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 #[inline(always)]
 unsafe fn product_block<S: Simd, P: Panel, const R: usize>(
     simd: S,
     weights: *const f32,
     panel: P,
     depth: usize,
+    parts: Parts,
     p: usize,
     out: *mut f32,
+    add: bool,
 ) {
     unsafe {
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
-        for (i, sum) in sums.iter_mut().enumerate() {
-            let from = out.add(i * TILE).cast::<S::f32s>();
-            for (n, v) in sum.iter_mut().enumerate() {
-                *v = from.add(n).read_unaligned();
+        if add {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let from = out.add(i * TILE).cast::<S::f32s>();
+                for (n, v) in sum.iter_mut().enumerate() {
+                    *v = from.add(n).read_unaligned();
+                }
             }
         }
-        let mut w = weights;
-        for k in 0..depth {
-            let source = panel.row(k).add(p).cast::<S::f32s>();
-            let v0 = source.read_unaligned();
-            let v1 = source.add(1).read_unaligned();
-            let v2 = source.add(2).read_unaligned();
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let a = simd.splat_f32s(*w.add(i));
-                sum[0] = simd.mul_add_e_f32s(a, v0, sum[0]);
-                sum[1] = simd.mul_add_e_f32s(a, v1, sum[1]);
-                sum[2] = simd.mul_add_e_f32s(a, v2, sum[2]);
+        for part in 0..parts.count {
+            let mut w = weights.add(part * parts.weights);
+            for k in 0..depth {
+                let source = panel.row(k).add(part * parts.panel + p).cast::<S::f32s>();
+                let v0 = source.read_unaligned();
+                let v1 = source.add(1).read_unaligned();
+                let v2 = source.add(2).read_unaligned();
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let a = simd.splat_f32s(*w.add(i));
+                    sum[0] = simd.mul_add_e_f32s(a, v0, sum[0]);
+                    sum[1] = simd.mul_add_e_f32s(a, v1, sum[1]);
+                    sum[2] = simd.mul_add_e_f32s(a, v2, sum[2]);
+                }
+                w = w.add(ROWS);
             }
-            w = w.add(ROWS);
         }
         for (i, sum) in sums.iter().enumerate() {
             let to = out.add(i * TILE).cast::<S::f32s>();

@@ -1,7 +1,7 @@
 //! The direct form over pixel tiles: filters stay packed, the padded image itself is the panel.
 
 use super::Shape;
-use crate::ops::panel::{self, ROWS, Scattered, TILE};
+use crate::ops::panel::{self, Parts, ROWS, Scattered, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -93,8 +93,7 @@ impl WithSimd for Correlate<'_> {
             // SAFETY: planes have room for a tile at every tap (Geometry::plane).
             unsafe {
                 let from = padded.as_ptr().add(tile * TILE);
-                tile_out.fill(0.0);
-                panel::product(simd, packed, Scattered(from, offsets), offsets.len(), tile_out);
+                panel::product(simd, packed, Scattered(from, offsets), offsets.len(), Parts::ONE, tile_out, false);
             }
             for segment in g.segments(tile) {
                 for o in 0..s.out_channels {

@@ -3,10 +3,10 @@
 //! cache.
 
 use super::adjoint::{backward_transposed, transposed};
-use super::plan::{Combination, Entry, Plan};
+use super::plan::{Entry, Plan};
 use super::{expand, orientation};
 use crate::ops::basis::Basis;
-use crate::ops::panel::{self, Contiguous, Geometry, TILE};
+use crate::ops::panel::{self, Contiguous, Geometry, Parts, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -104,6 +104,9 @@ fn run(
     total
 }
 
+/// Input features expanded at once: fewer load and store sums more often, more overflow the second-level cache.
+const FEATURES: usize = 8;
+
 /// One task's working memory.
 struct Scratch<'a> {
     /// The image's planes, transformed over orientations and padded: (feature, component, plane).
@@ -128,7 +131,7 @@ impl<'a> Scratch<'a> {
         let columns = panel::padded_rows(s.out_features) * TILE;
         [
             plan.components * s.in_features * s.geometry().plane(),
-            plan.panel_rows() * TILE,
+            FEATURES * plan.panel_rows() * TILE,
             expand::work_len(s.kernel),
             2 * m * TILE,
             products * plan.product_rows() * TILE,
@@ -172,20 +175,18 @@ impl WithSimd for Pass<'_> {
         let g = plan.shape.geometry();
         orientation::load(simd, plan, &g, x, scratch.padded);
         for tile in 0..g.tiles() {
-            scratch.spectrum.fill(0.0);
             if let Some(partner) = partner {
                 orientation::gather(simd, plan, &g, tile, partner, scratch.pixels, scratch.right);
             }
-            for f in 0..plan.shape.in_features {
-                fill_panel(simd, plan, &g, (tile, f), &mut scratch);
-                if let Some(weights) = weights {
-                    let weights = &weights[f * plan.feature_weights()..][..plan.feature_weights()];
-                    multiply(simd, plan, weights, scratch.panel, scratch.spectrum);
+            let features = plan.shape.in_features;
+            for first in (0..features).step_by(FEATURES) {
+                let count = FEATURES.min(features - first);
+                for f in 0..count {
+                    fill_panel(simd, plan, &g, (tile, first + f), f, &mut scratch);
                 }
-                if partner.is_some() {
-                    let sums = &mut sums[f * plan.feature_sums()..][..plan.feature_sums()];
-                    accumulate(simd, plan, scratch.panel, scratch.right, sums);
-                }
+                let weights = weights.map(|w| &w[first * plan.feature_weights()..]);
+                let sums = partner.map(|_| &mut sums[first * plan.feature_sums()..]);
+                use_panel(simd, plan, (count, first > 0), weights, sums, &mut scratch);
             }
             if let Some(y) = y.as_deref_mut() {
                 orientation::store(simd, plan, &g, tile, scratch.spectrum, y);
@@ -196,20 +197,22 @@ impl WithSimd for Pass<'_> {
 
 /// Expands a tile of one input feature.
 #[inline(always)]
-fn fill_panel<S: Simd>(simd: S, plan: &Plan, g: &Geometry, (tile, f): (usize, usize), scratch: &mut Scratch) {
-    let (m, plane) = (plan.functions.len(), g.plane());
+fn fill_panel<S: Simd>(simd: S, plan: &Plan, g: &Geometry, (tile, f): (usize, usize), at: usize, scratch: &mut Scratch) {
+    let plane = g.plane();
+    let panel = &mut scratch.panel[at * plan.panel_rows() * TILE..][..plan.panel_rows() * TILE];
     for group in &plan.groups {
-        for (&component, out) in group.components.iter().zip(scratch.responses.chunks_exact_mut(m * TILE)) {
-            let from = &scratch.padded[(f * plan.components + component) * plane + tile * TILE..];
-            // SAFETY: planes have room for a tile at every tap (Geometry::plane).
-            unsafe {
-                let tables = (&plan.separable[..], &plan.polar[..]);
-                expand::expand(simd, plan.shape.kernel, tables, from.as_ptr(), g.stride(), scratch.work, out);
+        let planes = group.components.iter().map(|component| {
+            let from = (f * plan.components + component) * plane + tile * TILE;
+            scratch.padded[from..].as_ptr()
+        });
+        // SAFETY: planes have room for a tile at every tap (Geometry::plane); the plan's indices are within a group's
+        // responses and a feature's panel.
+        unsafe {
+            let tables = (&plan.separable[..], &plan.polar[..]);
+            expand::expand(simd, plan.shape.kernel, tables, planes, g.stride(), scratch.work, scratch.responses);
+            for entry in &group.entries {
+                write_number(simd, entry, scratch.responses.as_ptr(), panel.as_mut_ptr());
             }
-        }
-        for entry in &group.entries {
-            // SAFETY: the plan's indices are within a group's responses and a feature's panel.
-            unsafe { write_number(simd, entry, scratch.responses.as_ptr(), scratch.panel.as_mut_ptr()) };
         }
     }
 }
@@ -220,51 +223,97 @@ fn fill_panel<S: Simd>(simd: S, plan: &Plan, g: &Geometry, (tile, f): (usize, us
 /// The entry's indices must be those of rows of `responses` and `panel`.
 #[inline(always)]
 unsafe fn write_number<S: Simd>(simd: S, entry: &Entry, responses: *const f32, panel: *mut f32) {
-    let vectors = TILE / S::F32_LANES;
     unsafe {
-        let combined = |c: &Combination, v: usize| {
-            let load = |row: usize| responses.add(row * TILE).cast::<S::f32s>().add(v).read_unaligned();
-            match c.second {
-                Some((second, sign)) => simd.mul_add_e_f32s(simd.splat_f32s(sign), load(second), load(c.first)),
-                None => load(c.first),
+        let Some((imaginary, row)) = entry.imaginary else {
+            return write_row(simd, entry.real.first, entry.real_row, responses, panel);
+        };
+        let rows = (entry.real_row, row);
+        match (entry.real.second, imaginary.second, entry.sum) {
+            (Some(real), Some(second), sum) => {
+                let signs = (simd.splat_f32s(real.1), simd.splat_f32s(second.1));
+                let value = |row: usize, v: usize| vector::<S>(responses, row, v);
+                for v in 0..TILE / S::F32_LANES {
+                    let a = simd.mul_add_e_f32s(signs.0, value(real.0, v), value(entry.real.first, v));
+                    let b = simd.mul_add_e_f32s(signs.1, value(second.0, v), value(imaginary.first, v));
+                    write_parts(simd, (a, b), rows, sum, panel, v);
+                }
             }
-        };
-        let store = |row: usize, v: usize, value: S::f32s| {
-            panel.add(row * TILE).cast::<S::f32s>().add(v).write_unaligned(value);
-        };
-        for v in 0..vectors {
-            let real = combined(&entry.real, v);
-            store(entry.real_row, v, real);
-            let Some((imaginary, row)) = &entry.imaginary else { continue };
-            let imaginary = combined(imaginary, v);
-            store(*row, v, imaginary);
-            if let Some((row, sign)) = entry.sum {
-                store(row, v, simd.mul_add_e_f32s(simd.splat_f32s(sign), imaginary, real));
+            (_, _, sum) => {
+                for v in 0..TILE / S::F32_LANES {
+                    let a = vector::<S>(responses, entry.real.first, v);
+                    let b = vector::<S>(responses, imaginary.first, v);
+                    write_parts(simd, (a, b), rows, sum, panel, v);
+                }
             }
         }
     }
 }
 
-/// Adds one input feature's part of all products.
 #[inline(always)]
-fn multiply<S: Simd>(simd: S, plan: &Plan, weights: &[f32], panel: &[f32], spectrum: &mut [f32]) {
-    let rows = plan.product_rows();
-    for (product, out) in plan.products.iter().zip(spectrum.chunks_exact_mut(rows * TILE)) {
-        let weights = &weights[product.start * rows..][..product.depth() * rows];
-        let panel = &panel[product.start * TILE..][..product.depth() * TILE];
-        // SAFETY: the panel has `depth` rows.
-        unsafe { panel::product(simd, weights, Contiguous(panel.as_ptr()), product.depth(), out) };
+unsafe fn vector<S: Simd>(memory: *const f32, row: usize, v: usize) -> S::f32s {
+    unsafe { memory.add(row * TILE).cast::<S::f32s>().add(v).read_unaligned() }
+}
+
+#[inline(always)]
+unsafe fn write_row<S: Simd>(_: S, from: usize, row: usize, responses: *const f32, panel: *mut f32) {
+    for v in 0..TILE / S::F32_LANES {
+        unsafe {
+            let value = vector::<S>(responses, from, v);
+            panel.add(row * TILE).cast::<S::f32s>().add(v).write_unaligned(value);
+        }
     }
 }
 
-/// Adds one input feature's part of all weight gradients.
+/// Vector v of a number's real and imaginary part and, where wanted, of the sum for Gauss' trick.
 #[inline(always)]
-fn accumulate<S: Simd>(simd: S, plan: &Plan, panel: &[f32], right: &[f32], sums: &mut [f32]) {
-    let rows = panel::padded_rows(plan.shape.out_features);
-    for (product, right) in plan.products.iter().zip(right.chunks_exact(rows * TILE)) {
-        let sums = &mut sums[product.start * rows..][..product.depth() * rows];
-        let panel = &panel[product.start * TILE..][..product.depth() * TILE];
-        // SAFETY: the panel has `depth` rows.
-        unsafe { panel::outer(simd, Contiguous(panel.as_ptr()), right, rows, sums) };
+unsafe fn write_parts<S: Simd>(
+    simd: S,
+    (real, imaginary): (S::f32s, S::f32s),
+    rows: (usize, usize),
+    sum: Option<(usize, f32)>,
+    panel: *mut f32,
+    v: usize,
+) {
+    let store = |row: usize, value: S::f32s| unsafe {
+        panel.add(row * TILE).cast::<S::f32s>().add(v).write_unaligned(value);
+    };
+    store(rows.0, real);
+    store(rows.1, imaginary);
+    if let Some((row, sign)) = sum {
+        store(row, simd.mul_add_e_f32s(simd.splat_f32s(sign), imaginary, real));
+    }
+}
+
+/// Adds input feature f's part of all products, and of their weights' gradients.
+#[inline(always)]
+fn use_panel<S: Simd>(
+    simd: S,
+    plan: &Plan,
+    (features, add): (usize, bool),
+    weights: Option<&[f32]>,
+    mut sums: Option<&mut [f32]>,
+    scratch: &mut Scratch,
+) {
+    let rows = plan.product_rows();
+    let columns = panel::padded_rows(plan.shape.out_features);
+    for (i, product) in plan.products.iter().enumerate() {
+        let (start, depth) = (product.start, product.depth());
+        let numbers = &scratch.panel[start * TILE..];
+        let parts = Parts { count: features, panel: plan.panel_rows() * TILE, weights: plan.feature_weights() };
+        if let Some(weights) = weights {
+            let weights = &weights[start * rows..];
+            let out = &mut scratch.spectrum[i * rows * TILE..][..rows * TILE];
+            // SAFETY: the panel has `depth` rows.
+            unsafe { panel::product(simd, weights, Contiguous(numbers.as_ptr()), depth, parts, out, add) };
+        }
+        if let Some(sums) = sums.as_deref_mut() {
+            let right = &scratch.right[i * columns * TILE..][..columns * TILE];
+            for f in 0..features {
+                let sums = &mut sums[f * plan.feature_sums() + start * columns..][..depth * columns];
+                let numbers = &numbers[f * parts.panel..];
+                // SAFETY: as above.
+                unsafe { panel::outer(simd, Contiguous(numbers.as_ptr()), right, columns, sums) };
+            }
+        }
     }
 }

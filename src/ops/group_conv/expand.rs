@@ -8,38 +8,49 @@ const REACH: usize = TILE + 32;
 /// Widest filter whose products of one vector stay in registers.
 const NARROW: usize = 5;
 
+/// Most planes at once.
+const PLANES: usize = 2;
+
 /// Working memory of [`expand`].
 pub fn work_len(kernel: usize) -> usize {
-    kernel * REACH + kernel * (kernel + 1) / 2 * TILE
+    PLANES * kernel * REACH + kernel * (kernel + 1) / 2 * TILE
 }
 
-/// `out[j][p] = sum_taps H_j[a][b] plane[p + a stride + b]`, p < TILE, for all M functions j.
+/// `out[i][j][p] = sum_taps H_j[a][b] plane_i[p + a stride + b]`, p < TILE, for all M functions j and one or two planes.
 ///
 /// # Safety
-/// `plane` must be readable up to `REACH + (k-1) stride`; `work` holds [`work_len`], `out` M rows of [`TILE`];
+/// Planes must be readable up to `REACH + (k-1) stride`; `work` holds [`work_len`], `out` M rows of [`TILE`] for each;
 /// `separable` and `polar` are the basis' tables for width k <= 25.
 #[inline(always)]
 pub unsafe fn expand<S: Simd>(
     simd: S,
     kernel: usize,
     (separable, polar): (&[f32], &[f32]),
-    plane: *const f32,
+    planes: impl ExactSizeIterator<Item = *const f32>,
     stride: usize,
     work: &mut [f32],
     out: &mut [f32],
 ) {
-    debug_assert!(work.len() >= work_len(kernel) && out.len() >= kernel * (kernel + 1) / 2 * TILE);
+    let count = planes.len();
+    debug_assert!(count <= PLANES && work.len() >= work_len(kernel));
+    debug_assert!(out.len() >= count * kernel * (kernel + 1) / 2 * TILE);
     debug_assert!(separable.len() == kernel * kernel);
     debug_assert!(polar.len() == kernel * kernel * (kernel + 1) / 2);
     let (h, t) = (separable.as_ptr(), polar.as_ptr());
-    let (vertical, products) = work.split_at_mut(kernel * REACH);
+    let (vertical, products) = work.split_at_mut(PLANES * kernel * REACH);
     let (vertical, products) = (vertical.as_mut_ptr(), products.as_mut_ptr());
     macro_rules! widths {
         ($($k:literal $stage:ident)*) => {
             match kernel {
                 $($k => unsafe {
-                    columns::<S, $k>(simd, h, plane, stride, vertical);
-                    $stage::<S, $k>(simd, (h, t), vertical, products, out.as_mut_ptr());
+                    // Columns of all planes first: rows read across stores, which then have left the store buffer.
+                    for (i, plane) in planes.enumerate() {
+                        columns::<S, $k>(simd, h, plane, stride, vertical.add(i * $k * REACH));
+                    }
+                    for i in 0..count {
+                        let out = out.as_mut_ptr().add(i * rank_start($k) * TILE);
+                        $stage::<S, $k>(simd, (h, t), vertical.add(i * $k * REACH), products, out);
+                    }
                 },)*
                 _ => unreachable!("filter width {kernel} is refused by the configuration"),
             }

@@ -2,6 +2,31 @@
 
 use std::f64::consts::TAU;
 
+/// Rows computed together when transforming.
+pub const ROWS_AT_ONCE: usize = 4;
+
+/// A small dense matrix, laid out for use from left to right: (terms, rows padded with zeros).
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    pub values: Vec<f32>,
+    pub rows: usize,
+    pub terms: usize,
+}
+
+impl Matrix {
+    /// From its values by (row, term).
+    pub fn new(rows: usize, terms: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+        let padded = rows.next_multiple_of(ROWS_AT_ONCE);
+        let mut values = vec![0.0; terms * padded];
+        for (term, values) in values.chunks_exact_mut(padded).enumerate() {
+            for (row, v) in values[..rows].iter_mut().enumerate() {
+                *v = value(row, term);
+            }
+        }
+        Self { values, rows, terms }
+    }
+}
+
 /// Frequency u of a real signal over n orientations, from its packed components.
 pub struct Packed {
     pub real: usize,

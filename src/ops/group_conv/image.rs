@@ -4,7 +4,7 @@ use super::cpu::widen;
 use super::orientation;
 use super::plan::Plan;
 use crate::ops::basis::Basis;
-use crate::ops::panel::{self, Contiguous, Geometry, ROWS, TILE};
+use crate::ops::panel::{self, Contiguous, Geometry, Parts, ROWS, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -102,7 +102,7 @@ fn analyse<S: Simd>(simd: S, plan: &Plan, g: &Geometry, tile: usize, dy: &[f32],
             unsafe {
                 let from = (dy.as_ptr().add(f * area + segment.output), features * area);
                 let to = (spectrum.as_mut_ptr().add(f * TILE + segment.at), plan.product_rows() * TILE);
-                orientation::transform(simd, plan.analysis(), from, to, segment.len);
+                orientation::transform(simd, &plan.analysis, from, to, segment.len);
             }
         }
     }
@@ -111,14 +111,13 @@ fn analyse<S: Simd>(simd: S, plan: &Plan, g: &Geometry, tile: usize, dy: &[f32],
 /// Gradients of one input feature's panel rows.
 #[inline(always)]
 fn mix_back<S: Simd>(simd: S, plan: &Plan, weights: &[Vec<f32>], spectrum: &[f32], numbers: &mut [f32]) {
-    numbers.fill(0.0);
     let step = plan.product_rows() * TILE;
     for ((product, weights), from) in plan.products.iter().zip(weights).zip(spectrum.chunks_exact(step)) {
-        // Zeros are added to rows beyond the product's.
+        // Writes zeros beyond the product's rows, where the next ones go.
         let out = &mut numbers[product.start * TILE..][..product.depth().next_multiple_of(ROWS) * TILE];
         // SAFETY: the product has rows for all output features.
         unsafe {
-            panel::product(simd, weights, Contiguous(from.as_ptr()), plan.shape.out_features, out);
+            panel::product(simd, weights, Contiguous(from.as_ptr()), plan.shape.out_features, Parts::ONE, out, false);
         }
     }
 }

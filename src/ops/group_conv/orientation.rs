@@ -1,35 +1,10 @@
 //! The transforms over orientations, on the way in and out of an image's tiles.
 
+use super::frequency::{Matrix, ROWS_AT_ONCE};
 use super::plan::Plan;
 use crate::ops::panel::{self, Geometry, TILE};
 use pulp::Simd;
-
-/// A matrix, or by exchanged steps its transpose.
-#[derive(Clone, Copy)]
-pub struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    terms: usize,
-    row_step: usize,
-    term_step: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// `values` as (rows, terms).
-    fn new(values: &'a [f32], terms: usize) -> Self {
-        Self { values, rows: values.len() / terms, terms, row_step: terms, term_step: 1 }
-    }
-
-    /// `values` as (terms, rows).
-    fn transposed(values: &'a [f32], rows: usize) -> Self {
-        Self { values, rows, terms: values.len() / rows, row_step: 1, term_step: rows }
-    }
-
-    #[inline(always)]
-    unsafe fn at(&self, row: usize, term: usize) -> f32 {
-        unsafe { *self.values.get_unchecked(row * self.row_step + term * self.term_step) }
-    }
-}
+use std::slice;
 
 /// Pads an image's planes, transformed over orientations: (feature, component, plane).
 #[inline(always)]
@@ -39,7 +14,6 @@ pub fn load<S: Simd>(simd: S, plan: &Plan, g: &Geometry, x: &[f32], padded: &mut
     for padded in padded.chunks_exact_mut(plane) {
         clear_border(g, padded);
     }
-    let matrix = Matrix::new(&plan.transform, plan.shape.orientations);
     for f in 0..features {
         for row in 0..g.height {
             let to = f * n * plane + (row + g.padding) * g.stride() + g.padding;
@@ -52,7 +26,7 @@ pub fn load<S: Simd>(simd: S, plan: &Plan, g: &Geometry, x: &[f32], padded: &mut
             unsafe {
                 let from = (x.as_ptr().add(from), features * area);
                 let to = (padded.as_mut_ptr().add(to), plane);
-                transform(simd, matrix, from, to, g.width);
+                transform(simd, &plan.transform, from, to, g.width);
             }
         }
     }
@@ -74,7 +48,6 @@ fn clear_border(g: &Geometry, padded: &mut [f32]) {
 pub fn store<S: Simd>(simd: S, plan: &Plan, g: &Geometry, tile: usize, spectrum: &[f32], y: &mut [f32]) {
     let (o, features) = (plan.shape.orientations, plan.shape.out_features);
     let area = g.out_height() * g.out_width();
-    let matrix = Matrix::transposed(&plan.synthesis, o);
     assert!(y.len() == o * features * area && spectrum.len() == plan.products.len() * plan.product_rows() * TILE);
     for segment in g.segments(tile) {
         for f in 0..features {
@@ -82,7 +55,7 @@ pub fn store<S: Simd>(simd: S, plan: &Plan, g: &Geometry, tile: usize, spectrum:
             unsafe {
                 let from = (spectrum.as_ptr().add(f * TILE + segment.at), plan.product_rows() * TILE);
                 let to = (y.as_mut_ptr().add(f * area + segment.output), features * area);
-                transform(simd, matrix, from, to, segment.len);
+                transform(simd, &plan.synthesis, from, to, segment.len);
             }
         }
     }
@@ -112,7 +85,7 @@ pub fn gather<S: Simd>(
     // SAFETY: both hold their rows of TILE * rows.
     unsafe {
         let (from, to) = ((pixels.as_ptr(), TILE * rows), (right.as_mut_ptr(), TILE * rows));
-        transform(simd, Matrix::new(&plan.synthesis, o), from, to, TILE * rows);
+        transform(simd, &plan.analysis, from, to, TILE * rows);
     }
 }
 
@@ -137,72 +110,84 @@ fn transpose(from: &[f32], from_step: usize, features: usize, len: usize, to: &m
 #[inline(always)]
 pub unsafe fn transform<S: Simd>(
     simd: S,
-    matrix: Matrix,
+    matrix: &Matrix,
     (from, from_step): (*const f32, usize),
     (to, to_step): (*mut f32, usize),
     len: usize,
 ) {
     let lanes = S::F32_LANES;
     unsafe {
-        if len < lanes {
-            for i in 0..len {
-                for r in 0..matrix.rows {
-                    let mut sum = 0.0;
-                    for s in 0..matrix.terms {
-                        sum += matrix.at(r, s) * *from.add(s * from_step + i);
-                    }
-                    *to.add(r * to_step + i) = sum;
-                }
-            }
-            return;
-        }
         let mut i = 0;
-        while i < len {
-            // The last vector may overlap the one before.
-            let at = i.min(len - lanes);
-            let (from, to) = ((from.add(at), from_step), (to.add(at), to_step));
-            let mut r = 0;
-            while r + 8 <= matrix.rows {
-                transform_rows::<S, 8>(simd, matrix, r, from, to);
-                r += 8;
-            }
-            while r < matrix.rows {
-                transform_rows::<S, 4>(simd, matrix, r, from, to);
-                r += 4;
-            }
+        while i + lanes <= len {
+            let (from, to) = ((from.add(i), from_step), (to.add(i), to_step));
+            transform_vector::<S, false>(simd, matrix, from, to, lanes);
             i += lanes;
+        }
+        if i < len {
+            let (from, to) = ((from.add(i), from_step), (to.add(i), to_step));
+            transform_vector::<S, true>(simd, matrix, from, to, len - i);
         }
     }
 }
 
-/// One vector of up to R rows from r on.
+/// One vector of all rows, its first `len` lanes if it is the PARTIAL one at the end.
 #[inline(always)]
-unsafe fn transform_rows<S: Simd, const R: usize>(
+unsafe fn transform_vector<S: Simd, const PARTIAL: bool>(
     simd: S,
-    matrix: Matrix,
+    matrix: &Matrix,
+    from: (*const f32, usize),
+    to: (*mut f32, usize),
+    len: usize,
+) {
+    unsafe {
+        let mut r = 0;
+        while r + 2 * ROWS_AT_ONCE <= matrix.rows {
+            transform_rows::<S, { 2 * ROWS_AT_ONCE }, PARTIAL>(simd, matrix, r, from, to, len);
+            r += 2 * ROWS_AT_ONCE;
+        }
+        while r < matrix.rows {
+            transform_rows::<S, ROWS_AT_ONCE, PARTIAL>(simd, matrix, r, from, to, len);
+            r += ROWS_AT_ONCE;
+        }
+    }
+}
+
+/// R rows from r on, or as many as there are.
+#[inline(always)]
+unsafe fn transform_rows<S: Simd, const R: usize, const PARTIAL: bool>(
+    simd: S,
+    matrix: &Matrix,
     r: usize,
     (from, from_step): (*const f32, usize),
     (to, to_step): (*mut f32, usize),
+    len: usize,
 ) {
     unsafe {
         let mut sums = [simd.splat_f32s(0.0); R];
-        for s in 0..matrix.terms {
-            let v = from.add(s * from_step).cast::<S::f32s>().read_unaligned();
+        let step = matrix.rows.next_multiple_of(ROWS_AT_ONCE);
+        let mut weights = matrix.values.as_ptr().add(r);
+        let mut from = from;
+        for _ in 0..matrix.terms {
+            let v = if PARTIAL {
+                simd.partial_load_f32s(slice::from_raw_parts(from, len))
+            } else {
+                from.cast::<S::f32s>().read_unaligned()
+            };
             for (k, sum) in sums.iter_mut().enumerate() {
-                // Past the last row: any weight will do, the sum is not stored.
-                let w = simd.splat_f32s(matrix.at((r + k).min(matrix.rows - 1), s));
-                *sum = simd.mul_add_e_f32s(w, v, *sum);
+                *sum = simd.mul_add_e_f32s(simd.splat_f32s(*weights.add(k)), v, *sum);
+            }
+            weights = weights.add(step);
+            from = from.add(from_step);
+        }
+        for (k, &sum) in sums.iter().enumerate() {
+            if r + k < matrix.rows {
+                let to = to.add((r + k) * to_step);
+                if PARTIAL {
+                    simd.partial_store_f32s(slice::from_raw_parts_mut(to, len), sum);
+                } else {
+                    to.cast::<S::f32s>().write_unaligned(sum);
+                }
             }
         }
-        for (k, &sum) in sums.iter().enumerate().take(matrix.rows - r) {
-            to.add((r + k) * to_step).cast::<S::f32s>().write_unaligned(sum);
-        }
-    }
-}
-
-impl Plan {
-    /// The output's gradient to that of the products, or back.
-    pub fn analysis(&self) -> Matrix<'_> {
-        Matrix::new(&self.synthesis, self.shape.orientations)
     }
 }

@@ -19,7 +19,7 @@
 //! these and the same numbers, and that of the coefficients by the adjoint of [`Plan::weights`].
 
 use super::Shape;
-use super::frequency::{self, packed};
+use super::frequency::{self, Matrix, packed};
 use crate::ops::basis::{Basis, Kind};
 use crate::ops::panel::{self, ROWS};
 use std::f64::consts::TAU;
@@ -87,10 +87,12 @@ pub struct Plan {
     pub components: usize,
     pub products: Vec<Product>,
     pub groups: Vec<Group>,
-    /// (O, O): packed component by orientation.
-    pub transform: Vec<f32>,
-    /// (products, O): the output is the products times this.
-    pub synthesis: Vec<f32>,
+    /// Orientations to packed components.
+    pub transform: Matrix,
+    /// Products to orientations.
+    pub synthesis: Matrix,
+    /// Its transpose.
+    pub analysis: Matrix,
     /// (k, k) and (M, k): the basis' factors.
     pub separable: Vec<f32>,
     pub polar: Vec<f32>,
@@ -223,13 +225,15 @@ impl Plan {
             }
         }
         let transform = frequency::transform(o);
+        let synthesis = frequency::synthesis(o, &transform);
         Self {
             shape,
             components,
             groups: builder.groups,
             products: builder.products,
-            synthesis: frequency::synthesis(o, &transform),
-            transform,
+            transform: Matrix::new(o, o, |c, q| transform[c * o + q]),
+            synthesis: Matrix::new(o, synthesis.len() / o, |q, i| synthesis[i * o + q]),
+            analysis: Matrix::new(synthesis.len() / o, o, |i, q| synthesis[i * o + q]),
             separable: basis.separable.iter().map(|&v| v as f32).collect(),
             polar: basis.polar.iter().map(|&v| v as f32).collect(),
             functions: basis
