@@ -16,6 +16,12 @@ pub fn work_len(kernel: usize) -> usize {
     PLANES * kernel * REACH + kernel * (kernel + 1) / 2 * TILE
 }
 
+/// Repeats a block for a constant 0 to 4: loops that must leave no arrays in memory.
+macro_rules! unrolled {
+    ($i:ident $body:block) => { unrolled!(@ $i $body 0 1 2 3 4) };
+    (@ $i:ident $body:block $($n:literal)*) => { $({ const $i: usize = $n; $body })* };
+}
+
 /// `out[i][j][p] = sum_taps H_j[a][b] plane_i[p + a stride + b]`, p < TILE, for all M functions j and one or two planes.
 ///
 /// # Safety
@@ -40,23 +46,37 @@ pub unsafe fn expand<S: Simd>(
     let (vertical, products) = work.split_at_mut(PLANES * kernel * REACH);
     let (vertical, products) = (vertical.as_mut_ptr(), products.as_mut_ptr());
     macro_rules! widths {
-        ($($k:literal $stage:ident)*) => {
+        ($($k:literal $columns:ident $rows:ident)*) => {
             match kernel {
                 $($k => unsafe {
                     // Columns of all planes first: rows read across stores, which then have left the store buffer.
                     for (i, plane) in planes.enumerate() {
-                        columns::<S, $k>(simd, h, plane, stride, vertical.add(i * $k * REACH));
+                        $columns::<S, $k>(simd, h, plane, stride, vertical.add(i * $k * REACH));
                     }
                     for i in 0..count {
                         let out = out.as_mut_ptr().add(i * rank_start($k) * TILE);
-                        $stage::<S, $k>(simd, (h, t), vertical.add(i * $k * REACH), products, out);
+                        $rows::<S, $k>(simd, (h, t), vertical.add(i * $k * REACH), products, out);
                     }
                 },)*
                 _ => unreachable!("filter width {kernel} is refused by the configuration"),
             }
         };
     }
-    widths!(1 narrow 3 narrow 5 narrow 7 wide 9 wide 11 wide 13 wide 15 wide 17 wide 19 wide 21 wide 23 wide 25 wide);
+    widths!(
+        1 narrow_columns narrow_rows
+        3 narrow_columns narrow_rows
+        5 narrow_columns narrow_rows
+        7 columns rows
+        9 columns rows
+        11 columns rows
+        13 columns rows
+        15 columns rows
+        17 columns rows
+        19 columns rows
+        21 columns rows
+        23 columns rows
+        25 columns rows
+    );
 }
 
 /// All one-dimensional filters along columns.
@@ -132,7 +152,7 @@ const fn rank_start(rank: usize) -> usize {
 
 /// Rows and polar functions, products in memory.
 #[inline(always)]
-unsafe fn wide<S: Simd, const K: usize>(
+unsafe fn rows<S: Simd, const K: usize>(
     simd: S,
     (h, t): (*const f32, *const f32),
     vertical: *const f32,
@@ -175,15 +195,89 @@ unsafe fn wide<S: Simd, const K: usize>(
     }
 }
 
-/// Repeats a block for a constant 0 to 4: loops that must leave no arrays in memory.
-macro_rules! unrolled {
-    ($i:ident $body:block) => { unrolled!(@ $i $body 0 1 2 3 4) };
-    (@ $i:ident $body:block $($n:literal)*) => { $({ const $i: usize = $n; $body })* };
+
+/// Even and odd filters' first taps, the middle one included. Held here because the compiler, which cannot rule out
+/// that stores change the table, would load them again.
+#[inline(always)]
+unsafe fn narrow_taps<S: Simd, const K: usize>(simd: S, h: *const f32) -> [[S::f32s; NARROW]; NARROW] {
+    let mut taps = [[simd.splat_f32s(0.0); NARROW]; NARROW];
+    unrolled!(B {
+        unrolled!(T {
+            if B < K && T <= K / 2 {
+                taps[B][T] = simd.splat_f32s(unsafe { *h.add(B * K + T) });
+            }
+        });
+    });
+    taps
+}
+
+/// [`filter_bank`] for widths up to [`NARROW`], without arrays in memory; zeros beyond `count` filters.
+#[inline(always)]
+unsafe fn narrow_bank<S: Simd, const K: usize>(
+    simd: S,
+    taps: &[[S::f32s; NARROW]; NARROW],
+    source: *const f32,
+    step: usize,
+    count: usize,
+) -> [S::f32s; NARROW] {
+    unsafe {
+        let zero = simd.splat_f32s(0.0);
+        let middle = K / 2;
+        let load = |t: usize| source.add(t * step).cast::<S::f32s>().read_unaligned();
+        let mut even = [load(middle); NARROW];
+        let mut odd = [zero; NARROW];
+        unrolled!(T {
+            if T < middle {
+                let (near, far) = (load(T), load(K - 1 - T));
+                even[T] = simd.add_f32s(near, far);
+                odd[T] = simd.sub_f32s(near, far);
+            }
+        });
+        let mut out = [zero; NARROW];
+        unrolled!(B {
+            if B < count {
+                unrolled!(T {
+                    let used = T < middle || (T == middle && B % 2 == 0);
+                    let value = if B % 2 == 0 { even[T] } else { odd[T] };
+                    if used && T == 0 {
+                        out[B] = simd.mul_f32s(taps[B][T], value);
+                    } else if used {
+                        out[B] = simd.mul_add_e_f32s(taps[B][T], value, out[B]);
+                    }
+                });
+            }
+        });
+        out
+    }
+}
+
+/// [`columns`] for widths up to [`NARROW`].
+#[inline(always)]
+unsafe fn narrow_columns<S: Simd, const K: usize>(
+    simd: S,
+    h: *const f32,
+    plane: *const f32,
+    stride: usize,
+    vertical: *mut f32,
+) {
+    unsafe {
+        let taps = narrow_taps::<S, K>(simd, h);
+        let mut p = 0;
+        while p < TILE + K - 1 {
+            let filtered = narrow_bank::<S, K>(simd, &taps, plane.add(p), stride, K);
+            unrolled!(A {
+                if A < K {
+                    vertical.add(A * REACH + p).cast::<S::f32s>().write_unaligned(filtered[A]);
+                }
+            });
+            p += S::F32_LANES;
+        }
+    }
 }
 
 /// Rows and polar functions of filters up to [`NARROW`], products in registers.
 #[inline(always)]
-unsafe fn narrow<S: Simd, const K: usize>(
+unsafe fn narrow_rows<S: Simd, const K: usize>(
     simd: S,
     (h, t): (*const f32, *const f32),
     vertical: *const f32,
@@ -192,46 +286,13 @@ unsafe fn narrow<S: Simd, const K: usize>(
 ) {
     unsafe {
         let zero = simd.splat_f32s(0.0);
-        let middle = K / 2;
-        // Constants of the row filters: stores below keep the compiler from holding them.
-        let mut taps = [[zero; NARROW]; NARROW];
-        unrolled!(B {
-            unrolled!(T {
-                if B < K && T <= middle {
-                    taps[B][T] = simd.splat_f32s(*h.add(B * K + T));
-                }
-            });
-        });
+        let taps = narrow_taps::<S, K>(simd, h);
         let mut p = 0;
         while p < TILE {
             let mut products = [[zero; NARROW]; NARROW];
             unrolled!(A {
                 if A < K {
-                    let load = |t: usize| vertical.add(A * REACH + p + t).cast::<S::f32s>().read_unaligned();
-                    let mut even = [load(middle); NARROW];
-                    let mut odd = [zero; NARROW];
-                    unrolled!(T {
-                        if T < middle {
-                            let (near, far) = (load(T), load(K - 1 - T));
-                            even[T] = simd.add_f32s(near, far);
-                            odd[T] = simd.sub_f32s(near, far);
-                        }
-                    });
-                    unrolled!(B {
-                        if A + B < K {
-                            let mut sum = zero;
-                            unrolled!(T {
-                                let used = T < middle || (T == middle && B % 2 == 0);
-                                let value = if B % 2 == 0 { even[T] } else { odd[T] };
-                                if used && T == 0 {
-                                    sum = simd.mul_f32s(taps[B][T], value);
-                                } else if used {
-                                    sum = simd.mul_add_e_f32s(taps[B][T], value, sum);
-                                }
-                            });
-                            products[A][B] = sum;
-                        }
-                    });
+                    products[A] = narrow_bank::<S, K>(simd, &taps, vertical.add(A * REACH + p), 1, K - A);
                 }
             });
             unrolled!(RANK {
