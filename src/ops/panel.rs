@@ -1,14 +1,14 @@
 //! Register-blocked products on the CPU over a tile of pixels: what convolutions in either form come down to.
 //!
-//! A tile is [`TILE`] consecutive pixels of a zero-padded, flattened image: with row stride S = width + 2 padding, tap
-//! (a, b) of a filter reads the tile shifted by a S + b, whatever the image's width. Columns that hang over the right
-//! edge are computed and dropped ([`Geometry::segments`]).
+//! A tile is [`TILE`] consecutive pixels of a zero-padded, flattened image: with row stride S = width + padding (the
+//! zeros after a row are those before the next), tap (a, b) of a filter reads the tile shifted by a S + b, whatever the
+//! image's width. Columns that hang over the right edge are computed and dropped ([`Geometry::segments`]).
 
 use pulp::Simd;
 use std::cell::RefCell;
 
-/// Pixels per tile: two register blocks of three 16-lane vectors.
-pub const TILE: usize = 96;
+/// Pixels per tile: three 16-lane vectors, one register block of the widest instructions.
+pub const TILE: usize = 48;
 /// Output rows per packed block of weights.
 pub const ROWS: usize = 8;
 const VECTORS: usize = 3;
@@ -34,7 +34,7 @@ pub struct Segment {
 
 impl Geometry {
     pub fn stride(&self) -> usize {
-        self.width + 2 * self.padding
+        self.width + self.padding
     }
 
     pub fn out_height(&self) -> usize {
@@ -42,13 +42,14 @@ impl Geometry {
     }
 
     pub fn out_width(&self) -> usize {
-        self.stride() + 1 - self.kernel
+        self.width + 2 * self.padding + 1 - self.kernel
     }
 
-    /// Length of a padded plane, with room for the last tile's overhang.
+    /// Length of a padded plane, with room for the last tile's overhang; whole cache lines.
     pub fn plane(&self) -> usize {
         let rows = self.height + 2 * self.padding;
-        (rows * self.stride()).max(self.tiles() * TILE + (self.kernel - 1) * (self.stride() + 1)) + TILE
+        let reach = self.tiles() * TILE + (self.kernel - 1) * (self.stride() + 1);
+        ((rows * self.stride()).max(reach) + TILE).next_multiple_of(LINE)
     }
 
     pub fn tiles(&self) -> usize {
@@ -94,23 +95,70 @@ pub fn pack(rows: usize, depth: usize, weight: impl Fn(usize, usize) -> f32) -> 
     packed
 }
 
-/// `out[r][p] = sum_k weights[r][k] panel[offsets[k] + p]` for one tile of pixels p.
+/// Where row k of a panel's tile lies.
+pub trait Panel: Copy {
+    /// # Safety
+    /// The panel must have a row k.
+    unsafe fn row(self, k: usize) -> *const f32;
+}
+
+/// Rows of [`TILE`] one after another.
+#[derive(Clone, Copy)]
+pub struct Contiguous(pub *const f32);
+
+impl Panel for Contiguous {
+    #[inline(always)]
+    unsafe fn row(self, k: usize) -> *const f32 {
+        unsafe { self.0.add(k * TILE) }
+    }
+}
+
+/// Rows at any offsets.
+#[derive(Clone, Copy)]
+pub struct Scattered<'a>(pub *const f32, pub &'a [usize]);
+
+impl Panel for Scattered<'_> {
+    #[inline(always)]
+    unsafe fn row(self, k: usize) -> *const f32 {
+        unsafe { self.0.add(*self.1.get_unchecked(k)) }
+    }
+}
+
+/// The parts of a product's depth.
+#[derive(Clone, Copy)]
+pub struct Parts {
+    pub count: usize,
+    /// Steps in floats.
+    pub panel: usize,
+    pub weights: usize,
+}
+
+impl Parts {
+    /// All in one.
+    pub const ONE: Self = Self { count: 1, panel: 0, weights: 0 };
+}
+
+/// `out[r][p] = sum_k weights[r][k] panel[k][p]`, k < depth, for one tile of pixels p; added to `out` if `add`.
+///
+/// The depth may come in several `parts`, a step apart in the panel and in the weights.
 ///
 /// `out` has rows of [`TILE`] floats, a multiple of [`ROWS`] of them.
 ///
 /// # Safety
-/// `panel` must be readable at every `offsets[k] + p`, p < TILE; `weights` packed by [`pack`].
+/// `panel` must have `depth` rows readable for a tile; `weights` packed by [`pack`].
 #[inline(always)]
 pub unsafe fn product<S: Simd>(
     simd: S,
     weights: &[f32],
-    offsets: &[usize],
-    panel: *const f32,
+    panel: impl Panel,
+    depth: usize,
+    parts: Parts,
     out: &mut [f32],
+    add: bool,
 ) {
-    let depth = offsets.len();
     let block = VECTORS * S::F32_LANES;
-    debug_assert!(TILE % block == 0 && out.len() / TILE * depth <= weights.len());
+    debug_assert!(TILE % block == 0);
+    debug_assert!((parts.count - 1) * parts.weights + out.len() / TILE * depth <= weights.len());
     let row_blocks = out.len() / (TILE * ROWS);
     let mut p = 0;
     while p < TILE {
@@ -120,10 +168,10 @@ pub unsafe fn product<S: Simd>(
                 let w = weights.as_ptr().add(r * depth * ROWS);
                 let o = out.as_mut_ptr().add(r * ROWS * TILE + p);
                 if S::REGISTER_COUNT >= 32 {
-                    product_block::<S, 8>(simd, w, offsets, panel.add(p), o);
+                    product_block::<S, _, 8>(simd, w, panel, depth, parts, p, o, add);
                 } else {
-                    product_block::<S, 4>(simd, w, offsets, panel.add(p), o);
-                    product_block::<S, 4>(simd, w.add(4), offsets, panel.add(p), o.add(4 * TILE));
+                    product_block::<S, _, 4>(simd, w, panel, depth, parts, p, o, add);
+                    product_block::<S, _, 4>(simd, w.add(4), panel, depth, parts, p, o.add(4 * TILE), add);
                 }
             }
         }
@@ -131,29 +179,43 @@ pub unsafe fn product<S: Simd>(
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 #[inline(always)]
-unsafe fn product_block<S: Simd, const R: usize>(
+unsafe fn product_block<S: Simd, P: Panel, const R: usize>(
     simd: S,
     weights: *const f32,
-    offsets: &[usize],
-    panel: *const f32,
+    panel: P,
+    depth: usize,
+    parts: Parts,
+    p: usize,
     out: *mut f32,
+    add: bool,
 ) {
     unsafe {
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
-        let mut w = weights;
-        for &offset in offsets {
-            let source = panel.add(offset).cast::<S::f32s>();
-            let v0 = source.read_unaligned();
-            let v1 = source.add(1).read_unaligned();
-            let v2 = source.add(2).read_unaligned();
+        if add {
             for (i, sum) in sums.iter_mut().enumerate() {
-                let a = simd.splat_f32s(*w.add(i));
-                sum[0] = simd.mul_add_e_f32s(a, v0, sum[0]);
-                sum[1] = simd.mul_add_e_f32s(a, v1, sum[1]);
-                sum[2] = simd.mul_add_e_f32s(a, v2, sum[2]);
+                let from = out.add(i * TILE).cast::<S::f32s>();
+                for (n, v) in sum.iter_mut().enumerate() {
+                    *v = from.add(n).read_unaligned();
+                }
             }
-            w = w.add(ROWS);
+        }
+        for part in 0..parts.count {
+            let mut w = weights.add(part * parts.weights);
+            for k in 0..depth {
+                let source = panel.row(k).add(part * parts.panel + p).cast::<S::f32s>();
+                let v0 = source.read_unaligned();
+                let v1 = source.add(1).read_unaligned();
+                let v2 = source.add(2).read_unaligned();
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let a = simd.splat_f32s(*w.add(i));
+                    sum[0] = simd.mul_add_e_f32s(a, v0, sum[0]);
+                    sum[1] = simd.mul_add_e_f32s(a, v1, sum[1]);
+                    sum[2] = simd.mul_add_e_f32s(a, v2, sum[2]);
+                }
+                w = w.add(ROWS);
+            }
         }
         for (i, sum) in sums.iter().enumerate() {
             let to = out.add(i * TILE).cast::<S::f32s>();
@@ -169,78 +231,81 @@ pub const fn padded_rows(rows: usize) -> usize {
     rows.next_multiple_of(16)
 }
 
-/// `sums[k][r] += sum_p panel[offsets[k] + p] right[p][r]` over one tile of pixels p.
+/// `sums[k][r] += sum_p panel[k][p] right[p][r]` over consecutive pixels p.
 ///
-/// `right` is (TILE, R) and `sums` (depth, R) with R a multiple of 16.
+/// `right` is (pixels, rows) and `sums` (depth, rows) with rows a multiple of 16.
 ///
 /// # Safety
-/// `panel` must be readable at every `offsets[k] + p`, p < TILE.
+/// `panel` must have `depth` rows readable for all the pixels.
 #[inline(always)]
-pub unsafe fn outer<S: Simd>(
-    simd: S,
-    panel: *const f32,
-    offsets: &[usize],
-    right: &[f32],
-    sums: &mut [f32],
-) {
-    let rows = right.len() / TILE;
-    debug_assert_eq!(sums.len(), offsets.len() * rows);
+pub unsafe fn outer<S: Simd>(simd: S, panel: impl Panel, right: &[f32], rows: usize, sums: &mut [f32]) {
+    debug_assert!(rows % 16 == 0 && sums.len() % rows == 0 && right.len() % rows == 0);
     let lanes = S::F32_LANES;
     let mut r = 0;
     while r < rows {
         // SAFETY: the caller vouches for the panel; rows is a multiple of 16, so whole vectors fit.
         unsafe {
-            let b = right.as_ptr().add(r);
-            let c = sums.as_mut_ptr().add(r);
             if r + 2 * lanes <= rows {
-                outer_columns::<S, 12, 2>(simd, panel, offsets, b, c, rows);
+                outer_columns::<S, _, 2>(simd, panel, right, rows, r, sums);
                 r += 2 * lanes;
             } else {
-                outer_columns::<S, 24, 1>(simd, panel, offsets, b, c, rows);
+                outer_columns::<S, _, 1>(simd, panel, right, rows, r, sums);
                 r += lanes;
             }
         }
     }
 }
 
+/// V vectors of columns from r on, in the fewest blocks of panel rows whose sums fit into the registers, of like size.
 #[inline(always)]
-unsafe fn outer_columns<S: Simd, const C: usize, const V: usize>(
+unsafe fn outer_columns<S: Simd, P: Panel, const V: usize>(
     simd: S,
-    panel: *const f32,
-    offsets: &[usize],
-    right: *const f32,
-    sums: *mut f32,
+    panel: P,
+    right: &[f32],
     rows: usize,
+    r: usize,
+    sums: &mut [f32],
 ) {
-    unsafe {
-        let mut k = 0;
-        while k + C <= offsets.len() {
-            outer_block::<S, C, V>(simd, panel, &offsets[k..k + C], right, sums.add(k * rows), rows);
-            k += C;
-        }
-        while k < offsets.len() {
-            outer_block::<S, 1, V>(simd, panel, &offsets[k..k + 1], right, sums.add(k * rows), rows);
-            k += 1;
-        }
+    let depth = sums.len() / rows;
+    let most = if S::REGISTER_COUNT >= 32 { 24 } else { 12 } / V;
+    let blocks = depth.div_ceil(most);
+    let mut k = 0;
+    macro_rules! sizes {
+        ($($c:literal)*) => {
+            for block in 0..blocks {
+                let end = (block + 1) * depth / blocks;
+                match end - k {
+                    $($c if $c * V <= 24 => unsafe {
+                        outer_block::<S, P, $c, V>(simd, panel, k, right, rows, r, sums)
+                    },)*
+                    _ => unreachable!("at most {most} rows"),
+                }
+                k = end;
+            }
+        };
     }
+    sizes!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
 }
 
 #[inline(always)]
-unsafe fn outer_block<S: Simd, const C: usize, const V: usize>(
+unsafe fn outer_block<S: Simd, P: Panel, const C: usize, const V: usize>(
     simd: S,
-    panel: *const f32,
-    offsets: &[usize],
-    right: *const f32,
-    sums: *mut f32,
+    panel: P,
+    k: usize,
+    right: &[f32],
     rows: usize,
+    r: usize,
+    sums: &mut [f32],
 ) {
     unsafe {
         let mut total = [[simd.splat_f32s(0.0); V]; C];
-        let mut from = [panel; C];
-        for (f, &offset) in from.iter_mut().zip(offsets) {
-            *f = panel.add(offset);
+        let mut from = [std::ptr::null(); C];
+        for (c, from) in from.iter_mut().enumerate() {
+            *from = panel.row(k + c);
         }
-        for p in 0..TILE {
+        let pixels = right.len() / rows;
+        let right = right.as_ptr().add(r);
+        for p in 0..pixels {
             let source = right.add(p * rows).cast::<S::f32s>();
             let mut v = [simd.splat_f32s(0.0); V];
             for (n, v) in v.iter_mut().enumerate() {
@@ -254,7 +319,7 @@ unsafe fn outer_block<S: Simd, const C: usize, const V: usize>(
             }
         }
         for (c, total) in total.iter().enumerate() {
-            let to = sums.add(c * rows).cast::<S::f32s>();
+            let to = sums.as_mut_ptr().add((k + c) * rows + r).cast::<S::f32s>();
             for (n, &t) in total.iter().enumerate() {
                 let old = to.add(n).read_unaligned();
                 to.add(n).write_unaligned(simd.add_f32s(old, t));
@@ -268,18 +333,27 @@ pub fn images_per_task(batch: usize) -> usize {
     batch.div_ceil(16).max(1)
 }
 
+/// Floats of a cache line.
+pub const LINE: usize = 16;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
 thread_local! {
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends this thread's scratch memory, `len` floats of any content.
+/// Lends this thread's scratch memory, `len` floats of any content, aligned to a cache line.
 pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
     SCRATCH.with(|cell| {
         let mut memory = cell.take();
-        if memory.len() < len {
-            memory.resize(len, 0.0);
+        if memory.len() * LINE < len {
+            memory.resize(len.div_ceil(LINE), Line([0.0; LINE]));
         }
-        let result = body(&mut memory[..len]);
+        // SAFETY: a line is LINE floats without gaps, and there are enough of them.
+        let floats = unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<f32>(), len) };
+        let result = body(floats);
         cell.replace(memory);
         result
     })

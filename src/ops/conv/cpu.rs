@@ -1,7 +1,7 @@
 //! The direct form over pixel tiles: filters stay packed, the padded image itself is the panel.
 
 use super::Shape;
-use crate::ops::panel::{self, ROWS, TILE};
+use crate::ops::panel::{self, Parts, ROWS, Scattered, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -33,7 +33,7 @@ pub fn backward_weights(s: &Shape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
             let mut sums = vec![0.0; offsets.len() * rows];
             for (x, dy) in x.chunks_exact(x_image).zip(dy.chunks_exact(y_image)) {
                 let (offsets, sums) = (&offsets[..], &mut sums[..]);
-                panel::with_scratch(planes(s) + rows * TILE, |scratch| {
+                panel::with_scratch(planes(s) + rows * SPAN * TILE, |scratch| {
                     Arch::new().dispatch(Outer { s, x, dy, offsets, sums, scratch });
                 });
             }
@@ -93,7 +93,7 @@ impl WithSimd for Correlate<'_> {
             // SAFETY: planes have room for a tile at every tap (Geometry::plane).
             unsafe {
                 let from = padded.as_ptr().add(tile * TILE);
-                panel::product(simd, packed, offsets, from, tile_out);
+                panel::product(simd, packed, Scattered(from, offsets), offsets.len(), Parts::ONE, tile_out, false);
             }
             for segment in g.segments(tile) {
                 for o in 0..s.out_channels {
@@ -125,24 +125,31 @@ impl WithSimd for Outer<'_> {
         let area = s.out_height() * s.out_width();
         let (padded, right) = scratch.split_at_mut(planes(s));
         place_all(s, x, padded);
-        for tile in 0..g.tiles() {
+        for first in (0..g.tiles()).step_by(SPAN) {
+            let tiles = SPAN.min(g.tiles() - first);
+            let right = &mut right[..tiles * TILE * rows];
             right.fill(0.0);
-            for segment in g.segments(tile) {
-                for o in 0..s.out_channels {
-                    let from = &dy[o * area + segment.output..][..segment.len];
-                    for (p, &v) in from.iter().enumerate() {
-                        right[(segment.at + p) * rows + o] = v;
+            for (tile, right) in right.chunks_exact_mut(TILE * rows).enumerate() {
+                for segment in g.segments(first + tile) {
+                    for o in 0..s.out_channels {
+                        let from = &dy[o * area + segment.output..][..segment.len];
+                        for (p, &v) in from.iter().enumerate() {
+                            right[(segment.at + p) * rows + o] = v;
+                        }
                     }
                 }
             }
             // SAFETY: planes have room for a tile at every tap (Geometry::plane).
             unsafe {
-                let from = padded.as_ptr().add(tile * TILE);
-                panel::outer(simd, from, offsets, right, sums);
+                let from = padded.as_ptr().add(first * TILE);
+                panel::outer(simd, Scattered(from, offsets), right, rows, sums);
             }
         }
     }
 }
+
+/// Tiles whose products with the output's gradient are summed in registers.
+const SPAN: usize = 2;
 
 fn planes(s: &Shape) -> usize {
     s.in_channels * s.geometry().plane()

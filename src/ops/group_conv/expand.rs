@@ -4,86 +4,98 @@ use crate::ops::panel::TILE;
 use pulp::Simd;
 
 /// Row length of the vertical stage: a tile, the widest filter's reach, rounded to whole vectors.
-pub const REACH: usize = TILE + 32;
-/// Widest filter.
-pub const MAX_KERNEL: usize = 25;
+const REACH: usize = TILE + 32;
+/// Widest filter whose products of one vector stay in registers.
+const NARROW: usize = 5;
 
-/// `out[j][p] = sum_taps H_j[a][b] plane[p + a stride + b]`, p < TILE, for all M functions j.
+/// Most planes at once.
+const PLANES: usize = 2;
+
+/// Working memory of [`expand`].
+pub fn work_len(kernel: usize) -> usize {
+    PLANES * kernel * REACH + kernel * (kernel + 1) / 2 * TILE
+}
+
+/// Repeats a block for a constant 0 to 4: loops that must leave no arrays in memory.
+macro_rules! unrolled {
+    ($i:ident $body:block) => { unrolled!(@ $i $body 0 1 2 3 4) };
+    (@ $i:ident $body:block $($n:literal)*) => { $({ const $i: usize = $n; $body })* };
+}
+
+/// `out[i][j][p] = sum_taps H_j[a][b] plane_i[p + a stride + b]`, p < TILE, for all M functions j and one or two planes.
 ///
 /// # Safety
-/// `plane` must be readable up to `REACH + (k-1) stride`; `vertical` holds k rows of [`REACH`], `out` M rows of [`TILE`];
-/// `separable` and `polar` are the basis' tables for width k <= [`MAX_KERNEL`].
+/// Planes must be readable up to `REACH + (k-1) stride`; `work` holds [`work_len`], `out` M rows of [`TILE`] for each;
+/// `separable` and `polar` are the basis' tables for width k <= 25.
 #[inline(always)]
 pub unsafe fn expand<S: Simd>(
     simd: S,
     kernel: usize,
     (separable, polar): (&[f32], &[f32]),
-    plane: *const f32,
+    planes: impl ExactSizeIterator<Item = *const f32>,
     stride: usize,
-    vertical: &mut [f32],
+    work: &mut [f32],
     out: &mut [f32],
 ) {
+    let count = planes.len();
+    debug_assert!(count <= PLANES && work.len() >= work_len(kernel));
+    debug_assert!(out.len() >= count * kernel * (kernel + 1) / 2 * TILE);
+    debug_assert!(separable.len() == kernel * kernel);
+    debug_assert!(polar.len() == kernel * kernel * (kernel + 1) / 2);
+    let (h, t) = (separable.as_ptr(), polar.as_ptr());
+    let (vertical, products) = work.split_at_mut(PLANES * kernel * REACH);
+    let (vertical, products) = (vertical.as_mut_ptr(), products.as_mut_ptr());
     macro_rules! widths {
-        ($($k:literal)*) => {
+        ($($k:literal $columns:ident $rows:ident)*) => {
             match kernel {
                 $($k => unsafe {
-                    expand_width::<S, $k>(simd, separable, polar, plane, stride, vertical, out)
+                    // Columns of all planes first: rows read across stores, which then have left the store buffer.
+                    for (i, plane) in planes.enumerate() {
+                        $columns::<S, $k>(simd, h, plane, stride, vertical.add(i * $k * REACH));
+                    }
+                    for i in 0..count {
+                        let out = out.as_mut_ptr().add(i * rank_start($k) * TILE);
+                        $rows::<S, $k>(simd, (h, t), vertical.add(i * $k * REACH), products, out);
+                    }
                 },)*
                 _ => unreachable!("filter width {kernel} is refused by the configuration"),
             }
         };
     }
-    widths!(1 3 5 7 9 11 13 15 17 19 21 23 25);
+    widths!(
+        1 narrow_columns narrow_rows
+        3 narrow_columns narrow_rows
+        5 narrow_columns narrow_rows
+        7 columns rows
+        9 columns rows
+        11 columns rows
+        13 columns rows
+        15 columns rows
+        17 columns rows
+        19 columns rows
+        21 columns rows
+        23 columns rows
+        25 columns rows
+    );
 }
 
+/// All one-dimensional filters along columns.
 #[inline(always)]
-unsafe fn expand_width<S: Simd, const K: usize>(
+unsafe fn columns<S: Simd, const K: usize>(
     simd: S,
-    separable: &[f32],
-    polar: &[f32],
+    h: *const f32,
     plane: *const f32,
     stride: usize,
-    vertical: &mut [f32],
-    out: &mut [f32],
+    vertical: *mut f32,
 ) {
-    let lanes = S::F32_LANES;
-    debug_assert!(vertical.len() >= K * REACH && out.len() >= K * (K + 1) / 2 * TILE);
-    debug_assert!(separable.len() == K * K && polar.len() == K * K * (K + 1) / 2);
-    let (h, t) = (separable.as_ptr(), polar.as_ptr());
-    let (vertical, out) = (vertical.as_mut_ptr(), out.as_mut_ptr());
-    unsafe {
-        let mut p = 0;
-        while p < TILE + K - 1 {
-            let filtered = filter_bank::<S, K>(simd, h, plane.add(p), stride, K);
-            for (a, &v) in filtered.iter().enumerate() {
+    let mut p = 0;
+    while p < TILE + K - 1 {
+        unsafe {
+            filter_bank::<S, K>(simd, h, plane.add(p), stride, K, |a, v| {
                 vertical.add(a * REACH + p).cast::<S::f32s>().write_unaligned(v);
-            }
-            p += lanes;
+            });
         }
-        let mut p = 0;
-        while p < TILE {
-            let mut products = [[simd.splat_f32s(0.0); K]; K];
-            for (a, row) in products.iter_mut().enumerate() {
-                *row = filter_bank::<S, K>(simd, h, vertical.add(a * REACH + p), 1, K - a);
-            }
-            let mut j = 0;
-            for rank in 0..K {
-                for index in 0..=rank {
-                    // Order of the rank's functions: z c s c s.. (even rank), c s c s.. (odd): sines sum odd rows.
-                    let parity = if rank % 2 == 0 { usize::from(index > 0 && index % 2 == 0) } else { index % 2 };
-                    let mut sum = simd.splat_f32s(0.0);
-                    for (a, row) in products.iter().enumerate().take(rank + 1) {
-                        if a % 2 == parity {
-                            let weight = simd.splat_f32s(*t.add(j * K + a));
-                            sum = simd.mul_add_e_f32s(weight, row[rank - a], sum);
-                        }
-                    }
-                    out.add(j * TILE + p).cast::<S::f32s>().write_unaligned(sum);
-                    j += 1;
-                }
-            }
-            p += lanes;
-        }
+        p += S::F32_LANES;
     }
 }
 
@@ -96,36 +108,214 @@ unsafe fn filter_bank<S: Simd, const K: usize>(
     source: *const f32,
     step: usize,
     count: usize,
-) -> [S::f32s; K] {
+    mut store: impl FnMut(usize, S::f32s),
+) {
     unsafe {
-        let zero = simd.splat_f32s(0.0);
-        let mut even = [zero; K];
-        let mut odd = [zero; K];
         let middle = K / 2;
+        let load = |t: usize| source.add(t * step).cast::<S::f32s>().read_unaligned();
+        let mut even = [load(middle); K];
+        let mut odd = [even[0]; K];
         for t in 0..middle {
-            let near = source.add(t * step).cast::<S::f32s>().read_unaligned();
-            let far = source.add((K - 1 - t) * step).cast::<S::f32s>().read_unaligned();
+            let (near, far) = (load(t), load(K - 1 - t));
             even[t] = simd.add_f32s(near, far);
             odd[t] = simd.sub_f32s(near, far);
         }
-        even[middle] = source.add(middle * step).cast::<S::f32s>().read_unaligned();
-        let mut out = [zero; K];
-        for (a, out) in out.iter_mut().enumerate() {
-            if a >= count {
-                continue;
+        for a in (0..count).step_by(2) {
+            let tap = |t: usize| simd.splat_f32s(*h.add(a * K + t));
+            let mut sum = simd.mul_f32s(tap(middle), even[middle]);
+            for t in 0..middle {
+                sum = simd.mul_add_e_f32s(tap(t), even[t], sum);
             }
-            let mut sum = zero;
-            if a % 2 == 0 {
-                for t in 0..=middle {
-                    sum = simd.mul_add_e_f32s(simd.splat_f32s(*h.add(a * K + t)), even[t], sum);
-                }
-            } else {
-                for t in 0..middle {
-                    sum = simd.mul_add_e_f32s(simd.splat_f32s(*h.add(a * K + t)), odd[t], sum);
-                }
-            }
-            *out = sum;
+            store(a, sum);
         }
+        for a in (1..count).step_by(2) {
+            let tap = |t: usize| simd.splat_f32s(*h.add(a * K + t));
+            let mut sum = simd.mul_f32s(tap(0), odd[0]);
+            for t in 1..middle {
+                sum = simd.mul_add_e_f32s(tap(t), odd[t], sum);
+            }
+            store(a, sum);
+        }
+    }
+}
+
+/// Whether polar function `index` of a rank sums products with an odd (1) or even (0) row filter: the rank's order is
+/// z c s c s.. (even rank), c s c s.. (odd), and sines sum odd rows.
+const fn row_parity(rank: usize, index: usize) -> usize {
+    if rank % 2 == 0 { (index > 0 && index % 2 == 0) as usize } else { index % 2 }
+}
+
+/// First product, and first function, of a rank.
+const fn rank_start(rank: usize) -> usize {
+    rank * (rank + 1) / 2
+}
+
+/// Rows and polar functions, products in memory.
+#[inline(always)]
+unsafe fn rows<S: Simd, const K: usize>(
+    simd: S,
+    (h, t): (*const f32, *const f32),
+    vertical: *const f32,
+    products: *mut f32,
+    out: *mut f32,
+) {
+    /// Vectors at once.
+    const N: usize = 3;
+    unsafe {
+        for a in 0..K {
+            let mut p = 0;
+            while p < TILE {
+                filter_bank::<S, K>(simd, h, vertical.add(a * REACH + p), 1, K - a, |b, v| {
+                    let row = rank_start(a + b) + a;
+                    products.add(row * TILE + p).cast::<S::f32s>().write_unaligned(v);
+                });
+                p += S::F32_LANES;
+            }
+        }
+        for rank in 0..K {
+            for index in 0..=rank {
+                let j = rank_start(rank) + index;
+                let mut p = 0;
+                while p < TILE {
+                    let mut sums = [simd.splat_f32s(0.0); N];
+                    for a in (row_parity(rank, index)..=rank).step_by(2) {
+                        let weight = simd.splat_f32s(*t.add(j * K + a));
+                        let from = products.add((rank_start(rank) + a) * TILE + p).cast::<S::f32s>();
+                        for (n, sum) in sums.iter_mut().enumerate() {
+                            *sum = simd.mul_add_e_f32s(weight, from.add(n).read_unaligned(), *sum);
+                        }
+                    }
+                    for (n, &sum) in sums.iter().enumerate() {
+                        out.add(j * TILE + p).cast::<S::f32s>().add(n).write_unaligned(sum);
+                    }
+                    p += N * S::F32_LANES;
+                }
+            }
+        }
+    }
+}
+
+
+/// Even and odd filters' first taps, the middle one included. Held here because the compiler, which cannot rule out
+/// that stores change the table, would load them again.
+#[inline(always)]
+unsafe fn narrow_taps<S: Simd, const K: usize>(simd: S, h: *const f32) -> [[S::f32s; NARROW]; NARROW] {
+    let mut taps = [[simd.splat_f32s(0.0); NARROW]; NARROW];
+    unrolled!(B {
+        unrolled!(T {
+            if B < K && T <= K / 2 {
+                taps[B][T] = simd.splat_f32s(unsafe { *h.add(B * K + T) });
+            }
+        });
+    });
+    taps
+}
+
+/// [`filter_bank`] for widths up to [`NARROW`], without arrays in memory; zeros beyond `count` filters.
+#[inline(always)]
+unsafe fn narrow_bank<S: Simd, const K: usize>(
+    simd: S,
+    taps: &[[S::f32s; NARROW]; NARROW],
+    source: *const f32,
+    step: usize,
+    count: usize,
+) -> [S::f32s; NARROW] {
+    unsafe {
+        let zero = simd.splat_f32s(0.0);
+        let middle = K / 2;
+        let load = |t: usize| source.add(t * step).cast::<S::f32s>().read_unaligned();
+        let mut even = [load(middle); NARROW];
+        let mut odd = [zero; NARROW];
+        unrolled!(T {
+            if T < middle {
+                let (near, far) = (load(T), load(K - 1 - T));
+                even[T] = simd.add_f32s(near, far);
+                odd[T] = simd.sub_f32s(near, far);
+            }
+        });
+        let mut out = [zero; NARROW];
+        unrolled!(B {
+            if B < count {
+                unrolled!(T {
+                    let used = T < middle || (T == middle && B % 2 == 0);
+                    let value = if B % 2 == 0 { even[T] } else { odd[T] };
+                    if used && T == 0 {
+                        out[B] = simd.mul_f32s(taps[B][T], value);
+                    } else if used {
+                        out[B] = simd.mul_add_e_f32s(taps[B][T], value, out[B]);
+                    }
+                });
+            }
+        });
         out
+    }
+}
+
+/// [`columns`] for widths up to [`NARROW`].
+#[inline(always)]
+unsafe fn narrow_columns<S: Simd, const K: usize>(
+    simd: S,
+    h: *const f32,
+    plane: *const f32,
+    stride: usize,
+    vertical: *mut f32,
+) {
+    unsafe {
+        let taps = narrow_taps::<S, K>(simd, h);
+        let mut p = 0;
+        while p < TILE + K - 1 {
+            let filtered = narrow_bank::<S, K>(simd, &taps, plane.add(p), stride, K);
+            unrolled!(A {
+                if A < K {
+                    vertical.add(A * REACH + p).cast::<S::f32s>().write_unaligned(filtered[A]);
+                }
+            });
+            p += S::F32_LANES;
+        }
+    }
+}
+
+/// Rows and polar functions of filters up to [`NARROW`], products in registers.
+#[inline(always)]
+unsafe fn narrow_rows<S: Simd, const K: usize>(
+    simd: S,
+    (h, t): (*const f32, *const f32),
+    vertical: *const f32,
+    _: *mut f32,
+    out: *mut f32,
+) {
+    unsafe {
+        let zero = simd.splat_f32s(0.0);
+        let taps = narrow_taps::<S, K>(simd, h);
+        let mut p = 0;
+        while p < TILE {
+            let mut products = [[zero; NARROW]; NARROW];
+            unrolled!(A {
+                if A < K {
+                    products[A] = narrow_bank::<S, K>(simd, &taps, vertical.add(A * REACH + p), 1, K - A);
+                }
+            });
+            unrolled!(RANK {
+                unrolled!(INDEX {
+                    if RANK < K && INDEX <= RANK {
+                        const J: usize = rank_start(RANK) + INDEX;
+                        let mut sum = zero;
+                        unrolled!(A {
+                            if A <= RANK && A % 2 == row_parity(RANK, INDEX) {
+                                let weight = simd.splat_f32s(*t.add(J * K + A));
+                                let product = products[A][RANK - A];
+                                sum = if A < 2 {
+                                    simd.mul_f32s(weight, product)
+                                } else {
+                                    simd.mul_add_e_f32s(weight, product, sum)
+                                };
+                            }
+                        });
+                        out.add(J * TILE + p).cast::<S::f32s>().write_unaligned(sum);
+                    }
+                });
+            });
+            p += S::F32_LANES;
+        }
     }
 }

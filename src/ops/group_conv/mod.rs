@@ -8,8 +8,12 @@
 //! Fourier domain over orientations each output frequency needs one input frequency of each basis function
 //! ([`plan`]), so the mixing is block-diagonal and the expansion in the basis is separable.
 
+mod adjoint;
 mod cpu;
 mod expand;
+mod frequency;
+mod image;
+mod orientation;
 mod plan;
 pub mod reference;
 
@@ -178,7 +182,7 @@ pub fn backward_input(device: &Device, layer: &Layer, batch: usize, c: View, dy:
             layer.at(batch).check(dx.len(), c.len(), dy.len());
             match &layer.adjoint {
                 Some(adjoint) => cpu::backward_input(adjoint, &layer.basis, c, dy, dx),
-                None => cpu::backward_image(&layer.forward, &layer.basis, c, dy, dx),
+                None => image::backward_image(&layer.forward, &layer.basis, c, dy, dx),
             }
         }
     }

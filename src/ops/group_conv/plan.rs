@@ -6,24 +6,25 @@
 //!
 //! `Y^[k] = sum_{m=0} C^[-k] B^[k] + 1/2 sum_pairs ( Z[-(k+m)] D^[k+m] + conj(Z[k-m]) Dc^[k-m] )`, Dc = conj(D),
 //!
-//! so each real number of D^ and Dc^, a sum or difference of two numbers of B^ (a [`Column`]), enters one frequency k
-//! (a [`Block`]). For an image, which has no orientations, y[q] = Re(exp(-i m phi_q) z D).
+//! so each complex number of D^ and Dc^, made from two or four numbers of B^ (an [`Entry`]), enters one frequency k.
+//! For an image, which has no orientations, y[q] = Re(exp(-i m phi_q) z D).
+//!
+//! A frequency 0 or O/2 is real: one [`Product`] of weights and numbers. Any other is a sum of complex products A D,
+//! for which three real ones do (Gauss):
+//!
+//! `S1 = A_r (D_r + D_i)`, `S2 = (A_i - A_r) D_r`, `S3 = (A_r + A_i) D_i`; `Y_r = S1 - S3`, `Y_i = S1 + S2`.
+//!
+//! The recombination is linear in the S and is merged into the inverse DFT ([`Plan::synthesis`]). Gradients follow by
+//! transposition: that of S from the output's by the transposed synthesis, that of the weights of each product from
+//! these and the same numbers, and that of the coefficients by the adjoint of [`Plan::weights`].
 
 use super::Shape;
+use super::frequency::{self, Matrix, packed};
 use crate::ops::basis::{Basis, Kind};
-use crate::ops::panel;
+use crate::ops::panel::{self, ROWS};
 use std::f64::consts::TAU;
 
-/// One number of the expansion: response of an input component to a basis function.
-#[derive(Clone, Copy, Debug)]
-pub struct Term {
-    pub component: usize,
-    pub function: usize,
-    /// Only the second term of a column may be negative.
-    pub sign: f32,
-}
-
-/// A part of one frequency of one coefficient spectrum, times a factor: one weight.
+/// A part of one frequency of one coefficient spectrum, times a factor.
 #[derive(Clone, Copy, Debug)]
 struct Source {
     spectrum: usize,
@@ -32,31 +33,50 @@ struct Source {
     factor: f64,
 }
 
-/// One input of a block: a number or a sum or difference of two, and its weight to each row.
-#[derive(Clone, Debug)]
-pub struct Column {
-    pub first: Term,
-    pub second: Option<Term>,
-    sources: Vec<Source>,
+impl Source {
+    fn times(self, factor: f64) -> Self {
+        Self { factor: self.factor * factor, ..self }
+    }
 }
 
-/// Everything that reaches one output frequency.
+/// A real matrix product: one row of output per feature, one column of weights per number that enters.
 #[derive(Clone, Debug)]
-pub struct Block {
-    /// Packed output components: one (real) or two (real, imaginary).
-    pub components: Vec<usize>,
-    pub columns: Vec<Column>,
-    /// First panel row of this block; feature f's columns start at `start + f * columns.len()`.
+pub struct Product {
+    /// What each column's weights are the sum of.
+    columns: Vec<Vec<Source>>,
+    /// First of an input feature's panel rows that enter.
     pub start: usize,
 }
 
-/// A column's place in the panel, listed under the input frequency that it is made from.
+impl Product {
+    /// Numbers of each input feature that enter.
+    pub fn depth(&self) -> usize {
+        self.columns.len()
+    }
+}
+
+/// A response, plus or minus another: indices into a group's responses (component, function).
+#[derive(Clone, Copy, Debug)]
+pub struct Combination {
+    pub first: usize,
+    pub second: Option<(usize, f32)>,
+}
+
+/// A number of the expansion and its places among an input feature's panel rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    pub first: Term,
-    pub second: Option<Term>,
-    pub block: usize,
-    pub column: usize,
+    pub real: Combination,
+    pub real_row: usize,
+    pub imaginary: Option<(Combination, usize)>,
+    /// Row of the real part plus the imaginary part times a sign, where Gauss' trick needs it.
+    pub sum: Option<(usize, f32)>,
+}
+
+/// Numbers made from the responses of the same input components (one, or a real and an imaginary part).
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub components: Vec<usize>,
+    pub entries: Vec<Entry>,
 }
 
 /// Tables of one layer in one direction.
@@ -65,11 +85,14 @@ pub struct Plan {
     pub shape: Shape,
     /// Input components: O, or 1 for an image.
     pub components: usize,
-    pub blocks: Vec<Block>,
-    /// Groups of input components (one or two) with the columns made from them.
-    pub groups: Vec<(Vec<usize>, Vec<Entry>)>,
-    /// (O, O): packed component by orientation.
-    pub transform: Vec<f32>,
+    pub products: Vec<Product>,
+    pub groups: Vec<Group>,
+    /// Orientations to packed components.
+    pub transform: Matrix,
+    /// Products to orientations.
+    pub synthesis: Matrix,
+    /// Its transpose.
+    pub analysis: Matrix,
     /// (k, k) and (M, k): the basis' factors.
     pub separable: Vec<f32>,
     pub polar: Vec<f32>,
@@ -79,40 +102,94 @@ pub struct Plan {
     spectra: Vec<(usize, Option<usize>)>,
 }
 
-/// Frequency u of a real signal over n orientations, from its packed components.
-struct Packed {
-    real: usize,
-    /// Component of the imaginary part and its sign; none for frequencies 0 and n/2.
-    imaginary: Option<(usize, f32)>,
-    /// True spectrum = scale * packed.
-    scale: f64,
+/// A complex number of the expansion, divided by its input frequency's scale: real + i flip imaginary.
+struct Number {
+    /// Folded input frequency.
+    group: usize,
+    real: Combination,
+    imaginary: Combination,
+    flip: f32,
 }
 
-fn packed(n: usize, u: usize) -> Packed {
-    let (n_f, folded) = (n as f64, u.min(n - u));
-    if folded == 0 {
-        Packed { real: 0, imaginary: None, scale: n_f.sqrt() }
-    } else if 2 * folded == n {
-        Packed { real: n - 1, imaginary: None, scale: n_f.sqrt() }
-    } else {
-        let sign = if u == folded { 1.0 } else { -1.0 };
-        Packed {
-            real: 2 * folded - 1,
-            imaginary: Some((2 * folded, sign)),
-            scale: (n_f / 2.0).sqrt(),
+/// Its product with the coefficients goes to one output frequency.
+struct Factor {
+    number: Number,
+    real: Source,
+    imaginary: Source,
+}
+
+/// Collects the products of the output frequencies.
+struct Builder {
+    products: Vec<Product>,
+    groups: Vec<Group>,
+    rows: usize,
+}
+
+impl Builder {
+    fn new(components: usize) -> Self {
+        let groups = (0..=components / 2)
+            .map(|u| {
+                let input = packed(components, u);
+                let mut members = vec![input.real];
+                members.extend(input.imaginary.map(|(c, _)| c));
+                Group { components: members, entries: Vec::new() }
+            })
+            .collect();
+        Self { products: Vec::new(), groups, rows: 0 }
+    }
+
+    /// Starts a product of `depth` numbers per input feature.
+    fn product(&mut self, columns: Vec<Vec<Source>>) -> usize {
+        let start = self.rows;
+        self.rows += columns.len();
+        self.products.push(Product { columns, start });
+        start
+    }
+
+    /// A real frequency: the factors' real parts, and products with a response alone.
+    fn real_frequency(&mut self, single: &[(usize, usize, Source)], factors: &[Factor]) {
+        let mut columns: Vec<Vec<Source>> = single.iter().map(|s| vec![s.2]).collect();
+        for f in factors {
+            columns.push(vec![f.real]);
+            columns.push(vec![f.imaginary.times(f64::from(-f.number.flip))]);
+        }
+        let start = self.product(columns);
+        for (i, &(group, response, _)) in single.iter().enumerate() {
+            self.groups[group].entries.push(Entry {
+                real: Combination { first: response, second: None },
+                real_row: start + i,
+                imaginary: None,
+                sum: None,
+            });
+        }
+        for (i, f) in factors.iter().enumerate() {
+            let row = start + single.len() + 2 * i;
+            self.groups[f.number.group].entries.push(Entry {
+                real: f.number.real,
+                real_row: row,
+                imaginary: Some((f.number.imaginary, row + 1)),
+                sum: None,
+            });
         }
     }
-}
 
-fn column(first: Term, second: Option<Term>, mut sources: Vec<Source>) -> Column {
-    let flip = first.sign;
-    if flip < 0.0 {
-        sources.iter_mut().for_each(|s| s.factor = -s.factor);
-    }
-    Column {
-        first: Term { sign: 1.0, ..first },
-        second: second.map(|t| Term { sign: t.sign * flip, ..t }),
-        sources,
+    /// A complex frequency: three products by Gauss' trick.
+    fn complex_frequency(&mut self, factors: &[Factor]) {
+        let columns = |weights: &dyn Fn(&Factor) -> Vec<Source>| factors.iter().map(weights).collect();
+        let sum = self.product(columns(&|f| vec![f.real]));
+        let real = self.product(columns(&|f| vec![f.imaginary, f.real.times(-1.0)]));
+        let imaginary = self.product(columns(&|f| {
+            let flip = f64::from(f.number.flip);
+            vec![f.real.times(flip), f.imaginary.times(flip)]
+        }));
+        for (i, f) in factors.iter().enumerate() {
+            self.groups[f.number.group].entries.push(Entry {
+                real: f.number.real,
+                real_row: real + i,
+                imaginary: Some((f.number.imaginary, imaginary + i)),
+                sum: Some((sum + i, f.number.flip)),
+            });
+        }
     }
 }
 
@@ -129,33 +206,34 @@ impl Plan {
                 Kind::Sine => None,
             })
             .collect();
-        let orders: Vec<usize> = spectra.iter().map(|s| basis.functions[s.0].order).collect();
-        let mut blocks = Vec::new();
-        let mut start = 0;
-        for k in 0..=o / 2 {
-            let columns: Vec<Column> = (0..spectra.len())
-                .flat_map(|p| {
-                    if shape.oriented_input {
-                        oriented_columns(o, k, p, spectra[p], orders[p])
-                    } else {
-                        image_columns(o, k, p, spectra[p], orders[p])
-                    }
-                })
-                .collect();
-            let out = packed(o, k);
-            let mut components = vec![out.real];
-            components.extend(out.imaginary.map(|(c, _)| c));
-            let rows = columns.len() * shape.in_features;
-            blocks.push(Block { components, columns, start });
-            start += rows;
-        }
         let components = if shape.oriented_input { o } else { 1 };
+        let mut builder = Builder::new(components);
+        for k in 0..=o / 2 {
+            let (mut single, mut factors) = (Vec::new(), Vec::new());
+            for (p, &functions) in spectra.iter().enumerate() {
+                let order = basis.functions[functions.0].order;
+                if shape.oriented_input {
+                    oriented(o, k, p, functions, order, basis.len(), &mut single, &mut factors);
+                } else {
+                    image(o, k, p, functions, order, &mut single, &mut factors);
+                }
+            }
+            if packed(o, k).imaginary.is_none() {
+                builder.real_frequency(&single, &factors);
+            } else {
+                builder.complex_frequency(&factors);
+            }
+        }
+        let transform = frequency::transform(o);
+        let synthesis = frequency::synthesis(o, &transform);
         Self {
             shape,
             components,
-            groups: groups(components, &blocks),
-            blocks,
-            transform: transform(o),
+            groups: builder.groups,
+            products: builder.products,
+            transform: Matrix::new(o, o, |c, q| transform[c * o + q]),
+            synthesis: Matrix::new(o, synthesis.len() / o, |q, i| synthesis[i * o + q]),
+            analysis: Matrix::new(synthesis.len() / o, o, |i, q| synthesis[i * o + q]),
             separable: basis.separable.iter().map(|&v| v as f32).collect(),
             polar: basis.polar.iter().map(|&v| v as f32).collect(),
             functions: basis
@@ -167,41 +245,63 @@ impl Plan {
         }
     }
 
-    /// Rows of the panel that all blocks together read.
+    /// Panel rows of one input feature.
     pub fn panel_rows(&self) -> usize {
-        self.blocks
-            .last()
-            .map_or(0, |b| b.start + b.columns.len() * self.shape.in_features)
+        self.products.last().map_or(0, |p| p.start + p.depth())
     }
 
-    /// The mixing weights of each block, packed for [`panel::product`]: rows (part, g), depth (f, column).
-    pub fn weights(&self, coefficients: &[f64]) -> Vec<Vec<f32>> {
+    /// Rows of each product, padded to whole row blocks.
+    pub fn product_rows(&self) -> usize {
+        self.shape.out_features.next_multiple_of(ROWS)
+    }
+
+    /// Length of one input feature's weights.
+    pub fn feature_weights(&self) -> usize {
+        self.panel_rows() * self.product_rows()
+    }
+
+    /// Where [`Plan::weights`] keeps that of a product's column to output feature g, within the input feature's.
+    pub fn weight_index(&self, product: &Product, column: usize, g: usize) -> usize {
+        let block = product.start * self.product_rows() + g / ROWS * ROWS * product.depth();
+        block + column * ROWS + g % ROWS
+    }
+
+    /// Length of one input feature's weight gradients.
+    pub fn feature_sums(&self) -> usize {
+        self.panel_rows() * panel::padded_rows(self.shape.out_features)
+    }
+
+    /// The mixing weights: for each input feature and product, packed for [`panel::product`].
+    pub fn weights(&self, coefficients: &[f64]) -> Vec<f32> {
         let spectra = self.spectra(coefficients);
-        let (g, f_in) = (self.shape.out_features, self.shape.in_features);
-        self.blocks
-            .iter()
-            .map(|block| {
-                let n = block.columns.len();
-                panel::pack(block.components.len() * g, n * f_in, |row, k| {
-                    let source = &block.columns[k % n].sources[row / g];
-                    (source.factor * spectra[self.at(source, k / n, row % g)]) as f32
-                })
-            })
-            .collect()
+        let features = self.shape.out_features;
+        let mut weights = vec![0.0; self.shape.in_features * self.feature_weights()];
+        for (f, weights) in weights.chunks_exact_mut(self.feature_weights()).enumerate() {
+            for product in &self.products {
+                for (column, sources) in product.columns.iter().enumerate() {
+                    for g in 0..features {
+                        let weight: f64 = sources.iter().map(|s| s.factor * spectra[self.at(s, f, g)]).sum();
+                        weights[self.weight_index(product, column, g)] = weight as f32;
+                    }
+                }
+            }
+        }
+        weights
     }
 
-    /// Adds to dc what the blocks' weight gradients mean: the adjoint of [`Plan::weights`].
-    /// `sums[block]` is (depth, padded rows), as [`panel::outer`] leaves it.
-    pub fn backward_weights(&self, sums: &[Vec<f32>], dc: &mut [f64]) {
-        let (g, f_in) = (self.shape.out_features, self.shape.in_features);
-        let mut spectra = vec![0.0; self.spectra.len() * self.components * 2 * f_in * g];
-        for (block, sums) in self.blocks.iter().zip(sums) {
-            let n = block.columns.len();
-            let rows = block.components.len() * g;
-            for (k, sums) in sums.chunks_exact(panel::padded_rows(rows)).enumerate() {
-                for (row, &sum) in sums[..rows].iter().enumerate() {
-                    let source = &block.columns[k % n].sources[row / g];
-                    spectra[self.at(source, k / n, row % g)] += source.factor * f64::from(sum);
+    /// Adds to dc what the weights' gradients mean: the adjoint of [`Plan::weights`].
+    /// `sums` is (input feature, panel row, padded output features), as [`panel::outer`] leaves it.
+    pub fn backward_weights(&self, sums: &[f32], dc: &mut [f64]) {
+        let (features, padded) = (self.shape.out_features, panel::padded_rows(self.shape.out_features));
+        let size = self.shape.in_features * features;
+        let mut spectra = vec![0.0; self.spectra.len() * self.components * 2 * size];
+        for (f, sums) in sums.chunks_exact(self.feature_sums()).enumerate() {
+            let columns = self.products.iter().flat_map(|p| &p.columns);
+            for (sources, sums) in columns.zip(sums.chunks_exact(padded)) {
+                for source in sources {
+                    for (g, &sum) in sums[..features].iter().enumerate() {
+                        spectra[self.at(source, f, g)] += source.factor * f64::from(sum);
+                    }
                 }
             }
         }
@@ -256,155 +356,93 @@ impl Plan {
     }
 }
 
-/// Inputs of output frequency k from one spectrum, oriented input.
-fn oriented_columns(
+type Single = (usize, usize, Source);
+
+/// What enters output frequency k from one spectrum, oriented input: numbers with complex coefficients, or, for a round
+/// function at a real frequency, a response (group, response) with a real one. `m` functions make a component.
+#[allow(clippy::too_many_arguments)]
+fn oriented(
     o: usize,
     k: usize,
     spectrum: usize,
     (real, imaginary): (usize, Option<usize>),
     order: usize,
-) -> Vec<Column> {
+    m: usize,
+    single: &mut Vec<Single>,
+    factors: &mut Vec<Factor>,
+) {
     let out = packed(o, k);
-    // Packed = true spectrum / scale, on the output side.
-    let row = 1.0 / out.scale;
-    let self_conjugate = out.imaginary.is_none();
     let source = |frequency, imaginary, factor| Source { spectrum, frequency, imaginary, factor };
-    let term = |component, function, sign| Term { component, function, sign };
+    let plain = |first| Combination { first, second: None };
     let Some(sine) = imaginary else {
-        let (v, f) = ((o - k) % o, row * out.scale);
-        let Some((part, _)) = out.imaginary else {
-            return vec![column(term(out.real, real, 1.0), None, vec![source(v, false, f)])];
-        };
-        return vec![
-            column(
-                term(out.real, real, 1.0),
-                None,
-                vec![source(v, false, f), source(v, true, f)],
-            ),
-            column(
-                term(part, real, 1.0),
-                None,
-                vec![source(v, true, -f), source(v, false, f)],
-            ),
-        ];
+        let v = (o - k) % o;
+        match out.imaginary {
+            None => single.push((k, real, source(v, false, 1.0))),
+            Some(_) => factors.push(Factor {
+                number: Number { group: k, real: plain(real), imaginary: plain(m + real), flip: 1.0 },
+                real: source(v, false, 1.0),
+                imaginary: source(v, true, 1.0),
+            }),
+        }
+        return;
     };
-    let mut columns = Vec::with_capacity(4);
-    // D = B_r - i B_i at frequency u (direction -1) or its conjugate's spectrum B_r + i B_i (direction +1).
-    let mut pair = |u: usize, direction: f32, sources: [Vec<Source>; 2]| {
-        let input = packed(o, u);
-        let [to_real, to_imaginary] = sources;
-        let (second, imaginary_first) = match input.imaginary {
-            Some((c, sign)) => (
-                Some(term(c, sine, -direction * sign)),
-                Some(term(c, real, sign)),
-            ),
-            None => (None, None),
-        };
-        columns.push(column(term(input.real, real, 1.0), second, to_real));
-        let sine_term = term(input.real, sine, direction);
-        columns.push(match imaginary_first {
-            Some(first) => column(first, Some(sine_term), to_imaginary),
-            None => column(sine_term, None, to_imaginary),
-        });
+    // D = B_r - i B_i at frequency u (direction -1) or its conjugate's spectrum B_r + i B_i (direction 1).
+    let number = |u: usize, direction: f32| match packed(o, u).imaginary {
+        Some((_, sign)) => Number {
+            group: u.min(o - u),
+            real: Combination { first: real, second: Some((m + sine, -direction * sign)) },
+            imaginary: Combination { first: m + real, second: Some((sine, direction * sign)) },
+            flip: sign,
+        },
+        None => Number { group: u.min(o - u), real: plain(real), imaginary: plain(sine), flip: direction },
     };
+    // Packed = true spectrum / scale, on both sides.
+    let scale = |u| packed(o, u).scale / out.scale;
     let u = (k + order) % o;
     let v = (o - u) % o;
-    let f = row * packed(o, u).scale;
-    if self_conjugate {
-        pair(u, -1.0, [vec![source(v, false, f)], vec![source(v, true, -f)]]);
-    } else {
-        let f = f / 2.0;
-        pair(
-            u,
-            -1.0,
-            [
-                vec![source(v, false, f), source(v, true, f)],
-                vec![source(v, true, -f), source(v, false, f)],
-            ],
-        );
+    // At a real frequency the two halves are each other's conjugate: twice the real part of the first.
+    let half = if out.imaginary.is_none() { 1.0 } else { 0.5 };
+    factors.push(Factor {
+        number: number(u, -1.0),
+        real: source(v, false, half * scale(u)),
+        imaginary: source(v, true, half * scale(u)),
+    });
+    if out.imaginary.is_some() {
         let w = (k + o * order - order) % o;
-        let f = row * packed(o, w).scale / 2.0;
-        pair(
-            w,
-            1.0,
-            [
-                vec![source(w, false, f), source(w, true, -f)],
-                vec![source(w, true, f), source(w, false, f)],
-            ],
-        );
+        factors.push(Factor {
+            number: number(w, 1.0),
+            real: source(w, false, half * scale(w)),
+            imaginary: source(w, true, -half * scale(w)),
+        });
     }
-    columns
 }
 
-/// Inputs of output frequency k from one spectrum, an image as input.
-fn image_columns(
+/// What enters output frequency k from one spectrum, an image as input.
+fn image(
     o: usize,
     k: usize,
     spectrum: usize,
     (real, imaginary): (usize, Option<usize>),
     order: usize,
-) -> Vec<Column> {
+    single: &mut Vec<Single>,
+    factors: &mut Vec<Factor>,
+) {
     let m = order % o;
     if m.min(o - m) != k {
-        return Vec::new();
+        return;
     }
-    let out = packed(o, k);
-    let f = out.scale;
+    let scale = packed(o, k).scale;
     let source = |imaginary, factor| Source { spectrum, frequency: 0, imaginary, factor };
-    let term = |function| Term { component: 0, function, sign: 1.0 };
+    let plain = |first| Combination { first, second: None };
+    let Some(sine) = imaginary else {
+        single.push((0, real, source(false, scale)));
+        return;
+    };
     // Frequency k takes conj(z D) where m = k, z D where m = -k, and twice the real part where both hold.
     let direction = if m == k { -1.0 } else { 1.0 };
-    let rows = |real: Source, imaginary: Source| match out.imaginary {
-        Some(_) => vec![real, imaginary],
-        None => vec![real],
-    };
-    let mut columns = vec![column(
-        term(real),
-        None,
-        rows(source(false, f), source(true, direction * f)),
-    )];
-    if let Some(sine) = imaginary {
-        columns.push(column(
-            term(sine),
-            None,
-            rows(source(true, f), source(false, -direction * f)),
-        ));
-    }
-    columns
-}
-
-fn groups(components: usize, blocks: &[Block]) -> Vec<(Vec<usize>, Vec<Entry>)> {
-    (0..=components / 2)
-        .map(|u| {
-            let input = packed(components, u);
-            let mut members = vec![input.real];
-            members.extend(input.imaginary.map(|(c, _)| c));
-            let mut entries = Vec::new();
-            for (block, b) in blocks.iter().enumerate() {
-                for (column, c) in b.columns.iter().enumerate() {
-                    if members.contains(&c.first.component) {
-                        let (first, second) = (c.first, c.second);
-                        entries.push(Entry { first, second, block, column });
-                    }
-                }
-            }
-            (members, entries)
-        })
-        .collect()
-}
-
-/// Orthonormal real DFT over n points, (component, point); its transpose is its inverse.
-fn transform(n: usize) -> Vec<f32> {
-    let mut matrix = vec![0.0; n * n];
-    for u in 0..=n / 2 {
-        let p = packed(n, u);
-        for s in 0..n {
-            let (sin, cos) = (TAU * (u * s % n) as f64 / n as f64).sin_cos();
-            matrix[p.real * n + s] = (cos / p.scale) as f32;
-            if let Some((c, _)) = p.imaginary {
-                matrix[c * n + s] = (-sin / p.scale) as f32;
-            }
-        }
-    }
-    matrix
+    factors.push(Factor {
+        number: Number { group: 0, real: plain(real), imaginary: plain(sine), flip: -direction },
+        real: source(false, scale),
+        imaginary: source(true, f64::from(direction) * scale),
+    });
 }

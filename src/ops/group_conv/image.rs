@@ -1,0 +1,189 @@
+//! Gradient at an image: mix backwards to the responses of each basis function, then correlate backwards.
+
+use super::cpu::widen;
+use super::orientation;
+use super::plan::Plan;
+use crate::ops::basis::Basis;
+use crate::ops::panel::{self, Contiguous, Geometry, Parts, ROWS, TILE};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Writes dx.
+pub fn backward_image(plan: &Plan, basis: &Basis, c: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let s = &plan.shape;
+    let weights = transposed_weights(plan, c);
+    let g = s.geometry();
+    let scratch = plan.products.len() * plan.product_rows() * TILE
+        + (plan.panel_rows() + ROWS) * TILE
+        + basis.len() * s.in_features * g.plane()
+        + (s.kernel + s.kernel * (s.kernel + 1) / 2) * g.plane()
+        + g.plane();
+    dx.par_chunks_exact_mut(s.in_features * s.height * s.width)
+        .zip(dy.par_chunks_exact(s.out_channels() * g.out_height() * g.out_width()))
+        .for_each(|(dx, dy)| {
+            let weights = &weights[..];
+            panel::with_scratch(scratch, |scratch| {
+                Arch::new().dispatch(ImageGradient { plan, weights, dy, dx, scratch });
+            });
+        });
+}
+
+/// For each input feature and product: rows are its numbers, depth the output features.
+fn transposed_weights(plan: &Plan, c: &[f32]) -> Vec<Vec<f32>> {
+    let weights = plan.weights(&widen(c));
+    weights
+        .chunks_exact(plan.feature_weights())
+        .flat_map(|weights| {
+            plan.products.iter().map(|product| {
+                panel::pack(product.depth(), plan.shape.out_features, |column, g| {
+                    weights[plan.weight_index(product, column, g)]
+                })
+            })
+        })
+        .collect()
+}
+
+/// One image's gradient from its output's.
+struct ImageGradient<'a> {
+    plan: &'a Plan,
+    weights: &'a [Vec<f32>],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+    scratch: &'a mut [f32],
+}
+
+impl WithSimd for ImageGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { plan, weights, dy, dx, scratch } = self;
+        let s = &plan.shape;
+        let g = s.geometry();
+        let (m, plane) = (plan.functions.len(), g.plane());
+        let (spectrum, rest) = scratch.split_at_mut(plan.products.len() * plan.product_rows() * TILE);
+        let (numbers, rest) = rest.split_at_mut((plan.panel_rows() + ROWS) * TILE);
+        let (responses, rest) = rest.split_at_mut(m * s.in_features * plane);
+        responses.fill(0.0);
+        for tile in 0..g.tiles() {
+            analyse(simd, plan, &g, tile, dy, spectrum);
+            for (f, weights) in weights.chunks_exact(plan.products.len()).enumerate() {
+                mix_back(simd, plan, weights, spectrum, numbers);
+                for entry in &plan.groups[0].entries {
+                    let sum = entry.sum.map(|(row, sign)| (&numbers[row * TILE..][..TILE], sign));
+                    let mut add = |response: usize, row: usize, is_imaginary: bool| {
+                        let to = &mut responses[(f * m + response) * plane + tile * TILE..][..TILE];
+                        to.copy_from_slice(&numbers[row * TILE..][..TILE]);
+                        if let Some((sum, sign)) = sum {
+                            let weight = if is_imaginary { sign } else { 1.0 };
+                            accumulate(simd, weight, sum, to);
+                        }
+                    };
+                    add(entry.real.first, entry.real_row, false);
+                    if let Some((imaginary, row)) = entry.imaginary {
+                        add(imaginary.first, row, true);
+                    }
+                }
+            }
+        }
+        correlate_back(simd, plan, &g, responses, rest, dx);
+    }
+}
+
+/// One tile of the output's gradient, carried back to the products.
+#[inline(always)]
+fn analyse<S: Simd>(simd: S, plan: &Plan, g: &Geometry, tile: usize, dy: &[f32], spectrum: &mut [f32]) {
+    let features = plan.shape.out_features;
+    let area = g.out_height() * g.out_width();
+    spectrum.fill(0.0);
+    for segment in g.segments(tile) {
+        for f in 0..features {
+            // SAFETY: maps of all orientations and rows of all products follow at these steps.
+            unsafe {
+                let from = (dy.as_ptr().add(f * area + segment.output), features * area);
+                let to = (spectrum.as_mut_ptr().add(f * TILE + segment.at), plan.product_rows() * TILE);
+                orientation::transform(simd, &plan.analysis, from, to, segment.len);
+            }
+        }
+    }
+}
+
+/// Gradients of one input feature's panel rows.
+#[inline(always)]
+fn mix_back<S: Simd>(simd: S, plan: &Plan, weights: &[Vec<f32>], spectrum: &[f32], numbers: &mut [f32]) {
+    let step = plan.product_rows() * TILE;
+    for ((product, weights), from) in plan.products.iter().zip(weights).zip(spectrum.chunks_exact(step)) {
+        // Writes zeros beyond the product's rows, where the next ones go.
+        let out = &mut numbers[product.start * TILE..][..product.depth().next_multiple_of(ROWS) * TILE];
+        // SAFETY: the product has rows for all output features.
+        unsafe {
+            panel::product(simd, weights, Contiguous(from.as_ptr()), plan.shape.out_features, Parts::ONE, out, false);
+        }
+    }
+}
+
+/// The adjoint of the expansion in the basis.
+#[inline(always)]
+fn correlate_back<S: Simd>(
+    simd: S,
+    plan: &Plan,
+    g: &Geometry,
+    responses: &[f32],
+    scratch: &mut [f32],
+    dx: &mut [f32],
+) {
+    let s = &plan.shape;
+    let (k, m, plane) = (s.kernel, plan.functions.len(), g.plane());
+    let (vertical, rest) = scratch.split_at_mut(k * plane);
+    let (products, padded) = rest.split_at_mut(k * (k + 1) / 2 * plane);
+    let len = g.tiles() * TILE;
+    for f in 0..s.in_features {
+        products.fill(0.0);
+        vertical.fill(0.0);
+        padded.fill(0.0);
+        for (j, &(rank, sine)) in plan.functions.iter().enumerate() {
+            let from = &responses[(f * m + j) * plane..][..len];
+            for a in (usize::from(sine)..=rank).step_by(2) {
+                let to = &mut products[(rank * (rank + 1) / 2 + a) * plane..][..len];
+                accumulate(simd, plan.polar[j * k + a], from, to);
+            }
+        }
+        for rank in 0..k {
+            for a in 0..=rank {
+                let from = &products[(rank * (rank + 1) / 2 + a) * plane..][..len];
+                for t in 0..k {
+                    let to = &mut vertical[a * plane + t..][..len];
+                    accumulate(simd, plan.separable[(rank - a) * k + t], from, to);
+                }
+            }
+        }
+        for a in 0..k {
+            let from = &vertical[a * plane..][..len + k - 1];
+            for t in 0..k {
+                let to = &mut padded[t * g.stride()..][..len + k - 1];
+                accumulate(simd, plan.separable[a * k + t], from, to);
+            }
+        }
+        for (row, out) in dx[f * g.height * g.width..][..g.height * g.width]
+            .chunks_exact_mut(g.width)
+            .enumerate()
+        {
+            let at = (row + g.padding) * g.stride() + g.padding;
+            out.copy_from_slice(&padded[at..at + g.width]);
+        }
+    }
+}
+
+/// `to += weight from`.
+#[inline(always)]
+fn accumulate<S: Simd>(simd: S, weight: f32, from: &[f32], to: &mut [f32]) {
+    let w = simd.splat_f32s(weight);
+    let (from_body, from_tail) = S::as_simd_f32s(from);
+    let (to_body, to_tail) = S::as_mut_simd_f32s(to);
+    for i in 0..to_body.len() {
+        to_body[i] = simd.mul_add_e_f32s(w, from_body[i], to_body[i]);
+    }
+    for i in 0..to_tail.len() {
+        to_tail[i] += weight * from_tail[i];
+    }
+}
