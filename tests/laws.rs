@@ -137,7 +137,7 @@ fn rotating_the_image_rotates_and_rolls_the_maps() {
                         format!("{orientations} {padding:?} {side} layer {l}, {quarters} quarters");
                     assert_close(&name, &flat(after), &flat(&wanted), 1e-5);
                     // The roll matters: without it the maps differ.
-                    assert!(!(relative(&flat(after), &flat(&turned)) <= 0.1), "{name}");
+                    assert!(relative(&flat(after), &flat(&turned)) > 0.1, "{name}");
                 }
             }
         }
@@ -588,7 +588,7 @@ fn the_gradient_at_the_image_is_the_slope_of_the_rates() {
         (CoreKind::Convolutional, Padding::Same),
     ] {
         let mut model = model(&config(kind, 8, padding, false), 15, 18);
-        let (n, step) = (2, 0.01f32);
+        let (n, step) = (2, 0.04f32);
         let images = images(n, 15, 18, 1);
         let weights = Array2::from_shape_vec((n, 5), narrow(&noise(n * 5, 2))).unwrap();
         let gradient = model.image_gradient(0, images.view(), &weights).unwrap();
@@ -624,7 +624,7 @@ fn the_gradient_at_the_image_is_the_slope_of_the_rates() {
                 wanted.push((up[i] - down[i]) / (2.0 * f64::from(step)));
             }
         }
-        assert_close(&format!("{kind:?} {padding:?}"), &got, &wanted, 3e-3);
+        assert_close(&format!("{kind:?} {padding:?}"), &got, &wanted, 1e-3);
         assert!(wanted.iter().any(|w| w.abs() > 1e-2), "{wanted:?}");
     }
 }
