@@ -6,13 +6,15 @@
 pub mod device;
 pub mod error;
 pub mod files;
-pub mod npy;
+pub mod insilico;
 pub mod model;
+pub mod npy;
 pub mod ops;
 pub mod recording;
 pub mod scoring;
 pub mod simulation;
 pub mod statistics;
+pub mod stimuli;
 pub mod table;
 pub mod training;
 

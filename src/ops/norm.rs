@@ -424,4 +424,22 @@ pub mod reference {
             .collect();
         (dy, dgain, doffset)
     }
+    /// y's gradient with the statistics held fixed.
+    pub fn backward_fixed<T: Real>(
+        s: &Shape,
+        y: &[T],
+        (mean, variance): (&[T], &[T]),
+        gain: Option<&[T]>,
+        offset: &[T],
+        dz: &[T],
+    ) -> Vec<T> {
+        (0..y.len())
+            .map(|i| {
+                let g = group(s, i);
+                let gain = gain.map_or(T::one(), |v| v[g]);
+                let u = gain * normal(s, y, mean, variance, i) + offset[g];
+                dz[i] * s.activation.slope(u) * gain / (variance[g] + T::of(EPSILON)).sqrt()
+            })
+            .collect()
+    }
 }

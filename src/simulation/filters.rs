@@ -1,6 +1,6 @@
 //! Linear filters on a window of the image: quadrature pairs of Gabors, differences of Gaussians.
 
-use std::f64::consts::TAU;
+use crate::stimuli::gabor;
 use std::ops::Range;
 
 /// A filter is cut off this many SD from its centre.
@@ -54,8 +54,7 @@ impl Window {
 
     /// Gaussian of unit height; size = 4 SD.
     pub(super) fn gaussian(&self, size: f64) -> Vec<f64> {
-        let scale = -0.5 * (4.0 / size).powi(2);
-        self.map(|dx, dy| (scale * (dx * dx + dy * dy)).exp())
+        self.map(gabor::envelope(size))
     }
 
     /// Even and odd filter of one orientation and frequency under an envelope: blind to uniform light, and scaled
@@ -66,8 +65,7 @@ impl Window {
         orientation: f64,
         frequency: f64,
     ) -> [Vec<f64>; 2] {
-        let (sin, cos) = orientation.sin_cos();
-        let argument = self.map(|dx, dy| TAU * frequency * (cos * dx - sin * dy));
+        let argument = self.map(gabor::carrier(orientation, frequency));
         let balanced = |wave: fn(f64) -> f64| {
             let carrier: Vec<f64> = envelope
                 .iter()
@@ -125,6 +123,7 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 mod tests {
     use super::*;
     use approx::assert_relative_eq;
+    use std::f64::consts::TAU;
 
     #[test]
     fn a_pair_reads_the_phase_and_ignores_light() {

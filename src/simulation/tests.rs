@@ -1,6 +1,8 @@
 //! Experiments on the true neurons, and what a simulated recording promises.
 
 use super::*;
+use crate::insilico::harmonics::{angles, relative_harmonic};
+use crate::stimuli::Gabor;
 use approx::assert_relative_eq;
 use std::f64::consts::{PI, TAU};
 
@@ -28,23 +30,21 @@ fn neurons_of(cell_type: CellType) -> Vec<Neuron> {
 
 /// A Gabor of unit amplitude at the neuron's place.
 fn gabor(p: &Parameters, size: f64, frequency: f64, orientation: f64, phase: f64) -> Array2<f32> {
-    Array2::from_shape_fn((40, 48), |(i, j)| {
-        let (dx, dy) = (j as f64 - p.x, i as f64 - p.y);
-        let turned = orientation.cos() * dx - orientation.sin() * dy;
-        let envelope = (-(dx * dx + dy * dy) / (2.0 * (size / 4.0).powi(2))).exp();
-        (envelope * (TAU * frequency * turned + phase).cos()) as f32
-    })
+    let (x, y) = (p.x, p.y);
+    let patch = Gabor {
+        x,
+        y,
+        size,
+        frequency,
+        contrast: 2.0,
+        orientation,
+        phase,
+    };
+    patch.draw(40, 48).mapv(|v| v as f32)
 }
 
-/// |sum r exp(i k s)| / sum r.
-fn modulation(curve: &[f64], k: usize, period: f64) -> f64 {
-    let (mut re, mut im) = (0.0, 0.0);
-    for (j, r) in curve.iter().enumerate() {
-        let s = k as f64 * period * j as f64 / curve.len() as f64;
-        re += r * s.cos();
-        im += r * s.sin();
-    }
-    re.hypot(im) / curve.iter().sum::<f64>()
+fn modulation(curve: &[f64], k: u32, period: f64) -> f64 {
+    relative_harmonic(curve, &angles(curve.len(), period), k)
 }
 
 fn phase_index(neuron: &Neuron) -> f64 {

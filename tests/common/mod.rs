@@ -25,9 +25,11 @@ pub fn relative(got: &[f64], wanted: &[f64]) -> f64 {
     let mut scale = 1e-300f64;
     for (g, w) in got.iter().zip(wanted) {
         let d = (g - w).abs();
-        if !(d <= difference) {
-            difference = d;
+        // `max` would forget a NaN.
+        if d.is_nan() {
+            return f64::NAN;
         }
+        difference = difference.max(d);
         scale = scale.max(w.abs());
     }
     difference / scale
@@ -36,7 +38,10 @@ pub fn relative(got: &[f64], wanted: &[f64]) -> f64 {
 #[track_caller]
 pub fn assert_close(what: &str, got: &[f64], wanted: &[f64], tolerance: f64) {
     let error = relative(got, wanted);
-    assert!(error <= tolerance, "{what}: relative error {error:e}, wanted at most {tolerance:e}");
+    assert!(
+        error <= tolerance,
+        "{what}: relative error {error:e}, wanted at most {tolerance:e}"
+    );
 }
 
 /// Checks an analytic gradient against central differences of `loss` along every coordinate.

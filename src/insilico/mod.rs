@@ -1,0 +1,4 @@
+//! Experiments on a twin: the measures that tuning curves are summarised by, and the search for optimal stimuli.
+
+pub mod harmonics;
+pub mod preconditioner;

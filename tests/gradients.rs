@@ -1,0 +1,332 @@
+//! Every definition's gradient in float64 against central differences, with a random gradient coming in.
+
+mod common;
+use common::*;
+use striate::ops::activation::{Activation, Output};
+use striate::ops::basis::Basis;
+use striate::ops::{conv, group_conv, loss, norm, optimiser, penalty, readout};
+
+#[test]
+fn direct_convolution_agrees_with_differences() {
+    let base = conv::Shape {
+        batch: 2,
+        in_channels: 2,
+        out_channels: 3,
+        height: 5,
+        width: 7,
+        kernel: 3,
+        padding: 1,
+    };
+    for s in [
+        base,
+        conv::Shape { padding: 0, ..base },
+        conv::Shape {
+            batch: 1,
+            in_channels: 1,
+            out_channels: 1,
+            height: 5,
+            width: 5,
+            kernel: 5,
+            padding: 0,
+        },
+        conv::Shape {
+            kernel: 5,
+            padding: 2,
+            ..base
+        },
+        conv::Shape {
+            kernel: 1,
+            padding: 0,
+            ..base
+        },
+    ] {
+        let (nx, nw, ny) = s.lengths();
+        let (x, w, dy) = (noise(nx, 1), noise(nw, 2), noise(ny, 3));
+        let loss = |x: &[f64], w: &[f64]| {
+            let mut y = vec![0.0; ny];
+            conv::reference::forward(&s, x, w, &mut y);
+            dot(&y, &dy)
+        };
+        let (mut dx, mut dw) = (vec![f64::NAN; nx], vec![0.0; nw]);
+        conv::reference::backward_input(&s, &w, &dy, &mut dx);
+        conv::reference::backward_weights(&s, &x, &dy, &mut dw);
+        assert_gradient(&format!("dx {s:?}"), &x, &dx, |x| loss(x, &w));
+        assert_gradient(&format!("dw {s:?}"), &w, &dw, |w| loss(&x, w));
+    }
+}
+
+#[test]
+fn group_convolution_agrees_with_differences() {
+    let base = group_conv::Shape {
+        batch: 2,
+        orientations: 4,
+        in_features: 2,
+        out_features: 1,
+        oriented_input: true,
+        height: 5,
+        width: 4,
+        kernel: 3,
+        padding: 1,
+    };
+    for s in [
+        base,
+        group_conv::Shape {
+            batch: 1,
+            orientations: 8,
+            in_features: 1,
+            out_features: 2,
+            padding: 0,
+            ..base
+        },
+        group_conv::Shape {
+            orientations: 1,
+            kernel: 5,
+            padding: 2,
+            ..base
+        },
+        group_conv::Shape {
+            orientations: 3,
+            ..base
+        },
+        group_conv::Shape {
+            oriented_input: false,
+            in_features: 1,
+            orientations: 8,
+            kernel: 5,
+            padding: 2,
+            ..base
+        },
+        group_conv::Shape {
+            oriented_input: false,
+            out_features: 3,
+            ..base
+        },
+    ] {
+        let basis = Basis::new(s.kernel);
+        let (nx, _, ny) = s.direct().lengths();
+        let (x, c, dy) = (noise(nx, 1), noise(s.coefficients(), 2), noise(ny, 3));
+        let loss = |x: &[f64], c: &[f64]| {
+            let mut y = vec![0.0; ny];
+            group_conv::reference::forward(&s, &basis, x, c, &mut y);
+            dot(&y, &dy)
+        };
+        let (mut dx, mut dc) = (vec![f64::NAN; nx], vec![0.0; c.len()]);
+        group_conv::reference::backward_input(&s, &basis, &c, &dy, &mut dx);
+        group_conv::reference::backward_coefficients(&s, &basis, &x, &dy, &mut dc);
+        assert_gradient(&format!("dx {s:?}"), &x, &dx, |x| loss(x, &c));
+        assert_gradient(&format!("dc {s:?}"), &c, &dc, |c| loss(&x, c));
+    }
+}
+
+#[test]
+fn normalisation_agrees_with_differences() {
+    for activation in [Activation::Softplus, Activation::Relu, Activation::None] {
+        for (batch, channels, groups, pixels) in
+            [(2, 3, 3, 7), (3, 6, 2, 5), (1, 4, 1, 9), (1, 1, 1, 2)]
+        {
+            let s = norm::Shape {
+                batch,
+                channels,
+                groups,
+                pixels,
+                activation,
+            };
+            let n = batch * channels * pixels;
+            let (y, dz) = (noise(n, 1), noise(n, 2));
+            let (gains, offset) = (noise(groups, 3), noise(groups, 4));
+            for gain in [None, Some(&gains[..])] {
+                let name = format!("{s:?}, gain {}", gain.is_some());
+                let forward = |y: &[f64], gain: Option<&[f64]>, offset: &[f64]| {
+                    let (mean, variance) = norm::reference::statistics(&s, y);
+                    dot(
+                        &norm::reference::forward(&s, y, (&mean, &variance), gain, offset),
+                        &dz,
+                    )
+                };
+                let (dy, dgain, doffset) = norm::reference::backward(&s, &y, gain, &offset, &dz);
+                assert_gradient(&format!("dy {name}"), &y, &dy, |y| {
+                    forward(y, gain, &offset)
+                });
+                assert_gradient(&format!("doffset {name}"), &offset, &doffset, |o| {
+                    forward(&y, gain, o)
+                });
+                if let Some(gain) = gain {
+                    assert_gradient(&format!("dgain {name}"), gain, &dgain, |g| {
+                        forward(&y, Some(g), &offset)
+                    });
+                }
+                let (mean, variance) = (noise(groups, 5), vec![0.7; groups]);
+                let dy =
+                    norm::reference::backward_fixed(&s, &y, (&mean, &variance), gain, &offset, &dz);
+                assert_gradient(&format!("fixed dy {name}"), &y, &dy, |y| {
+                    dot(
+                        &norm::reference::forward(&s, y, (&mean, &variance), gain, &offset),
+                        &dz,
+                    )
+                });
+            }
+        }
+    }
+}
+
+/// Away from 0, where an absolute value has no slope.
+fn away_from_zero(v: Vec<f64>) -> Vec<f64> {
+    v.into_iter().map(|v| v + 0.05 * v.signum()).collect()
+}
+
+#[test]
+fn factorised_readout_agrees_with_differences() {
+    for (batch, channels, pixels, neurons) in
+        [(2, 3, 7, 5), (1, 1, 1, 1), (3, 4, 5, 1), (1, 2, 9, 3)]
+    {
+        for positive_features in [false, true] {
+            let s = readout::Shape {
+                batch,
+                channels,
+                pixels,
+                neurons,
+                positive_features,
+            };
+            let x = noise(batch * channels * pixels, 1);
+            let mask = away_from_zero(noise(neurons * pixels, 2));
+            let features = away_from_zero(noise(neurons * channels, 3));
+            let (bias, dh) = (noise(neurons, 4), noise(batch * neurons, 5));
+            let loss = |x: &[f64], m: &[f64], f: &[f64], b: &[f64]| {
+                dot(&readout::reference::forward(&s, x, m, f, b), &dh)
+            };
+            let [dx, dmask, dfeatures, dbias] =
+                readout::reference::backward(&s, &x, &mask, &features, &dh);
+            assert_gradient(&format!("dx {s:?}"), &x, &dx, |x| {
+                loss(x, &mask, &features, &bias)
+            });
+            assert_gradient(&format!("dmask {s:?}"), &mask, &dmask, |m| {
+                loss(&x, m, &features, &bias)
+            });
+            assert_gradient(&format!("dfeatures {s:?}"), &features, &dfeatures, |f| {
+                loss(&x, &mask, f, &bias)
+            });
+            assert_gradient(&format!("dbias {s:?}"), &bias, &dbias, |b| {
+                loss(&x, &mask, &features, b)
+            });
+        }
+    }
+}
+
+#[test]
+fn the_loss_with_responses_missing_agrees_with_differences() {
+    for output in [
+        Output::Softplus,
+        Output::EluPlusOne,
+        Output::Exponential,
+        Output::Linear,
+    ] {
+        for n in [1, 2, 17] {
+            let mut h = away_from_zero(noise(n, 1));
+            if output == Output::Linear {
+                h.iter_mut().for_each(|h| *h = h.abs());
+            }
+            let mut r: Vec<f64> = noise(n, 2).into_iter().map(|r| 2.0 * r.abs()).collect();
+            if n > 2 {
+                r[3] = f64::NAN;
+                r[16] = f64::NAN;
+                r[5] = 0.0;
+            }
+            let mut dh = vec![f64::NAN; n];
+            loss::reference::image(output, 0.25, &h, &r, &mut dh);
+            assert!(r.iter().zip(&dh).all(|(r, d)| !r.is_nan() || *d == 0.0));
+            assert_gradient(&format!("{output:?} {n}"), &h, &dh, |h| {
+                loss::reference::image(output, 0.25, h, &r, &mut vec![0.0; n])
+            });
+        }
+    }
+}
+
+#[test]
+fn filter_penalties_agree_with_differences() {
+    for (kernel, channels) in [(1, 1), (3, 1), (3, 4), (5, 3), (7, 2)] {
+        let w = noise(channels * kernel * kernel, 1);
+        for (smoothness, group_sparsity) in [(1.0, 0.0), (0.0, 1.0), (0.3, 0.7)] {
+            let strength = penalty::Strength {
+                smoothness,
+                group_sparsity,
+            };
+            let mut dw = vec![0.0; w.len()];
+            penalty::reference::filter(kernel, strength, &w, &mut dw);
+            // Alone, a filter of one weight or G of one channel is constant up to 1e-8: nothing to divide by.
+            let name = format!("{kernel} {channels} {strength:?}");
+            let value = |w: &[f64]| {
+                penalty::reference::filter(kernel, strength, w, &mut vec![0.0; w.len()])
+            };
+            if kernel == 1 || channels == 1 && smoothness == 0.0 {
+                assert!(dw.iter().all(|d| d.abs() <= 1e-4), "{name}: {dw:?}");
+            } else {
+                assert_gradient(&name, &w, &dw, value);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_channel_without_weights_has_no_gradient_of_its_own() {
+    let mut w = noise(3 * 9, 1);
+    w[9..18].fill(0.0);
+    let mut dw = vec![0.0; w.len()];
+    let strength = penalty::Strength {
+        smoothness: 0.0,
+        group_sparsity: 1.0,
+    };
+    let value = penalty::reference::filter(3, strength, &w, &mut dw);
+    assert!(value.is_finite() && dw.iter().all(|d| d.is_finite()));
+    assert!(dw[9..18].iter().all(|d| *d == 0.0));
+}
+
+#[test]
+fn the_readout_penalty_agrees_with_differences() {
+    for (pixels, channels) in [(1, 1), (7, 5), (20, 3)] {
+        let (mask, features) = (
+            away_from_zero(noise(pixels, 1)),
+            away_from_zero(noise(channels, 2)),
+        );
+        let (mut dmask, mut dfeatures) = (vec![0.0; pixels], vec![0.0; channels]);
+        penalty::reference::neuron(0.3, &mask, &features, &mut dmask, &mut dfeatures);
+        let value = |m: &[f64], f: &[f64]| {
+            let (mut dm, mut df) = (vec![0.0; m.len()], vec![0.0; f.len()]);
+            penalty::reference::neuron(0.3, m, f, &mut dm, &mut df)
+        };
+        assert_gradient("dmask", &mask, &dmask, |m| value(m, &features));
+        assert_gradient("dfeatures", &features, &dfeatures, |f| value(&mask, f));
+    }
+}
+
+#[test]
+fn adam_is_its_closed_form() {
+    let (n, steps, rate) = (7, 6, 0.01);
+    let gradients: Vec<Vec<f64>> = (0..steps).map(|t| noise(n, t)).collect();
+    let start = noise(n, 99);
+    let (mut values, mut first, mut second) = (start.clone(), vec![0.0; n], vec![0.0; n]);
+    let mut wanted = start;
+    for t in 1..=steps as usize {
+        optimiser::reference::adam(
+            rate,
+            t as u64,
+            &mut values,
+            &gradients[t - 1],
+            &mut first,
+            &mut second,
+        );
+        // Moments are weighted sums of all gradients so far.
+        for i in 0..n {
+            let sum = |decay: f64, power: i32| -> f64 {
+                (0..t)
+                    .map(|s| {
+                        (1.0 - decay) * decay.powi((t - 1 - s) as i32) * gradients[s][i].powi(power)
+                    })
+                    .sum()
+            };
+            let step =
+                rate * (1.0 - 0.999f64.powi(t as i32)).sqrt() / (1.0 - 0.9f64.powi(t as i32));
+            wanted[i] -= step * sum(0.9, 1) / (sum(0.999, 2).sqrt() + 1e-8);
+        }
+        assert_close(&format!("step {t}"), &values, &wanted, 1e-12);
+    }
+}
