@@ -135,7 +135,11 @@ pub struct Parts {
 
 impl Parts {
     /// All in one.
-    pub const ONE: Self = Self { count: 1, panel: 0, weights: 0 };
+    pub const ONE: Self = Self {
+        count: 1,
+        panel: 0,
+        weights: 0,
+    };
 }
 
 /// `out[r][p] = sum_k weights[r][k] panel[k][p]`, k < depth, for one tile of pixels p; added to `out` if `add`.
@@ -157,7 +161,7 @@ pub unsafe fn product<S: Simd>(
     add: bool,
 ) {
     let block = VECTORS * S::F32_LANES;
-    debug_assert!(TILE % block == 0);
+    debug_assert!(TILE.is_multiple_of(block));
     debug_assert!((parts.count - 1) * parts.weights + out.len() / TILE * depth <= weights.len());
     let row_blocks = out.len() / (TILE * ROWS);
     let mut p = 0;
@@ -171,7 +175,16 @@ pub unsafe fn product<S: Simd>(
                     product_block::<S, _, 8>(simd, w, panel, depth, parts, p, o, add);
                 } else {
                     product_block::<S, _, 4>(simd, w, panel, depth, parts, p, o, add);
-                    product_block::<S, _, 4>(simd, w.add(4), panel, depth, parts, p, o.add(4 * TILE), add);
+                    product_block::<S, _, 4>(
+                        simd,
+                        w.add(4),
+                        panel,
+                        depth,
+                        parts,
+                        p,
+                        o.add(4 * TILE),
+                        add,
+                    );
                 }
             }
         }
@@ -238,8 +251,15 @@ pub const fn padded_rows(rows: usize) -> usize {
 /// # Safety
 /// `panel` must have `depth` rows readable for all the pixels.
 #[inline(always)]
-pub unsafe fn outer<S: Simd>(simd: S, panel: impl Panel, right: &[f32], rows: usize, sums: &mut [f32]) {
-    debug_assert!(rows % 16 == 0 && sums.len() % rows == 0 && right.len() % rows == 0);
+pub unsafe fn outer<S: Simd>(
+    simd: S,
+    panel: impl Panel,
+    right: &[f32],
+    rows: usize,
+    sums: &mut [f32],
+) {
+    debug_assert!(rows.is_multiple_of(16) && sums.len().is_multiple_of(rows));
+    debug_assert!(right.len().is_multiple_of(rows));
     let lanes = S::F32_LANES;
     let mut r = 0;
     while r < rows {
@@ -352,7 +372,8 @@ pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
             memory.resize(len.div_ceil(LINE), Line([0.0; LINE]));
         }
         // SAFETY: a line is LINE floats without gaps, and there are enough of them.
-        let floats = unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<f32>(), len) };
+        let floats =
+            unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<f32>(), len) };
         let result = body(floats);
         cell.replace(memory);
         result

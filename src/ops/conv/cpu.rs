@@ -34,7 +34,14 @@ pub fn backward_weights(s: &Shape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
             for (x, dy) in x.chunks_exact(x_image).zip(dy.chunks_exact(y_image)) {
                 let (offsets, sums) = (&offsets[..], &mut sums[..]);
                 panel::with_scratch(planes(s) + rows * SPAN * TILE, |scratch| {
-                    Arch::new().dispatch(Outer { s, x, dy, offsets, sums, scratch });
+                    Arch::new().dispatch(Outer {
+                        s,
+                        x,
+                        dy,
+                        offsets,
+                        sums,
+                        scratch,
+                    });
                 });
             }
             sums
@@ -65,7 +72,14 @@ fn correlate(s: &Shape, x: &[f32], packed: &[f32], y: &mut [f32]) {
             let offsets = &offsets[..];
             let out_rows = s.out_channels.next_multiple_of(ROWS);
             panel::with_scratch(planes(s) + out_rows * TILE, |scratch| {
-                Arch::new().dispatch(Correlate { s, x, packed, offsets, y, scratch });
+                Arch::new().dispatch(Correlate {
+                    s,
+                    x,
+                    packed,
+                    offsets,
+                    y,
+                    scratch,
+                });
             });
         });
 }
@@ -84,7 +98,14 @@ impl WithSimd for Correlate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { s, x, packed, offsets, y, scratch } = self;
+        let Self {
+            s,
+            x,
+            packed,
+            offsets,
+            y,
+            scratch,
+        } = self;
         let g = s.geometry();
         let area = s.out_height() * s.out_width();
         let (padded, tile_out) = scratch.split_at_mut(planes(s));
@@ -93,7 +114,15 @@ impl WithSimd for Correlate<'_> {
             // SAFETY: planes have room for a tile at every tap (Geometry::plane).
             unsafe {
                 let from = padded.as_ptr().add(tile * TILE);
-                panel::product(simd, packed, Scattered(from, offsets), offsets.len(), Parts::ONE, tile_out, false);
+                panel::product(
+                    simd,
+                    packed,
+                    Scattered(from, offsets),
+                    offsets.len(),
+                    Parts::ONE,
+                    tile_out,
+                    false,
+                );
             }
             for segment in g.segments(tile) {
                 for o in 0..s.out_channels {
@@ -119,7 +148,14 @@ impl WithSimd for Outer<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { s, x, dy, offsets, sums, scratch } = self;
+        let Self {
+            s,
+            x,
+            dy,
+            offsets,
+            sums,
+            scratch,
+        } = self;
         let g = s.geometry();
         let rows = panel::padded_rows(s.out_channels);
         let area = s.out_height() * s.out_width();

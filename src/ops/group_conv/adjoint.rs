@@ -33,7 +33,11 @@ pub fn backward_transposed(adjoint: &Plan, basis: &Basis, gradient: &[f64], dc: 
 }
 
 fn parity(basis: &Basis, j: usize) -> f64 {
-    if basis.functions[j].rank % 2 == 0 { 1.0 } else { -1.0 }
+    if basis.functions[j].rank.is_multiple_of(2) {
+        1.0
+    } else {
+        -1.0
+    }
 }
 
 /// Index pairs (in the adjoint's coefficients, in the layer's own) for relative orientation d, with a running index

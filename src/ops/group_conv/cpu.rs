@@ -1,9 +1,10 @@
 //! The orientation-Fourier form over pixel tiles: transform, expand into the panel, mix; and the same panel times
-//! another map for the coefficients' gradient. One input feature's panel is used up while it is in the first-level
-//! cache.
+//! another map for the coefficients' gradient. The panel, of a few input features at a time, stays in the core's
+//! own cache.
 
 use super::adjoint::{backward_transposed, transposed};
-use super::plan::{Entry, Plan};
+use super::numbers::write_number;
+use super::plan::Plan;
 use super::{expand, orientation};
 use crate::ops::basis::Basis;
 use crate::ops::panel::{self, Contiguous, Geometry, Parts, TILE};
@@ -74,10 +75,22 @@ fn run(
     let x_image = s.in_channels() * s.height * s.width;
     let y_image = s.out_channels() * g.out_height() * g.out_width();
     let batch = x.len() / x_image;
-    let per_task = if partner.is_some() { panel::images_per_task(batch) } else { 1 };
+    let per_task = if partner.is_some() {
+        panel::images_per_task(batch)
+    } else {
+        1
+    };
     let (weights, outputs) = match mixed {
-        Some((w, y)) => (Some(w), y.chunks_mut(per_task * y_image).map(Some).collect()),
-        None => (None, (0..batch.div_ceil(per_task)).map(|_| None).collect::<Vec<_>>()),
+        Some((w, y)) => (
+            Some(w),
+            y.chunks_mut(per_task * y_image).map(Some).collect(),
+        ),
+        None => (
+            None,
+            (0..batch.div_ceil(per_task))
+                .map(|_| None)
+                .collect::<Vec<_>>(),
+        ),
     };
     let empty = || vec![0.0; partner.map_or(0, |_| s.in_features * plan.feature_sums())];
     let sums: Vec<Vec<f32>> = x
@@ -91,7 +104,15 @@ fn run(
                 let partner = partner.map(|p| &p[(task * per_task + i) * y_image..][..y_image]);
                 let sums = &mut sums[..];
                 panel::with_scratch(Scratch::len(plan), |scratch| {
-                    Arch::new().dispatch(Pass { plan, x, weights, y, partner, sums, scratch });
+                    Arch::new().dispatch(Pass {
+                        plan,
+                        x,
+                        weights,
+                        y,
+                        partner,
+                        sums,
+                        scratch,
+                    });
                 });
             }
             sums
@@ -104,14 +125,19 @@ fn run(
     total
 }
 
-/// Input features expanded at once: fewer load and store sums more often, more overflow the second-level cache.
-const FEATURES: usize = 8;
+/// Floats of the panel: fewer load and store the sums more often, more overflow the second-level cache.
+const PANEL: usize = 1 << 16;
+
+/// Input features expanded at once.
+fn features_at_once(plan: &Plan) -> usize {
+    (PANEL / (plan.panel_rows() * TILE)).clamp(1, plan.shape.in_features)
+}
 
 /// One task's working memory.
 struct Scratch<'a> {
     /// The image's planes, transformed over orientations and padded: (feature, component, plane).
     padded: &'a mut [f32],
-    /// One feature's numbers for a tile.
+    /// Some input features' numbers for a tile.
     panel: &'a mut [f32],
     work: &'a mut [f32],
     /// A group's responses to all functions.
@@ -131,7 +157,7 @@ impl<'a> Scratch<'a> {
         let columns = panel::padded_rows(s.out_features) * TILE;
         [
             plan.components * s.in_features * s.geometry().plane(),
-            FEATURES * plan.panel_rows() * TILE,
+            features_at_once(plan) * plan.panel_rows() * TILE,
             expand::work_len(s.kernel),
             2 * m * TILE,
             products * plan.product_rows() * TILE,
@@ -145,12 +171,21 @@ impl<'a> Scratch<'a> {
     }
 
     fn new(plan: &Plan, mut memory: &'a mut [f32]) -> Self {
-        let [padded, panel, work, responses, spectrum, pixels, right] = Self::lengths(plan).map(|len| {
-            let (part, rest) = std::mem::take(&mut memory).split_at_mut(len);
-            memory = rest;
-            part
-        });
-        Self { padded, panel, work, responses, spectrum, pixels, right }
+        let [padded, panel, work, responses, spectrum, pixels, right] =
+            Self::lengths(plan).map(|len| {
+                let (part, rest) = std::mem::take(&mut memory).split_at_mut(len);
+                memory = rest;
+                part
+            });
+        Self {
+            padded,
+            panel,
+            work,
+            responses,
+            spectrum,
+            pixels,
+            right,
+        }
     }
 }
 
@@ -170,7 +205,15 @@ impl WithSimd for Pass<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { plan, x, weights, mut y, partner, sums, scratch } = self;
+        let Self {
+            plan,
+            x,
+            weights,
+            mut y,
+            partner,
+            sums,
+            scratch,
+        } = self;
         let mut scratch = Scratch::new(plan, scratch);
         let g = plan.shape.geometry();
         orientation::load(simd, plan, &g, x, scratch.padded);
@@ -179,8 +222,8 @@ impl WithSimd for Pass<'_> {
                 orientation::gather(simd, plan, &g, tile, partner, scratch.pixels, scratch.right);
             }
             let features = plan.shape.in_features;
-            for first in (0..features).step_by(FEATURES) {
-                let count = FEATURES.min(features - first);
+            for first in (0..features).step_by(features_at_once(plan)) {
+                let count = features_at_once(plan).min(features - first);
                 for f in 0..count {
                     fill_panel(simd, plan, &g, (tile, first + f), f, &mut scratch);
                 }
@@ -195,9 +238,16 @@ impl WithSimd for Pass<'_> {
     }
 }
 
-/// Expands a tile of one input feature.
+/// Expands a tile of input feature f into the panel's place `at`.
 #[inline(always)]
-fn fill_panel<S: Simd>(simd: S, plan: &Plan, g: &Geometry, (tile, f): (usize, usize), at: usize, scratch: &mut Scratch) {
+fn fill_panel<S: Simd>(
+    simd: S,
+    plan: &Plan,
+    g: &Geometry,
+    (tile, f): (usize, usize),
+    at: usize,
+    scratch: &mut Scratch,
+) {
     let plane = g.plane();
     let panel = &mut scratch.panel[at * plan.panel_rows() * TILE..][..plan.panel_rows() * TILE];
     for group in &plan.groups {
@@ -209,7 +259,15 @@ fn fill_panel<S: Simd>(simd: S, plan: &Plan, g: &Geometry, (tile, f): (usize, us
         // responses and a feature's panel.
         unsafe {
             let tables = (&plan.separable[..], &plan.polar[..]);
-            expand::expand(simd, plan.shape.kernel, tables, planes, g.stride(), scratch.work, scratch.responses);
+            expand::expand(
+                simd,
+                plan.shape.kernel,
+                tables,
+                planes,
+                g.stride(),
+                scratch.work,
+                scratch.responses,
+            );
             for entry in &group.entries {
                 write_number(simd, entry, scratch.responses.as_ptr(), panel.as_mut_ptr());
             }
@@ -217,74 +275,7 @@ fn fill_panel<S: Simd>(simd: S, plan: &Plan, g: &Geometry, (tile, f): (usize, us
     }
 }
 
-/// Writes the panel rows of one number.
-///
-/// # Safety
-/// The entry's indices must be those of rows of `responses` and `panel`.
-#[inline(always)]
-unsafe fn write_number<S: Simd>(simd: S, entry: &Entry, responses: *const f32, panel: *mut f32) {
-    unsafe {
-        let Some((imaginary, row)) = entry.imaginary else {
-            return write_row(simd, entry.real.first, entry.real_row, responses, panel);
-        };
-        let rows = (entry.real_row, row);
-        match (entry.real.second, imaginary.second, entry.sum) {
-            (Some(real), Some(second), sum) => {
-                let signs = (simd.splat_f32s(real.1), simd.splat_f32s(second.1));
-                let value = |row: usize, v: usize| vector::<S>(responses, row, v);
-                for v in 0..TILE / S::F32_LANES {
-                    let a = simd.mul_add_e_f32s(signs.0, value(real.0, v), value(entry.real.first, v));
-                    let b = simd.mul_add_e_f32s(signs.1, value(second.0, v), value(imaginary.first, v));
-                    write_parts(simd, (a, b), rows, sum, panel, v);
-                }
-            }
-            (_, _, sum) => {
-                for v in 0..TILE / S::F32_LANES {
-                    let a = vector::<S>(responses, entry.real.first, v);
-                    let b = vector::<S>(responses, imaginary.first, v);
-                    write_parts(simd, (a, b), rows, sum, panel, v);
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn vector<S: Simd>(memory: *const f32, row: usize, v: usize) -> S::f32s {
-    unsafe { memory.add(row * TILE).cast::<S::f32s>().add(v).read_unaligned() }
-}
-
-#[inline(always)]
-unsafe fn write_row<S: Simd>(_: S, from: usize, row: usize, responses: *const f32, panel: *mut f32) {
-    for v in 0..TILE / S::F32_LANES {
-        unsafe {
-            let value = vector::<S>(responses, from, v);
-            panel.add(row * TILE).cast::<S::f32s>().add(v).write_unaligned(value);
-        }
-    }
-}
-
-/// Vector v of a number's real and imaginary part and, where wanted, of the sum for Gauss' trick.
-#[inline(always)]
-unsafe fn write_parts<S: Simd>(
-    simd: S,
-    (real, imaginary): (S::f32s, S::f32s),
-    rows: (usize, usize),
-    sum: Option<(usize, f32)>,
-    panel: *mut f32,
-    v: usize,
-) {
-    let store = |row: usize, value: S::f32s| unsafe {
-        panel.add(row * TILE).cast::<S::f32s>().add(v).write_unaligned(value);
-    };
-    store(rows.0, real);
-    store(rows.1, imaginary);
-    if let Some((row, sign)) = sum {
-        store(row, simd.mul_add_e_f32s(simd.splat_f32s(sign), imaginary, real));
-    }
-}
-
-/// Adds input feature f's part of all products, and of their weights' gradients.
+/// The panel's input features' part of all products, added to what others gave, and of their weights' gradients.
 #[inline(always)]
 fn use_panel<S: Simd>(
     simd: S,
@@ -299,20 +290,99 @@ fn use_panel<S: Simd>(
     for (i, product) in plan.products.iter().enumerate() {
         let (start, depth) = (product.start, product.depth());
         let numbers = &scratch.panel[start * TILE..];
-        let parts = Parts { count: features, panel: plan.panel_rows() * TILE, weights: plan.feature_weights() };
+        let parts = Parts {
+            count: features,
+            panel: plan.panel_rows() * TILE,
+            weights: plan.feature_weights(),
+        };
         if let Some(weights) = weights {
             let weights = &weights[start * rows..];
             let out = &mut scratch.spectrum[i * rows * TILE..][..rows * TILE];
             // SAFETY: the panel has `depth` rows.
-            unsafe { panel::product(simd, weights, Contiguous(numbers.as_ptr()), depth, parts, out, add) };
+            unsafe {
+                panel::product(
+                    simd,
+                    weights,
+                    Contiguous(numbers.as_ptr()),
+                    depth,
+                    parts,
+                    out,
+                    add,
+                )
+            };
         }
         if let Some(sums) = sums.as_deref_mut() {
             let right = &scratch.right[i * columns * TILE..][..columns * TILE];
             for f in 0..features {
-                let sums = &mut sums[f * plan.feature_sums() + start * columns..][..depth * columns];
+                let sums =
+                    &mut sums[f * plan.feature_sums() + start * columns..][..depth * columns];
                 let numbers = &numbers[f * parts.panel..];
                 // SAFETY: as above.
                 unsafe { panel::outer(simd, Contiguous(numbers.as_ptr()), right, columns, sums) };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Layer, Shape};
+    use super::*;
+
+    fn values(n: usize) -> Vec<f32> {
+        (0..n).map(|i| (i as f32 * 0.37).sin()).collect()
+    }
+
+    /// The output and the weights' gradients of one image, run by `run`.
+    fn outcome(layer: &Layer, run: impl FnOnce(Pass)) -> (Vec<f32>, Vec<f32>) {
+        let (plan, s) = (&layer.forward, layer.shape());
+        let (x, _, y) = s.direct().lengths();
+        let weights = plan.weights(&widen(&values(s.coefficients())));
+        let (x, partner, mut y) = (values(x), values(y), vec![0.0; y]);
+        let mut sums = vec![0.0; s.in_features * plan.feature_sums()];
+        let mut scratch = vec![f32::NAN; Scratch::len(plan)];
+        run(Pass {
+            plan,
+            x: &x,
+            weights: Some(&weights),
+            y: Some(&mut y),
+            partner: Some(&partner),
+            sums: &mut sums,
+            scratch: &mut scratch,
+        });
+        (y, sums)
+    }
+
+    fn assert_close(a: &[f32], b: &[f32]) {
+        let size = b.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        for (a, b) in a.iter().zip(b) {
+            assert!((a - b).abs() <= 1e-5 * size, "{a} is not {b}");
+        }
+    }
+
+    #[test]
+    fn all_instruction_sets_agree() {
+        for (kernel, oriented_input) in [(5, true), (7, true), (9, false)] {
+            let layer = Layer::new(Shape {
+                batch: 1,
+                orientations: 8,
+                in_features: 3,
+                out_features: 18,
+                oriented_input,
+                height: 11,
+                width: 17,
+                kernel,
+                padding: kernel / 2,
+            });
+            let expected = outcome(&layer, |pass| Simd::vectorize(pulp::Scalar::new(), pass));
+            let widest = outcome(&layer, |pass| Arch::new().dispatch(pass));
+            assert_close(&widest.0, &expected.0);
+            assert_close(&widest.1, &expected.1);
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                let narrower = outcome(&layer, |pass| Simd::vectorize(simd, pass));
+                assert_close(&narrower.0, &expected.0);
+                assert_close(&narrower.1, &expected.1);
             }
         }
     }

@@ -49,7 +49,7 @@ pub unsafe fn expand<S: Simd>(
         ($($k:literal $columns:ident $rows:ident)*) => {
             match kernel {
                 $($k => unsafe {
-                    // Columns of all planes first: rows read across stores, which then have left the store buffer.
+                    // Columns of all planes first: rows read across vectors just stored, which is slow at once.
                     for (i, plane) in planes.enumerate() {
                         $columns::<S, $k>(simd, h, plane, stride, vertical.add(i * $k * REACH));
                     }
@@ -92,7 +92,10 @@ unsafe fn columns<S: Simd, const K: usize>(
     while p < TILE + K - 1 {
         unsafe {
             filter_bank::<S, K>(simd, h, plane.add(p), stride, K, |a, v| {
-                vertical.add(a * REACH + p).cast::<S::f32s>().write_unaligned(v);
+                vertical
+                    .add(a * REACH + p)
+                    .cast::<S::f32s>()
+                    .write_unaligned(v);
             });
         }
         p += S::F32_LANES;
@@ -123,16 +126,16 @@ unsafe fn filter_bank<S: Simd, const K: usize>(
         for a in (0..count).step_by(2) {
             let tap = |t: usize| simd.splat_f32s(*h.add(a * K + t));
             let mut sum = simd.mul_f32s(tap(middle), even[middle]);
-            for t in 0..middle {
-                sum = simd.mul_add_e_f32s(tap(t), even[t], sum);
+            for (t, &value) in even.iter().enumerate().take(middle) {
+                sum = simd.mul_add_e_f32s(tap(t), value, sum);
             }
             store(a, sum);
         }
         for a in (1..count).step_by(2) {
             let tap = |t: usize| simd.splat_f32s(*h.add(a * K + t));
             let mut sum = simd.mul_f32s(tap(0), odd[0]);
-            for t in 1..middle {
-                sum = simd.mul_add_e_f32s(tap(t), odd[t], sum);
+            for (t, &value) in odd.iter().enumerate().take(middle).skip(1) {
+                sum = simd.mul_add_e_f32s(tap(t), value, sum);
             }
             store(a, sum);
         }
@@ -142,7 +145,11 @@ unsafe fn filter_bank<S: Simd, const K: usize>(
 /// Whether polar function `index` of a rank sums products with an odd (1) or even (0) row filter: the rank's order is
 /// z c s c s.. (even rank), c s c s.. (odd), and sines sum odd rows.
 const fn row_parity(rank: usize, index: usize) -> usize {
-    if rank % 2 == 0 { (index > 0 && index % 2 == 0) as usize } else { index % 2 }
+    if rank.is_multiple_of(2) {
+        (index > 0 && index.is_multiple_of(2)) as usize
+    } else {
+        index % 2
+    }
 }
 
 /// First product, and first function, of a rank.
@@ -167,7 +174,10 @@ unsafe fn rows<S: Simd, const K: usize>(
             while p < TILE {
                 filter_bank::<S, K>(simd, h, vertical.add(a * REACH + p), 1, K - a, |b, v| {
                     let row = rank_start(a + b) + a;
-                    products.add(row * TILE + p).cast::<S::f32s>().write_unaligned(v);
+                    products
+                        .add(row * TILE + p)
+                        .cast::<S::f32s>()
+                        .write_unaligned(v);
                 });
                 p += S::F32_LANES;
             }
@@ -180,13 +190,18 @@ unsafe fn rows<S: Simd, const K: usize>(
                     let mut sums = [simd.splat_f32s(0.0); N];
                     for a in (row_parity(rank, index)..=rank).step_by(2) {
                         let weight = simd.splat_f32s(*t.add(j * K + a));
-                        let from = products.add((rank_start(rank) + a) * TILE + p).cast::<S::f32s>();
+                        let from = products
+                            .add((rank_start(rank) + a) * TILE + p)
+                            .cast::<S::f32s>();
                         for (n, sum) in sums.iter_mut().enumerate() {
                             *sum = simd.mul_add_e_f32s(weight, from.add(n).read_unaligned(), *sum);
                         }
                     }
                     for (n, &sum) in sums.iter().enumerate() {
-                        out.add(j * TILE + p).cast::<S::f32s>().add(n).write_unaligned(sum);
+                        out.add(j * TILE + p)
+                            .cast::<S::f32s>()
+                            .add(n)
+                            .write_unaligned(sum);
                     }
                     p += N * S::F32_LANES;
                 }
@@ -195,11 +210,15 @@ unsafe fn rows<S: Simd, const K: usize>(
     }
 }
 
-
 /// Even and odd filters' first taps, the middle one included. Held here because the compiler, which cannot rule out
 /// that stores change the table, would load them again.
+// Unrolled comparisons of constants.
+#[allow(clippy::absurd_extreme_comparisons)]
 #[inline(always)]
-unsafe fn narrow_taps<S: Simd, const K: usize>(simd: S, h: *const f32) -> [[S::f32s; NARROW]; NARROW] {
+unsafe fn narrow_taps<S: Simd, const K: usize>(
+    simd: S,
+    h: *const f32,
+) -> [[S::f32s; NARROW]; NARROW] {
     let mut taps = [[simd.splat_f32s(0.0); NARROW]; NARROW];
     unrolled!(B {
         unrolled!(T {
@@ -212,6 +231,8 @@ unsafe fn narrow_taps<S: Simd, const K: usize>(simd: S, h: *const f32) -> [[S::f
 }
 
 /// [`filter_bank`] for widths up to [`NARROW`], without arrays in memory; zeros beyond `count` filters.
+// Unrolled comparisons of constants.
+#[allow(clippy::absurd_extreme_comparisons)]
 #[inline(always)]
 unsafe fn narrow_bank<S: Simd, const K: usize>(
     simd: S,
@@ -237,8 +258,8 @@ unsafe fn narrow_bank<S: Simd, const K: usize>(
         unrolled!(B {
             if B < count {
                 unrolled!(T {
-                    let used = T < middle || (T == middle && B % 2 == 0);
-                    let value = if B % 2 == 0 { even[T] } else { odd[T] };
+                    let used = T < middle || (T == middle && B.is_multiple_of(2));
+                    let value = if B.is_multiple_of(2) { even[T] } else { odd[T] };
                     if used && T == 0 {
                         out[B] = simd.mul_f32s(taps[B][T], value);
                     } else if used {
@@ -252,6 +273,8 @@ unsafe fn narrow_bank<S: Simd, const K: usize>(
 }
 
 /// [`columns`] for widths up to [`NARROW`].
+// Unrolled comparisons of constants.
+#[allow(clippy::absurd_extreme_comparisons)]
 #[inline(always)]
 unsafe fn narrow_columns<S: Simd, const K: usize>(
     simd: S,
@@ -276,6 +299,8 @@ unsafe fn narrow_columns<S: Simd, const K: usize>(
 }
 
 /// Rows and polar functions of filters up to [`NARROW`], products in registers.
+// Unrolled comparisons of constants.
+#[allow(clippy::absurd_extreme_comparisons)]
 #[inline(always)]
 unsafe fn narrow_rows<S: Simd, const K: usize>(
     simd: S,

@@ -23,7 +23,11 @@ impl Matrix {
                 *v = value(row, term);
             }
         }
-        Self { values, rows, terms }
+        Self {
+            values,
+            rows,
+            terms,
+        }
     }
 }
 
@@ -40,9 +44,17 @@ pub struct Packed {
 pub fn packed(n: usize, u: usize) -> Packed {
     let (n_f, folded) = (n as f64, u.min(n - u));
     if folded == 0 {
-        Packed { real: 0, imaginary: None, scale: n_f.sqrt() }
+        Packed {
+            real: 0,
+            imaginary: None,
+            scale: n_f.sqrt(),
+        }
     } else if 2 * folded == n {
-        Packed { real: n - 1, imaginary: None, scale: n_f.sqrt() }
+        Packed {
+            real: n - 1,
+            imaginary: None,
+            scale: n_f.sqrt(),
+        }
     } else {
         let sign = if u == folded { 1.0 } else { -1.0 };
         Packed {

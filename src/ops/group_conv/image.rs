@@ -23,7 +23,13 @@ pub fn backward_image(plan: &Plan, basis: &Basis, c: &[f32], dy: &[f32], dx: &mu
         .for_each(|(dx, dy)| {
             let weights = &weights[..];
             panel::with_scratch(scratch, |scratch| {
-                Arch::new().dispatch(ImageGradient { plan, weights, dy, dx, scratch });
+                Arch::new().dispatch(ImageGradient {
+                    plan,
+                    weights,
+                    dy,
+                    dx,
+                    scratch,
+                });
             });
         });
 }
@@ -57,11 +63,18 @@ impl WithSimd for ImageGradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { plan, weights, dy, dx, scratch } = self;
+        let Self {
+            plan,
+            weights,
+            dy,
+            dx,
+            scratch,
+        } = self;
         let s = &plan.shape;
         let g = s.geometry();
         let (m, plane) = (plan.functions.len(), g.plane());
-        let (spectrum, rest) = scratch.split_at_mut(plan.products.len() * plan.product_rows() * TILE);
+        let (spectrum, rest) =
+            scratch.split_at_mut(plan.products.len() * plan.product_rows() * TILE);
         let (numbers, rest) = rest.split_at_mut((plan.panel_rows() + ROWS) * TILE);
         let (responses, rest) = rest.split_at_mut(m * s.in_features * plane);
         responses.fill(0.0);
@@ -70,7 +83,9 @@ impl WithSimd for ImageGradient<'_> {
             for (f, weights) in weights.chunks_exact(plan.products.len()).enumerate() {
                 mix_back(simd, plan, weights, spectrum, numbers);
                 for entry in &plan.groups[0].entries {
-                    let sum = entry.sum.map(|(row, sign)| (&numbers[row * TILE..][..TILE], sign));
+                    let sum = entry
+                        .sum
+                        .map(|(row, sign)| (&numbers[row * TILE..][..TILE], sign));
                     let mut add = |response: usize, row: usize, is_imaginary: bool| {
                         let to = &mut responses[(f * m + response) * plane + tile * TILE..][..TILE];
                         to.copy_from_slice(&numbers[row * TILE..][..TILE]);
@@ -92,7 +107,14 @@ impl WithSimd for ImageGradient<'_> {
 
 /// One tile of the output's gradient, carried back to the products.
 #[inline(always)]
-fn analyse<S: Simd>(simd: S, plan: &Plan, g: &Geometry, tile: usize, dy: &[f32], spectrum: &mut [f32]) {
+fn analyse<S: Simd>(
+    simd: S,
+    plan: &Plan,
+    g: &Geometry,
+    tile: usize,
+    dy: &[f32],
+    spectrum: &mut [f32],
+) {
     let features = plan.shape.out_features;
     let area = g.out_height() * g.out_width();
     spectrum.fill(0.0);
@@ -101,7 +123,10 @@ fn analyse<S: Simd>(simd: S, plan: &Plan, g: &Geometry, tile: usize, dy: &[f32],
             // SAFETY: maps of all orientations and rows of all products follow at these steps.
             unsafe {
                 let from = (dy.as_ptr().add(f * area + segment.output), features * area);
-                let to = (spectrum.as_mut_ptr().add(f * TILE + segment.at), plan.product_rows() * TILE);
+                let to = (
+                    spectrum.as_mut_ptr().add(f * TILE + segment.at),
+                    plan.product_rows() * TILE,
+                );
                 orientation::transform(simd, &plan.analysis, from, to, segment.len);
             }
         }
@@ -110,14 +135,34 @@ fn analyse<S: Simd>(simd: S, plan: &Plan, g: &Geometry, tile: usize, dy: &[f32],
 
 /// Gradients of one input feature's panel rows.
 #[inline(always)]
-fn mix_back<S: Simd>(simd: S, plan: &Plan, weights: &[Vec<f32>], spectrum: &[f32], numbers: &mut [f32]) {
+fn mix_back<S: Simd>(
+    simd: S,
+    plan: &Plan,
+    weights: &[Vec<f32>],
+    spectrum: &[f32],
+    numbers: &mut [f32],
+) {
     let step = plan.product_rows() * TILE;
-    for ((product, weights), from) in plan.products.iter().zip(weights).zip(spectrum.chunks_exact(step)) {
+    for ((product, weights), from) in plan
+        .products
+        .iter()
+        .zip(weights)
+        .zip(spectrum.chunks_exact(step))
+    {
         // Writes zeros beyond the product's rows, where the next ones go.
-        let out = &mut numbers[product.start * TILE..][..product.depth().next_multiple_of(ROWS) * TILE];
+        let out =
+            &mut numbers[product.start * TILE..][..product.depth().next_multiple_of(ROWS) * TILE];
         // SAFETY: the product has rows for all output features.
         unsafe {
-            panel::product(simd, weights, Contiguous(from.as_ptr()), plan.shape.out_features, Parts::ONE, out, false);
+            panel::product(
+                simd,
+                weights,
+                Contiguous(from.as_ptr()),
+                plan.shape.out_features,
+                Parts::ONE,
+                out,
+                false,
+            );
         }
     }
 }

@@ -11,8 +11,10 @@
 mod adjoint;
 mod cpu;
 mod expand;
+mod factors;
 mod frequency;
 mod image;
+mod numbers;
 mod orientation;
 mod plan;
 pub mod reference;
@@ -49,7 +51,12 @@ pub struct Shape {
 impl Shape {
     /// n_in: F_in or O F_in.
     pub fn in_channels(&self) -> usize {
-        self.in_features * if self.oriented_input { self.orientations } else { 1 }
+        self.in_features
+            * if self.oriented_input {
+                self.orientations
+            } else {
+                1
+            }
     }
 
     /// O F_out.
@@ -134,7 +141,10 @@ impl Layer {
     }
 
     fn at(&self, batch: usize) -> Shape {
-        Shape { batch, ..self.shape }
+        Shape {
+            batch,
+            ..self.shape
+        }
     }
 }
 
@@ -175,7 +185,14 @@ pub fn backward(
 }
 
 /// Writes dx.
-pub fn backward_input(device: &Device, layer: &Layer, batch: usize, c: View, dy: View, dx: ViewMut) {
+pub fn backward_input(
+    device: &Device,
+    layer: &Layer,
+    batch: usize,
+    c: View,
+    dy: View,
+    dx: ViewMut,
+) {
     match device {
         Device::Cpu => {
             let (c, dy, dx) = (c.host(), dy.host(), dx.host());

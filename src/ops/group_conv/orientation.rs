@@ -45,16 +45,32 @@ fn clear_border(g: &Geometry, padded: &mut [f32]) {
 
 /// Inverse transform of one tile's products into the output's valid pixels.
 #[inline(always)]
-pub fn store<S: Simd>(simd: S, plan: &Plan, g: &Geometry, tile: usize, spectrum: &[f32], y: &mut [f32]) {
+pub fn store<S: Simd>(
+    simd: S,
+    plan: &Plan,
+    g: &Geometry,
+    tile: usize,
+    spectrum: &[f32],
+    y: &mut [f32],
+) {
     let (o, features) = (plan.shape.orientations, plan.shape.out_features);
     let area = g.out_height() * g.out_width();
-    assert!(y.len() == o * features * area && spectrum.len() == plan.products.len() * plan.product_rows() * TILE);
+    assert!(
+        y.len() == o * features * area
+            && spectrum.len() == plan.products.len() * plan.product_rows() * TILE
+    );
     for segment in g.segments(tile) {
         for f in 0..features {
             // SAFETY: rows of all products and maps of all orientations follow at these steps.
             unsafe {
-                let from = (spectrum.as_ptr().add(f * TILE + segment.at), plan.product_rows() * TILE);
-                let to = (y.as_mut_ptr().add(f * area + segment.output), features * area);
+                let from = (
+                    spectrum.as_ptr().add(f * TILE + segment.at),
+                    plan.product_rows() * TILE,
+                );
+                let to = (
+                    y.as_mut_ptr().add(f * area + segment.output),
+                    features * area,
+                );
                 transform(simd, &plan.synthesis, from, to, segment.len);
             }
         }
@@ -77,21 +93,41 @@ pub fn gather<S: Simd>(
     let (area, rows) = (g.out_height() * g.out_width(), panel::padded_rows(features));
     assert!(pixels.len() == o * TILE * rows && right.len() == plan.products.len() * TILE * rows);
     pixels.fill(0.0);
-    for (maps, pixels) in partner.chunks_exact(features * area).zip(pixels.chunks_exact_mut(TILE * rows)) {
+    for (maps, pixels) in partner
+        .chunks_exact(features * area)
+        .zip(pixels.chunks_exact_mut(TILE * rows))
+    {
         for segment in g.segments(tile) {
-            transpose(&maps[segment.output..], area, features, segment.len, &mut pixels[segment.at * rows..], rows);
+            transpose(
+                &maps[segment.output..],
+                area,
+                features,
+                segment.len,
+                &mut pixels[segment.at * rows..],
+                rows,
+            );
         }
     }
     // SAFETY: both hold their rows of TILE * rows.
     unsafe {
-        let (from, to) = ((pixels.as_ptr(), TILE * rows), (right.as_mut_ptr(), TILE * rows));
+        let (from, to) = (
+            (pixels.as_ptr(), TILE * rows),
+            (right.as_mut_ptr(), TILE * rows),
+        );
         transform(simd, &plan.analysis, from, to, TILE * rows);
     }
 }
 
 /// `to[i to_step + f] = from[f from_step + i]`, i < len, f < features.
 #[inline(always)]
-fn transpose(from: &[f32], from_step: usize, features: usize, len: usize, to: &mut [f32], to_step: usize) {
+fn transpose(
+    from: &[f32],
+    from_step: usize,
+    features: usize,
+    len: usize,
+    to: &mut [f32],
+    to_step: usize,
+) {
     assert!(len > 0 && (features - 1) * from_step + len <= from.len());
     assert!(features <= to_step && (len - 1) * to_step + features <= to.len());
     let (from, to) = (from.as_ptr(), to.as_mut_ptr());

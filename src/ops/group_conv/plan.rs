@@ -19,25 +19,11 @@
 //! these and the same numbers, and that of the coefficients by the adjoint of [`Plan::weights`].
 
 use super::Shape;
+use super::factors::{Combination, Factor, Single, Source, image, oriented};
 use super::frequency::{self, Matrix, packed};
 use crate::ops::basis::{Basis, Kind};
 use crate::ops::panel::{self, ROWS};
 use std::f64::consts::TAU;
-
-/// A part of one frequency of one coefficient spectrum, times a factor.
-#[derive(Clone, Copy, Debug)]
-struct Source {
-    spectrum: usize,
-    frequency: usize,
-    imaginary: bool,
-    factor: f64,
-}
-
-impl Source {
-    fn times(self, factor: f64) -> Self {
-        Self { factor: self.factor * factor, ..self }
-    }
-}
 
 /// A real matrix product: one row of output per feature, one column of weights per number that enters.
 #[derive(Clone, Debug)]
@@ -53,13 +39,6 @@ impl Product {
     pub fn depth(&self) -> usize {
         self.columns.len()
     }
-}
-
-/// A response, plus or minus another: indices into a group's responses (component, function).
-#[derive(Clone, Copy, Debug)]
-pub struct Combination {
-    pub first: usize,
-    pub second: Option<(usize, f32)>,
 }
 
 /// A number of the expansion and its places among an input feature's panel rows.
@@ -102,22 +81,6 @@ pub struct Plan {
     spectra: Vec<(usize, Option<usize>)>,
 }
 
-/// A complex number of the expansion, divided by its input frequency's scale: real + i flip imaginary.
-struct Number {
-    /// Folded input frequency.
-    group: usize,
-    real: Combination,
-    imaginary: Combination,
-    flip: f32,
-}
-
-/// Its product with the coefficients goes to one output frequency.
-struct Factor {
-    number: Number,
-    real: Source,
-    imaginary: Source,
-}
-
 /// Collects the products of the output frequencies.
 struct Builder {
     products: Vec<Product>,
@@ -132,10 +95,17 @@ impl Builder {
                 let input = packed(components, u);
                 let mut members = vec![input.real];
                 members.extend(input.imaginary.map(|(c, _)| c));
-                Group { components: members, entries: Vec::new() }
+                Group {
+                    components: members,
+                    entries: Vec::new(),
+                }
             })
             .collect();
-        Self { products: Vec::new(), groups, rows: 0 }
+        Self {
+            products: Vec::new(),
+            groups,
+            rows: 0,
+        }
     }
 
     /// Starts a product of `depth` numbers per input feature.
@@ -147,7 +117,7 @@ impl Builder {
     }
 
     /// A real frequency: the factors' real parts, and products with a response alone.
-    fn real_frequency(&mut self, single: &[(usize, usize, Source)], factors: &[Factor]) {
+    fn real_frequency(&mut self, single: &[Single], factors: &[Factor]) {
         let mut columns: Vec<Vec<Source>> = single.iter().map(|s| vec![s.2]).collect();
         for f in factors {
             columns.push(vec![f.real]);
@@ -156,7 +126,10 @@ impl Builder {
         let start = self.product(columns);
         for (i, &(group, response, _)) in single.iter().enumerate() {
             self.groups[group].entries.push(Entry {
-                real: Combination { first: response, second: None },
+                real: Combination {
+                    first: response,
+                    second: None,
+                },
                 real_row: start + i,
                 imaginary: None,
                 sum: None,
@@ -175,7 +148,8 @@ impl Builder {
 
     /// A complex frequency: three products by Gauss' trick.
     fn complex_frequency(&mut self, factors: &[Factor]) {
-        let columns = |weights: &dyn Fn(&Factor) -> Vec<Source>| factors.iter().map(weights).collect();
+        let columns =
+            |weights: &dyn Fn(&Factor) -> Vec<Source>| factors.iter().map(weights).collect();
         let sum = self.product(columns(&|f| vec![f.real]));
         let real = self.product(columns(&|f| vec![f.imaginary, f.real.times(-1.0)]));
         let imaginary = self.product(columns(&|f| {
@@ -213,7 +187,16 @@ impl Plan {
             for (p, &functions) in spectra.iter().enumerate() {
                 let order = basis.functions[functions.0].order;
                 if shape.oriented_input {
-                    oriented(o, k, p, functions, order, basis.len(), &mut single, &mut factors);
+                    oriented(
+                        o,
+                        k,
+                        p,
+                        functions,
+                        order,
+                        basis.len(),
+                        &mut single,
+                        &mut factors,
+                    );
                 } else {
                     image(o, k, p, functions, order, &mut single, &mut factors);
                 }
@@ -280,7 +263,10 @@ impl Plan {
             for product in &self.products {
                 for (column, sources) in product.columns.iter().enumerate() {
                     for g in 0..features {
-                        let weight: f64 = sources.iter().map(|s| s.factor * spectra[self.at(s, f, g)]).sum();
+                        let weight: f64 = sources
+                            .iter()
+                            .map(|s| s.factor * spectra[self.at(s, f, g)])
+                            .sum();
                         weights[self.weight_index(product, column, g)] = weight as f32;
                     }
                 }
@@ -292,7 +278,10 @@ impl Plan {
     /// Adds to dc what the weights' gradients mean: the adjoint of [`Plan::weights`].
     /// `sums` is (input feature, panel row, padded output features), as [`panel::outer`] leaves it.
     pub fn backward_weights(&self, sums: &[f32], dc: &mut [f64]) {
-        let (features, padded) = (self.shape.out_features, panel::padded_rows(self.shape.out_features));
+        let (features, padded) = (
+            self.shape.out_features,
+            panel::padded_rows(self.shape.out_features),
+        );
         let size = self.shape.in_features * features;
         let mut spectra = vec![0.0; self.spectra.len() * self.components * 2 * size];
         for (f, sums) in sums.chunks_exact(self.feature_sums()).enumerate() {
@@ -354,95 +343,4 @@ impl Plan {
             }
         }
     }
-}
-
-type Single = (usize, usize, Source);
-
-/// What enters output frequency k from one spectrum, oriented input: numbers with complex coefficients, or, for a round
-/// function at a real frequency, a response (group, response) with a real one. `m` functions make a component.
-#[allow(clippy::too_many_arguments)]
-fn oriented(
-    o: usize,
-    k: usize,
-    spectrum: usize,
-    (real, imaginary): (usize, Option<usize>),
-    order: usize,
-    m: usize,
-    single: &mut Vec<Single>,
-    factors: &mut Vec<Factor>,
-) {
-    let out = packed(o, k);
-    let source = |frequency, imaginary, factor| Source { spectrum, frequency, imaginary, factor };
-    let plain = |first| Combination { first, second: None };
-    let Some(sine) = imaginary else {
-        let v = (o - k) % o;
-        match out.imaginary {
-            None => single.push((k, real, source(v, false, 1.0))),
-            Some(_) => factors.push(Factor {
-                number: Number { group: k, real: plain(real), imaginary: plain(m + real), flip: 1.0 },
-                real: source(v, false, 1.0),
-                imaginary: source(v, true, 1.0),
-            }),
-        }
-        return;
-    };
-    // D = B_r - i B_i at frequency u (direction -1) or its conjugate's spectrum B_r + i B_i (direction 1).
-    let number = |u: usize, direction: f32| match packed(o, u).imaginary {
-        Some((_, sign)) => Number {
-            group: u.min(o - u),
-            real: Combination { first: real, second: Some((m + sine, -direction * sign)) },
-            imaginary: Combination { first: m + real, second: Some((sine, direction * sign)) },
-            flip: sign,
-        },
-        None => Number { group: u.min(o - u), real: plain(real), imaginary: plain(sine), flip: direction },
-    };
-    // Packed = true spectrum / scale, on both sides.
-    let scale = |u| packed(o, u).scale / out.scale;
-    let u = (k + order) % o;
-    let v = (o - u) % o;
-    // At a real frequency the two halves are each other's conjugate: twice the real part of the first.
-    let half = if out.imaginary.is_none() { 1.0 } else { 0.5 };
-    factors.push(Factor {
-        number: number(u, -1.0),
-        real: source(v, false, half * scale(u)),
-        imaginary: source(v, true, half * scale(u)),
-    });
-    if out.imaginary.is_some() {
-        let w = (k + o * order - order) % o;
-        factors.push(Factor {
-            number: number(w, 1.0),
-            real: source(w, false, half * scale(w)),
-            imaginary: source(w, true, -half * scale(w)),
-        });
-    }
-}
-
-/// What enters output frequency k from one spectrum, an image as input.
-fn image(
-    o: usize,
-    k: usize,
-    spectrum: usize,
-    (real, imaginary): (usize, Option<usize>),
-    order: usize,
-    single: &mut Vec<Single>,
-    factors: &mut Vec<Factor>,
-) {
-    let m = order % o;
-    if m.min(o - m) != k {
-        return;
-    }
-    let scale = packed(o, k).scale;
-    let source = |imaginary, factor| Source { spectrum, frequency: 0, imaginary, factor };
-    let plain = |first| Combination { first, second: None };
-    let Some(sine) = imaginary else {
-        single.push((0, real, source(false, scale)));
-        return;
-    };
-    // Frequency k takes conj(z D) where m = k, z D where m = -k, and twice the real part where both hold.
-    let direction = if m == k { -1.0 } else { 1.0 };
-    factors.push(Factor {
-        number: Number { group: 0, real: plain(real), imaginary: plain(sine), flip: -direction },
-        real: source(false, scale),
-        imaginary: source(true, f64::from(direction) * scale),
-    });
 }
