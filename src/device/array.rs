@@ -171,6 +171,13 @@ impl<'a, T: Element> ViewMut<'a, T> {
         }
     }
 
+    /// Overwrites with a view of the same length on the same device.
+    pub fn copy_from(self, other: View<T>) {
+        match (self, other) {
+            (Self::Host(to), View::Host(from)) => to.copy_from_slice(from),
+        }
+    }
+
     /// Overwrites with `values` of the same length.
     pub fn fill_from(self, values: &[T]) {
         match self {

@@ -4,7 +4,6 @@ use super::Model;
 use super::config::{Config, CoreKind, Padding};
 use super::params::{Arena, Layout};
 use super::workspace::{Operation, Workspace};
-use crate::device::Array;
 use crate::ops::activation::Activation;
 use crate::ops::basis::Basis;
 use crate::ops::norm::Affine;
@@ -119,6 +118,9 @@ fn affine<'a>(params: &'a Arena, layer: &Layer) -> Affine<'a> {
 /// Runs `batch` of the workspace's images through the core.
 pub fn forward(model: &mut Model, space: &mut Workspace, batch: usize, mode: Mode) {
     for l in 0..model.layers.len() {
+        if mode == Mode::Prediction && !space.keeps_gradients() && predict_layer(model, space, batch, l) {
+            continue;
+        }
         let (slot, sized) = (l.min(space.before.len() - 1), &space.layers[l]);
         let out_len = batch * sized.channels * sized.out_pixels;
         let input = match l {
@@ -147,15 +149,37 @@ pub fn forward(model: &mut Model, space: &mut Workspace, batch: usize, mode: Mod
                 norm::statistics(&model.device, &shape, y, decay, batch_statistics, running);
             }
             Mode::Prediction => {
-                let copy = |to: &mut Array, slot| to.fill_from(&model.statistics.view(slot).download());
-                copy(&mut space.mean[l], layer.mean);
-                copy(&mut space.variance[l], layer.variance);
+                space.mean[l].view_mut().copy_from(model.statistics.view(layer.mean));
+                space.variance[l].view_mut().copy_from(model.statistics.view(layer.variance));
             }
         }
         let statistics = (space.mean[l].view(), space.variance[l].view());
         let z = space.after[slot].slice_mut(0..out_len);
         norm::forward(&model.device, &shape, y, statistics, affine(&model.params, layer), z);
     }
+}
+
+/// A steerable layer whose map before normalisation nobody will ask for, in one op; false if `l` is none.
+fn predict_layer(model: &Model, space: &mut Workspace, batch: usize, l: usize) -> bool {
+    let (layer, sized) = (&model.layers[l], &space.layers[l]);
+    let Operation::Steerable(operation) = &sized.operation else {
+        return false;
+    };
+    // The two buffers take turns: `after` holds the layer's input, `before` takes its output, then they swap.
+    let input = match l {
+        0 => space.images.slice(0..batch * sized.in_len),
+        _ => space.after[0].slice(0..batch * sized.in_len),
+    };
+    let output = space.before[0].slice_mut(0..batch * sized.channels * sized.out_pixels);
+    let finish = norm::Finish {
+        statistics: (model.statistics.view(layer.mean), model.statistics.view(layer.variance)),
+        affine: affine(&model.params, layer),
+        activation: layer.activation,
+    };
+    let filters = model.params.view(layer.filters);
+    group_conv::forward_finished(&model.device, operation, batch, (input, filters), &finish, output);
+    std::mem::swap(&mut space.before, &mut space.after);
+    true
 }
 
 /// Carries the gradient at the core's output, already in the workspace, to the parameters: adds to `gradients`.

@@ -104,6 +104,11 @@ impl Workspace {
         }
     }
 
+    /// Whether the way back is possible.
+    pub fn keeps_gradients(&self) -> bool {
+        !self.gradient[0].is_empty()
+    }
+
     /// Pixels of the core's output map.
     pub fn out_pixels(&self) -> usize {
         self.layers.last().map_or(0, |l| l.out_pixels)

@@ -43,6 +43,23 @@ impl Shape {
     }
 }
 
+/// The normalisation with fixed statistics and its activation, for ops that end in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Finish<'a> {
+    /// Running mean and variance, (groups) each.
+    pub statistics: (View<'a>, View<'a>),
+    /// Gain and offset.
+    pub affine: Affine<'a>,
+    /// What follows.
+    pub activation: Activation,
+}
+
+impl Finish<'_> {
+    pub(super) fn lines(&self) -> Vec<Line> {
+        lines(self.statistics.0.host(), self.statistics.1.host(), self.affine)
+    }
+}
+
 /// Gain (absent: 1) and offset, (groups) each.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine<'a> {
@@ -101,7 +118,7 @@ pub fn forward(
     match device {
         Device::Cpu => {
             let (y, z) = (y.host(), z.host());
-            let lines = lines(shape, mean.host(), variance.host(), affine);
+            let lines = lines(mean.host(), variance.host(), affine);
             shape.check(y.len(), lines.len());
             z.par_chunks_exact_mut(shape.pixels)
                 .zip(y.par_chunks_exact(shape.pixels))
@@ -128,7 +145,7 @@ pub fn backward(
     match device {
         Device::Cpu => {
             let (y, d, doffset) = (y.host(), d.host(), doffset.host());
-            let lines = lines(shape, mean.host(), variance.host(), affine);
+            let lines = lines(mean.host(), variance.host(), affine);
             shape.check(y.len(), lines.len());
             let sums = activation_gradient(shape, &lines, y, d);
             let n = shape.count() as f32;
@@ -168,7 +185,7 @@ pub fn backward_fixed(
     match device {
         Device::Cpu => {
             let (y, d) = (y.host(), d.host());
-            let lines = lines(shape, mean.host(), variance.host(), affine);
+            let lines = lines(mean.host(), variance.host(), affine);
             shape.check(y.len(), lines.len());
             activation_gradient(shape, &lines, y, d);
             d.par_chunks_exact_mut(shape.pixels)
@@ -183,17 +200,24 @@ pub fn backward_fixed(
 
 /// One group's `u = slope (y - mean) + offset`.
 #[derive(Clone, Copy)]
-struct Line {
+pub(super) struct Line {
     mean: f32,
     inverse_sd: f32,
     slope: f32,
     offset: f32,
 }
 
-fn lines(shape: &Shape, mean: &[f32], variance: &[f32], affine: Affine) -> Vec<Line> {
+impl Line {
+    #[inline(always)]
+    fn at(self, y: f32) -> f32 {
+        (y - self.mean) * self.slope + self.offset
+    }
+}
+
+fn lines(mean: &[f32], variance: &[f32], affine: Affine) -> Vec<Line> {
     let offset = affine.offset.host();
     let gain = affine.gain.map(View::host);
-    (0..shape.groups)
+    (0..mean.len())
         .map(|i| {
             let inverse_sd = (1.0 / (f64::from(variance[i]) + EPSILON).sqrt()) as f32;
             Line {
@@ -259,25 +283,20 @@ impl WithSimd for Apply<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let l = self.line;
-        let pairs = self.z.iter_mut().zip(self.y);
-        match self.activation {
-            Activation::Softplus => {
-                for (z, &y) in pairs {
-                    *z = vector::softplus((y - l.mean) * l.slope + l.offset);
-                }
-            }
-            Activation::Relu => {
-                for (z, &y) in pairs {
-                    *z = Activation::Relu.value((y - l.mean) * l.slope + l.offset);
-                }
-            }
-            Activation::None => {
-                for (z, &y) in pairs {
-                    *z = (y - l.mean) * l.slope + l.offset;
-                }
-            }
-        }
+        self.z.copy_from_slice(self.y);
+        finish(self.line, self.activation, self.z);
+    }
+}
+
+/// Normalises and activates numbers of one group in place.
+#[inline(always)]
+pub(super) fn finish(line: Line, activation: Activation, map: &mut [f32]) {
+    match activation {
+        Activation::Softplus => map.iter_mut().for_each(|v| *v = vector::softplus(line.at(*v))),
+        Activation::Relu => map
+            .iter_mut()
+            .for_each(|v| *v = Activation::Relu.value(line.at(*v))),
+        Activation::None => map.iter_mut().for_each(|v| *v = line.at(*v)),
     }
 }
 
@@ -297,12 +316,12 @@ impl WithSimd for ThroughActivation<'_> {
         match self.activation {
             Activation::Softplus => {
                 for (d, &y) in self.d.iter_mut().zip(self.y) {
-                    *d *= vector::sigmoid((y - l.mean) * l.slope + l.offset);
+                    *d *= vector::sigmoid(l.at(y));
                 }
             }
             Activation::Relu => {
                 for (d, &y) in self.d.iter_mut().zip(self.y) {
-                    *d *= Activation::Relu.slope((y - l.mean) * l.slope + l.offset);
+                    *d *= Activation::Relu.slope(l.at(y));
                 }
             }
             Activation::None => {}

@@ -4,6 +4,7 @@
 
 use super::adjoint::{backward_transposed, transposed};
 use super::numbers::write_number;
+use super::orientation::Epilogue;
 use super::plan::Plan;
 use super::{expand, orientation};
 use crate::ops::basis::Basis;
@@ -11,12 +12,14 @@ use crate::ops::panel::{self, Contiguous, Geometry, Parts, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-pub fn forward(plan: &Plan, x: &[f32], c: &[f32], y: &mut [f32]) {
-    mix(plan, x, &widen(c), y);
+pub fn forward(plan: &Plan, x: &[f32], c: &[f32], epilogue: Epilogue, y: &mut [f32]) {
+    let weights = plan.weights(&widen(c));
+    run(plan, x, Some((&weights, epilogue, y)), None);
 }
 
 pub fn backward_input(adjoint: &Plan, basis: &Basis, c: &[f32], dy: &[f32], dx: &mut [f32]) {
-    mix(adjoint, dy, &transposed(adjoint, basis, &widen(c)), dx);
+    let weights = adjoint.weights(&transposed(adjoint, basis, &widen(c)));
+    run(adjoint, dy, Some((&weights, None, dx)), None);
 }
 
 pub fn backward_coefficients(plan: &Plan, x: &[f32], dy: &[f32], dc: &mut [f32]) {
@@ -38,7 +41,7 @@ pub fn backward(
     dc: &mut [f32],
 ) {
     let weights = adjoint.weights(&transposed(adjoint, basis, &widen(c)));
-    let sums = run(adjoint, dy, Some((&weights, dx)), Some(x));
+    let sums = run(adjoint, dy, Some((&weights, None, dx)), Some(x));
     let mut gradient = vec![0.0; dc.len()];
     adjoint.backward_weights(&sums, &mut gradient);
     let mut back = vec![0.0; dc.len()];
@@ -56,18 +59,13 @@ fn add(to: &mut [f32], from: &[f64]) {
     }
 }
 
-fn mix(plan: &Plan, x: &[f32], c: &[f64], y: &mut [f32]) {
-    let weights = plan.weights(c);
-    run(plan, x, Some((&weights, y)), None);
-}
-
-/// Passes every image through the plan: `mixed` = (weights, output) writes the output; with a partner, a map like the
+/// Passes every image through the plan: `mixed` = (weights, epilogue, output) writes the output; with a partner, a map like the
 /// output, returns the products of panel and partner, summed over images, as [`Plan::backward_weights`] takes
 /// them.
 fn run(
     plan: &Plan,
     x: &[f32],
-    mixed: Option<(&[f32], &mut [f32])>,
+    mixed: Option<(&[f32], Epilogue, &mut [f32])>,
     partner: Option<&[f32]>,
 ) -> Vec<f32> {
     let s = &plan.shape;
@@ -81,8 +79,8 @@ fn run(
         1
     };
     let (weights, outputs) = match mixed {
-        Some((w, y)) => (
-            Some(w),
+        Some((w, epilogue, y)) => (
+            Some((w, epilogue)),
             y.chunks_mut(per_task * y_image).map(Some).collect(),
         ),
         None => (
@@ -193,7 +191,7 @@ impl<'a> Scratch<'a> {
 struct Pass<'a> {
     plan: &'a Plan,
     x: &'a [f32],
-    weights: Option<&'a [f32]>,
+    weights: Option<(&'a [f32], Epilogue<'a>)>,
     y: Option<&'a mut [f32]>,
     partner: Option<&'a [f32]>,
     sums: &'a mut [f32],
@@ -227,12 +225,12 @@ impl WithSimd for Pass<'_> {
                 for f in 0..count {
                     fill_panel(simd, plan, &g, (tile, first + f), f, &mut scratch);
                 }
-                let weights = weights.map(|w| &w[first * plan.feature_weights()..]);
+                let weights = weights.map(|(w, _)| &w[first * plan.feature_weights()..]);
                 let sums = partner.map(|_| &mut sums[first * plan.feature_sums()..]);
                 use_panel(simd, plan, (count, first > 0), weights, sums, &mut scratch);
             }
-            if let Some(y) = y.as_deref_mut() {
-                orientation::store(simd, plan, &g, tile, scratch.spectrum, y);
+            if let (Some((_, epilogue)), Some(y)) = (weights, y.as_deref_mut()) {
+                orientation::store(simd, plan, (&g, tile), scratch.spectrum, epilogue, y);
             }
         }
     }
@@ -344,7 +342,7 @@ mod tests {
         run(Pass {
             plan,
             x: &x,
-            weights: Some(&weights),
+            weights: Some((&weights, None)),
             y: Some(&mut y),
             partner: Some(&partner),
             sums: &mut sums,

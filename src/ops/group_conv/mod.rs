@@ -21,6 +21,7 @@ pub mod reference;
 
 use super::basis::Basis;
 use super::conv;
+use super::norm::Finish;
 use super::panel::Geometry;
 use crate::device::{Device, View, ViewMut};
 use plan::Plan;
@@ -154,7 +155,26 @@ pub fn forward(device: &Device, layer: &Layer, batch: usize, x: View, c: View, y
         Device::Cpu => {
             let (x, c, y) = (x.host(), c.host(), y.host());
             layer.at(batch).check(x.len(), c.len(), y.len());
-            cpu::forward(&layer.forward, x, c, y);
+            cpu::forward(&layer.forward, x, c, None, y);
+        }
+    }
+}
+
+/// Writes z (B, O F_out, H', W'): y normalised with fixed statistics and activated, without y in between.
+pub fn forward_finished(
+    device: &Device,
+    layer: &Layer,
+    batch: usize,
+    (x, c): (View, View),
+    finish: &Finish,
+    z: ViewMut,
+) {
+    match device {
+        Device::Cpu => {
+            let (x, c, z) = (x.host(), c.host(), z.host());
+            layer.at(batch).check(x.len(), c.len(), z.len());
+            let epilogue = Some((&finish.lines()[..], finish.activation));
+            cpu::forward(&layer.forward, x, c, epilogue, z);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::frequency::{Matrix, ROWS_AT_ONCE};
 use super::plan::Plan;
+use crate::ops::activation::Activation;
+use crate::ops::norm::{self, Line};
 use crate::ops::panel::{self, Geometry, TILE};
 use pulp::Simd;
 use std::slice;
@@ -43,14 +45,17 @@ fn clear_border(g: &Geometry, padded: &mut [f32]) {
     padded[end..].fill(0.0);
 }
 
+/// What is done to the output before it leaves the cache: the line of each normalisation group, and the activation.
+pub type Epilogue<'a> = Option<(&'a [Line], Activation)>;
+
 /// Inverse transform of one tile's products into the output's valid pixels.
 #[inline(always)]
 pub fn store<S: Simd>(
     simd: S,
     plan: &Plan,
-    g: &Geometry,
-    tile: usize,
+    (g, tile): (&Geometry, usize),
     spectrum: &[f32],
+    epilogue: Epilogue,
     y: &mut [f32],
 ) {
     let (o, features) = (plan.shape.orientations, plan.shape.out_features);
@@ -72,6 +77,12 @@ pub fn store<S: Simd>(
                     features * area,
                 );
                 transform(simd, &plan.synthesis, from, to, segment.len);
+            }
+            if let Some((lines, activation)) = epilogue {
+                for channel in (f..o * features).step_by(features) {
+                    let pixels = &mut y[channel * area + segment.output..][..segment.len];
+                    norm::finish(lines[channel % lines.len()], activation, pixels);
+                }
             }
         }
     }
