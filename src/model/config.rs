@@ -243,7 +243,8 @@ impl Config {
     /// Names the file and the key, the value found and what is accepted.
     pub fn open(path: &Path, overrides: &[String]) -> Result<Self> {
         let text = files::read_text(path)?;
-        let mut config = Self::parse(&text, &path.display().to_string(), overrides)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let mut config = Self::parse(text, &path.display().to_string(), overrides)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for recording in &mut config.recordings {
             let beside = folder.join(&*recording);
@@ -259,8 +260,11 @@ impl Config {
     /// # Errors
     /// As [`Config::open`].
     pub fn parse(text: &str, place: &str, overrides: &[String]) -> Result<Self> {
-        let mut table: toml::Table = toml::from_str(text)
-            .map_err(|e| Error::Other(format!("{place}: not TOML: {}", e.to_string().trim())))?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|e: toml::de::Error| {
+            let before = e.span().and_then(|s| text.get(..s.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            Error::Other(format!("{place}: not TOML: line {line}: {}", e.message()))
+        })?;
         check_keys(&table, place)?;
         for text in overrides {
             apply(&mut table, text)?;
@@ -459,6 +463,7 @@ fn apply(table: &mut toml::Table, text: &str) -> Result<()> {
     let (path, value) = text.split_once('=').ok_or_else(malformed)?;
     let value: toml::Value = toml::from_str::<toml::Table>(&format!("v = {value}"))
         .ok()
+        .filter(|t| t.len() == 1)
         .and_then(|mut t| t.remove("v"))
         .unwrap_or_else(|| toml::Value::String(value.trim().to_string()));
     let keys: Vec<&str> = path.trim().split('.').collect();
