@@ -31,8 +31,34 @@ impl Device {
 fn host() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
-    let total = line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024;
+    let total = line
+        .trim()
+        .trim_end_matches("kB")
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        * 1024;
     let granted = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let granted = granted.and_then(|g| g.trim().parse::<u64>().ok());
     Some(granted.map_or(total, |g| g.min(total)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_machine_holds_is_refused_with_the_bytes_wanted() {
+        Device::Cpu.require("a model", 1 << 20).unwrap();
+        if host().is_some() {
+            let message = Device::Cpu
+                .require("a model", 1 << 100)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                message.contains("1267650600228229401496703205376 bytes"),
+                "{message}"
+            );
+        }
+    }
 }

@@ -537,3 +537,17 @@ pub fn open_recordings(config: &Config) -> Result<Vec<Recording>> {
 pub fn resumable(run: &Path) -> bool {
     run.join(resume::FILE).exists()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unrecorded_neuron_has_no_correlation_and_a_constant_one_has_none_to_speak_of() {
+        let rates = [1.0, 1.0, 3.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0];
+        let nan = f32::NAN;
+        let responses = [2.0, nan, 1.0, 4.0, nan, 2.0, nan, nan, 5.0];
+        let got = correlate(&rates, &responses, 3);
+        assert!((got[0] - 1.0).abs() < 1e-12 && got[1].is_nan() && got[2] == 0.0, "{got:?}");
+    }
+}
