@@ -112,6 +112,8 @@ pub struct Trainer {
     state: State,
     history: History,
     out: PathBuf,
+    /// Of the recordings, so that a run is not resumed on others.
+    fingerprint: u64,
 }
 
 impl Trainer {
@@ -190,6 +192,7 @@ impl Trainer {
             },
             history: History::default(),
             out: options.out.clone(),
+            fingerprint: fingerprint(recordings),
             model,
             data,
             orders,
@@ -499,6 +502,17 @@ fn correlate(rates: &[f32], responses: &[f32], neurons: usize) -> Vec<f64> {
             if correlation.is_nan() && !responses.is_empty() { 0.0 } else { correlation }
         })
         .collect()
+}
+
+/// FNV-1a over every number of the recordings.
+fn fingerprint(recordings: &[Recording]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |word: u64| hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
+    for r in recordings {
+        r.images.iter().chain(&r.responses).for_each(|v| add(u64::from(v.to_bits())));
+        r.trials.iter().for_each(|t| add(3 * t.image as u64 + t.tier as u64));
+    }
+    hash
 }
 
 fn check_names(recordings: &[Recording]) -> Result<()> {

@@ -24,6 +24,7 @@ struct Saved {
     recent: (u64, u64),
     seconds: f64,
     done: Option<String>,
+    recordings: u64,
     best: Option<SavedBest>,
     history: Vec<SavedRow>,
 }
@@ -102,6 +103,7 @@ impl Trainer {
             recent: (s.recent.0.to_bits(), s.recent.1),
             seconds: s.seconds,
             done: s.done.map(|end| format!("{end:?}")),
+            recordings: self.fingerprint,
             best: s.best.as_ref().map(|b| SavedBest {
                 loss: b.loss.to_bits(),
                 correlation: b.correlation.to_bits(),
@@ -131,6 +133,13 @@ impl Trainer {
             return Err(Error::Other(format!(
                 "--resume: the run in {out} diverged; start it afresh with a training.learning_rate below {}",
                 self.model.config.training.learning_rate
+            )));
+        }
+        if saved.recordings != self.fingerprint {
+            return Err(Error::Other(format!(
+                "--resume: the recordings have changed since the run in {} was started; train afresh, or start from its \
+                 weights with --init",
+                self.out.display()
             )));
         }
         let mut now = self.empty_snapshot();

@@ -128,3 +128,50 @@ fn verification_fails_where_maps_are_no_numbers() {
     });
     assert_eq!(striate(f.path(), "verify-equivariance run").code, 1);
 }
+
+#[test]
+fn resume_refuses_other_responses_under_the_same_name() {
+    let f = trained();
+    let file = f.path().join("rec/responses.npy");
+    let mut responses = super::small::recording("rec", 5, 1).responses;
+    responses[[1, 1]] += 0.5;
+    striate::npy::write(&file, responses.view()).unwrap();
+    let line = "train c.toml --out run --resume --set training.max_steps=9";
+    let done = striate(f.path(), line);
+    assert_eq!(done.code, 2);
+    assert!(
+        done.err.contains("the recordings have changed"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn a_moved_recording_resumes() {
+    let f = trained();
+    fs::rename(f.path().join("rec"), f.path().join("moved")).unwrap();
+    let line =
+        "train c.toml --out run --resume --set recordings=[\"moved\"] --set training.max_steps=6";
+    striate(f.path(), line).ok();
+}
+
+#[test]
+fn columns_of_several_recordings_are_joined() {
+    let f = super::trained_on_two();
+    fs::write(
+        f.path().join("other/neurons.csv"),
+        "neuron,depth,recording\n0,7,a\n1,8,b\n2,9,c\n",
+    )
+    .unwrap();
+    striate(f.path(), "evaluate run").ok();
+    let text = fs::read_to_string(f.path().join("run/evaluation.csv")).unwrap();
+    assert!(
+        text.lines()
+            .next()
+            .unwrap()
+            .ends_with(",feve,layer,depth,neurons.recording"),
+        "{text}"
+    );
+    assert!(text.lines().nth(1).unwrap().ends_with(",L0,,"), "{text}");
+    assert!(text.lines().last().unwrap().ends_with(",,9,c"), "{text}");
+}

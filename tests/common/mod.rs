@@ -36,10 +36,7 @@ pub fn relative(got: &[f64], wanted: &[f64]) -> f64 {
 #[track_caller]
 pub fn assert_close(what: &str, got: &[f64], wanted: &[f64], tolerance: f64) {
     let error = relative(got, wanted);
-    assert!(
-        error <= tolerance,
-        "{what}: relative error {error:e}, wanted at most {tolerance:e}"
-    );
+    assert!(error <= tolerance, "{what}: relative error {error:e}, wanted at most {tolerance:e}");
 }
 
 /// Checks an analytic gradient against central differences of `loss` along every coordinate.
