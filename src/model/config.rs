@@ -269,6 +269,8 @@ impl Config {
         for text in overrides {
             apply(&mut table, text)?;
         }
+        // Without the section the default of the whole configuration would count, which has factors for its own layers.
+        table.entry("penalties").or_insert_with(|| toml::Value::Table(toml::Table::new()));
         let mut config: Self = toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| {
             Error::Other(format!("{place}: {}", e.to_string().trim().replace('\n', " ")))
         })?;
@@ -495,6 +497,16 @@ mod tests {
         assert_eq!(Config::parse(&text, "default", &[]).unwrap(), Config::default());
         let explained = text.lines().filter(|l| l.starts_with('#')).count();
         assert!(explained >= 30, "{text}");
+    }
+
+    #[test]
+    fn factors_per_layer_follow_the_layers() {
+        let text = "[core]\nfilter_sizes = [5, 3]\nfeatures = [2, 2]\n";
+        for text in [text.to_string(), format!("{text}[penalties]\nsmoothness = 1.0")] {
+            let config = Config::parse(&text, "x", &[]).unwrap();
+            assert_eq!(config.penalties.smoothness_per_layer, [1.0, 0.5]);
+            assert_eq!(config.penalties.group_sparsity_per_layer, [0.0, 1.0]);
+        }
     }
 
     #[test]

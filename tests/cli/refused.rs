@@ -5,6 +5,8 @@ use super::{SHORT, edit, trained};
 use ndarray::{Array2, Array3};
 use std::fs;
 use std::path::Path;
+use striate::device::Device;
+use striate::model::Model;
 use striate::model::checkpoint::Tensors;
 use striate::npy;
 
@@ -715,4 +717,28 @@ fn a_bad_checkpoint_is_refused_in_one_line() {
 #[test]
 fn a_bad_argument_is_refused_in_one_line() {
     refused(arguments());
+}
+
+#[test]
+fn no_damaged_byte_of_a_run_makes_it_panic() {
+    let f = trained();
+    let run = f.path().join("run");
+    for name in ["model.safetensors", "config.toml"] {
+        let file = run.join(name);
+        let bytes = fs::read(&file).unwrap();
+        // The header, and some of the numbers behind it.
+        for at in (0..bytes.len().min(1600))
+            .step_by(3)
+            .chain((1600..bytes.len()).step_by(997))
+        {
+            for flip in [0x01, 0x12, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= flip;
+                fs::write(&file, &damaged).unwrap();
+                let _ = Model::open(&run, &Device::Cpu);
+            }
+        }
+        fs::write(&file, &bytes).unwrap();
+    }
+    Model::open(&run, &Device::Cpu).unwrap();
 }
