@@ -33,8 +33,16 @@ pub enum Error {
     #[error("{0}")]
     Other(String),
     /// Ctrl-C or SIGTERM; the payload is the signal's number.
-    #[error("interrupted by signal {0}; continue with --resume")]
+    #[error("interrupted by {}; continue with --resume", signal_name(*.0))]
     Interrupted(i32),
+}
+
+fn signal_name(signal: i32) -> String {
+    match signal {
+        2 => "Ctrl-C".to_string(),
+        15 => "SIGTERM".to_string(),
+        n => format!("signal {n}"),
+    }
 }
 
 impl Error {

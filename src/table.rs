@@ -44,16 +44,42 @@ impl Column {
         }
     }
 
-    /// Appends a column of the same kind; false if it is of another.
-    fn append(&mut self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Integer(a), Self::Integer(b)) => a.extend(b),
-            (Self::Number(a), Self::Number(b)) => a.extend(b),
-            (Self::Boolean(a), Self::Boolean(b)) => a.extend(b),
-            (Self::Text(a), Self::Text(b)) => a.extend(b.iter().cloned()),
-            _ => return false,
+    /// Its numbers, if that is what it holds.
+    fn as_numbers(&self) -> Option<Vec<f64>> {
+        match self {
+            Self::Integer(v) => Some(v.iter().map(|&x| x as f64).collect()),
+            Self::Number(v) => Some(v.clone()),
+            _ => None,
         }
-        true
+    }
+
+    /// Columns below each other, in the narrowest kind that holds them all; where one is missing, its rows are empty.
+    fn stacked(parts: &[(Option<&Self>, usize)]) -> Self {
+        let whole = |c: Option<&Self>| match c {
+            Some(Self::Integer(v)) => Some(v.clone()),
+            _ => None,
+        };
+        let truths = |c: Option<&Self>| match c {
+            Some(Self::Boolean(v)) => Some(v.clone()),
+            _ => None,
+        };
+        let numbers = |(c, rows): &(Option<&Self>, usize)| match c {
+            Some(c) => c.as_numbers(),
+            None => Some(vec![f64::NAN; *rows]),
+        };
+        if let Some(v) = parts.iter().map(|p| whole(p.0)).collect::<Option<Vec<_>>>() {
+            return Self::Integer(v.concat());
+        }
+        if let Some(v) = parts.iter().map(|p| truths(p.0)).collect::<Option<Vec<_>>>() {
+            return Self::Boolean(v.concat());
+        }
+        if let Some(v) = parts.iter().map(numbers).collect::<Option<Vec<_>>>() {
+            return Self::Number(v.concat());
+        }
+        let cells = parts.iter().flat_map(|(c, rows)| {
+            (0..*rows).map(move |row| c.map_or_else(String::new, |c| c.cell(row)))
+        });
+        Self::Text(cells.collect())
     }
 
     fn cell(&self, row: usize) -> String {
@@ -138,21 +164,18 @@ impl Table {
         Self { columns }
     }
 
-    /// Tables below each other, with the columns that all of them have; `label` names a first column that tells
+    /// Tables below each other, with every column that any of them has; `label` names a first column that tells
     /// which table a row is from.
     pub fn stacked(parts: Vec<(String, Self)>, label: Option<&str>) -> Self {
-        let Some((_, first)) = parts.first() else {
-            return Self::default();
-        };
         let mut table = Self::default();
         if let Some(label) = label {
             let names = parts.iter().flat_map(|(name, t)| vec![name.clone(); t.rows()]).collect();
             table = table.with(label, Column::Text(names));
         }
-        for (name, column) in &first.columns {
-            let mut whole = column.select(&[]);
-            if parts.iter().all(|(_, t)| t.column(name).is_some_and(|c| whole.append(c))) {
-                table = table.with(name, whole);
+        for name in parts.iter().flat_map(|(_, t)| t.names()) {
+            if table.column(name).is_none() {
+                let columns: Vec<_> = parts.iter().map(|(_, t)| (t.column(name), t.rows())).collect();
+                table = table.with(name, Column::stacked(&columns));
             }
         }
         table

@@ -61,13 +61,19 @@ impl Report {
     }
 
     /// Prints; a closed pipe is not an error.
-    pub fn print(&self, json: bool) {
+    pub fn print(&self, json: bool) -> Result<()> {
         let text = if json {
             serde_json::to_string_pretty(&self.facts).unwrap_or_default()
         } else {
             self.text.trim_end().to_string()
         };
-        let _ = writeln!(std::io::stdout(), "{text}");
+        let mut out = std::io::stdout().lock();
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::Other(format!("standard output: cannot write: {e}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -81,11 +87,11 @@ pub fn neurons(choice: Option<&str>, count: usize) -> Result<Vec<usize>> {
     let Some(choice) = choice else {
         return Ok((0..count).collect());
     };
-    let bad = |what: &str| {
+    let bad = |got: &str| {
         let wanted = format!("neurons from 0 to {}, as in 0-99,250", count.saturating_sub(1));
-        Error::bad("--neurons", what, format!("\"{choice}\""), wanted)
+        Error::bad("--neurons", "the choice", got, wanted)
     };
-    let number = |t: &str| t.trim().parse::<usize>().map_err(|_| bad("the choice"));
+    let number = |t: &str| t.trim().parse::<usize>().map_err(|_| bad(&format!("\"{choice}\"")));
     let mut rows = Vec::new();
     for part in choice.split(',') {
         let (first, last) = match part.split_once('-') {
@@ -93,14 +99,13 @@ pub fn neurons(choice: Option<&str>, count: usize) -> Result<Vec<usize>> {
             None => (number(part)?, number(part)?),
         };
         if first > last || last >= count {
-            return Err(bad("the choice"));
+            return Err(bad(&format!("\"{choice}\"")));
         }
         rows.extend(first..=last);
     }
     let mut seen = std::collections::HashSet::new();
-    if rows.iter().all(|r| seen.insert(*r)) {
-        Ok(rows)
-    } else {
-        Err(bad("a neuron chosen twice in"))
+    match rows.iter().find(|r| !seen.insert(**r)) {
+        Some(twice) => Err(bad(&format!("\"{choice}\", neuron {twice} twice"))),
+        None => Ok(rows),
     }
 }

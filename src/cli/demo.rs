@@ -73,9 +73,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         .good(outcome.end != End::Diverged))
 }
 
-/// Removes what an earlier demo wrote.
+/// Removes what an earlier demo wrote, and nobody else.
 fn replace(directory: &Path) -> Result<()> {
-    if directory.join("recording.toml").exists() {
+    let own = Recording::name_at(directory) == "demo" && directory.join("truth.csv").exists();
+    if own {
         std::fs::remove_dir_all(directory)
             .map_err(|e| striate::Error::file(directory, format!("cannot remove: {e}")))?;
     }

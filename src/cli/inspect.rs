@@ -4,7 +4,7 @@ use super::Global;
 use super::common::{Report, open_run};
 use std::path::{Path, PathBuf};
 use striate::Result;
-use striate::model::checkpoint::MODEL;
+use striate::model::checkpoint::{CONFIG, MODEL};
 use striate::recording::{Recording, describe};
 use striate::table::Table;
 
@@ -16,7 +16,7 @@ pub struct Arguments {
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let path = &arguments.path;
-    if path.join(MODEL).exists() {
+    if path.join(MODEL).exists() || path.join(CONFIG).exists() {
         return describe_run(global, path);
     }
     let description = describe(&Recording::open(path)?);

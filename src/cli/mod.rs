@@ -32,7 +32,7 @@ pub struct Global {
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     device: String,
     /// Seed of everything random in this command [default: 1, or the configuration's]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Print the summary as JSON
     #[arg(long, global = true)]
@@ -78,6 +78,6 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,
     };
-    report.print(global.json);
+    report.print(global.json)?;
     Ok(report.good)
 }

@@ -4,7 +4,7 @@ use super::Global;
 use super::common::{Report, neurons, open_run};
 use ndarray::{Axis, Ix3, Ix4};
 use std::path::PathBuf;
-use striate::{Error, Result, npy};
+use striate::{Error, Result, files, npy};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -25,6 +25,7 @@ pub struct Arguments {
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    files::check_writable(&arguments.out)?;
     let mut model = open_run(global, &arguments.run)?;
     let index = model.readout(arguments.readout.as_deref())?;
     let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;

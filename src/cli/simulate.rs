@@ -4,6 +4,7 @@ use super::Global;
 use super::common::Report;
 use ndarray::Ix3;
 use std::path::PathBuf;
+use striate::device::Device;
 use striate::recording::describe;
 use striate::simulation::{Settings, simulate};
 use striate::{Error, Result, npy};
@@ -68,6 +69,11 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
         seed: global.seed.unwrap_or(1),
         ..Settings::default()
     };
+    if images.is_none() {
+        let bytes = [settings.images(), settings.height, settings.width, size_of::<f32>()];
+        let bytes = bytes.iter().fold(1u128, |product, n| product.saturating_mul(*n as u128));
+        Device::open(&global.device)?.require("simulate: the images", bytes)?;
+    }
     let (recording, truth) = simulate(&settings, images)?;
     recording.write(&a.out)?;
     truth.write_csv(&a.out.join("truth.csv"))?;

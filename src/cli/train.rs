@@ -2,11 +2,11 @@
 
 use super::Global;
 use super::common::Report;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use striate::device::Device;
 use striate::model::Config;
 use striate::training::{End, Interrupts, Options, Outcome, Progress, Trainer, open_recordings};
-use striate::Result;
+use striate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -31,10 +31,21 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut overrides = arguments.overrides.clone();
     overrides.extend(global.seed.map(|s| format!("training.seed={s}")));
     let mut config = Config::open(&arguments.config, &overrides)?;
+    if config.recordings.is_empty() {
+        let place = arguments.config.display();
+        return Err(Error::bad(place, "recordings", "[]", "at least one recording directory"));
+    }
     for path in &mut config.recordings {
-        if let Ok(absolute) = path.canonicalize() {
-            *path = absolute;
-        }
+        *path = path.canonicalize().map_err(|_| {
+            let beside = arguments.config.parent().unwrap_or(Path::new("")).join(&*path);
+            let wanted = if path.is_absolute() || beside == *path {
+                "a directory that exists".to_string()
+            } else {
+                format!("a directory: neither {} nor {} exists", beside.display(), path.display())
+            };
+            let got = format!("\"{}\"", path.display());
+            Error::bad(arguments.config.display(), "recordings", got, wanted)
+        })?;
     }
     let out = arguments.out.clone().unwrap_or_else(|| {
         let name = arguments.config.file_stem().unwrap_or_default();
@@ -73,6 +84,7 @@ fn summary(outcome: &Outcome, options: &Options) -> Report {
             "best validation loss {loss:.5} at step {} (correlation {r:.4})\n",
             outcome.best_step
         ),
+        _ if outcome.end == End::Diverged => "no model was written\n".to_string(),
         _ => "not validated: the last weights are kept\n".to_string(),
     };
     let run = options.out.display();

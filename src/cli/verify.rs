@@ -55,7 +55,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         let note = if exact[i] { "" } else { "   (interpolated)" };
         text.push_str(&format!("{:>5} {:>7.1}   {:.2e}{note}\n", layers[i], angles[i], errors[i]));
         if exact[i] {
-            worst = worst.max(errors[i]);
+            // Not max: a NaN must stay one.
+            worst = if errors[i] <= worst { worst } else { errors[i] };
         }
     }
     let strict = model.config.core.shared_norm;

@@ -4,6 +4,7 @@
 //! training. A new device is a variant here, a variant in [`Array`]'s storage, and a kernel per op.
 
 mod array;
+mod memory;
 
 pub use array::{Array, Element, View, ViewMut};
 

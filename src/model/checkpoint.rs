@@ -15,6 +15,7 @@
 use super::params::{Arena, Slot};
 use super::{Config, Model, Population, core};
 use crate::device::Device;
+use crate::recording::Recording;
 use crate::recording::preprocess::Preprocessing;
 use crate::{Error, Result, files};
 use safetensors::tensor::{Dtype, TensorView};
@@ -42,6 +43,9 @@ impl Tensors {
     /// # Errors
     /// Names the file and the tensor that cannot be used: another type, NaN or infinity.
     pub fn read(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Err(Error::file(path, "a directory, wanted a safetensors file"));
+        }
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
         let corrupt = |e: &dyn std::fmt::Display| Error::file(path, format!("not a safetensors file: {e}"));
         let file = SafeTensors::deserialize(&bytes).map_err(|e| corrupt(&e))?;
@@ -140,7 +144,9 @@ impl Model {
     /// Names the file, and the key or tensor that does not fit.
     pub fn open(run: &Path, device: &Device) -> Result<Self> {
         if !run.is_dir() {
-            return Err(Error::file(run, "not a directory; wanted a run: config.toml and model.safetensors"));
+            let what = if run.exists() { "not a directory" } else { "does not exist" };
+            let wanted = "wanted a run: a directory with config.toml and model.safetensors";
+            return Err(Error::file(run, format!("{what}, {wanted}")));
         }
         let config = Config::open(&run.join(CONFIG), &[])?;
         let path = run.join(MODEL);
@@ -155,15 +161,21 @@ impl Model {
         let mut model = Self::zeros(device, &config, preprocessing, &populations)?;
         tensors.fill_arena(&path, "", &mut model.params)?;
         tensors.fill_arena(&path, "", &mut model.statistics)?;
-        for (i, slot) in model.statistics.layout.slots.iter().enumerate() {
-            let values = model.statistics.view(i).download();
+        model.check_variances(&path)?;
+        Ok(model)
+    }
+
+    fn check_variances(&self, path: &Path) -> Result<()> {
+        for (i, slot) in self.statistics.layout.slots.iter().enumerate() {
+            let values = self.statistics.view(i).download();
             if slot.name.ends_with("variance")
-                && let Some(v) = values.iter().find(|v| **v < 0.0)
+                && let Some(n) = values.iter().position(|v| *v < 0.0)
             {
-                return Err(Error::bad(path.display(), &slot.name, v, "no negative variance"));
+                let what = format!("element {n} of {}", slot.name);
+                return Err(Error::bad(path.display(), what, values[n], "no negative variance"));
             }
         }
-        Ok(model)
+        Ok(())
     }
 
     /// The tensors of `model.safetensors`.
@@ -200,6 +212,7 @@ impl Model {
         if taken.is_empty() {
             return Err(Error::file(&path, "--init: no tensor here has a name and shape of this model"));
         }
+        self.check_variances(&path)?;
         Ok(taken)
     }
 }
@@ -216,7 +229,7 @@ fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Po
             let got = format!("{shape:?}");
             return Err(Error::bad(path.display(), format!("the shape of {name}"), got, "(neurons, height, width)"));
         };
-        if neurons * rows * columns == 0 {
+        if shape.contains(&0) {
             let got = format!("{shape:?}");
             return Err(Error::bad(path.display(), format!("the shape of {name}"), got, "no empty axis"));
         }
@@ -225,6 +238,10 @@ fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Po
         let (h, w) = core::output_size(config, big, big)?;
         let scale = format!("readout.{readout}.response_scale");
         let response_scale = tensors.shaped(path, &scale, &[neurons])?.to_vec();
+        if let Some(n) = response_scale.iter().position(|s| *s <= 0.0) {
+            let what = format!("element {n} of {scale}");
+            return Err(Error::bad(path.display(), what, response_scale[n], "a number above 0"));
+        }
         found.push(Population {
             name: readout.to_string(),
             height: rows + big - h,
@@ -237,7 +254,7 @@ fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Po
     }
     // In the order of the configuration's recordings where their names tell, else by name.
     let place = |name: &str| {
-        config.recordings.iter().position(|r| r.file_name().is_some_and(|f| f == name))
+        config.recordings.iter().position(|r| Recording::name_at(r) == name)
     };
     found.sort_by_key(|p| (place(&p.name).unwrap_or(usize::MAX), p.name.clone()));
     Ok(found)

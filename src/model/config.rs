@@ -243,7 +243,8 @@ impl Config {
     /// Names the file and the key, the value found and what is accepted.
     pub fn open(path: &Path, overrides: &[String]) -> Result<Self> {
         let text = files::read_text(path)?;
-        let mut config = Self::parse(&text, &path.display().to_string(), overrides)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let mut config = Self::parse(text, &path.display().to_string(), overrides)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for recording in &mut config.recordings {
             let beside = folder.join(&*recording);
@@ -259,12 +260,17 @@ impl Config {
     /// # Errors
     /// As [`Config::open`].
     pub fn parse(text: &str, place: &str, overrides: &[String]) -> Result<Self> {
-        let mut table: toml::Table = toml::from_str(text)
-            .map_err(|e| Error::Other(format!("{place}: not TOML: {}", e.to_string().trim())))?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|e: toml::de::Error| {
+            let before = e.span().and_then(|s| text.get(..s.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            Error::Other(format!("{place}: not TOML: line {line}: {}", e.message()))
+        })?;
         check_keys(&table, place)?;
         for text in overrides {
             apply(&mut table, text)?;
         }
+        // Without the section the default of the whole configuration would count, which has factors for its own layers.
+        table.entry("penalties").or_insert_with(|| toml::Value::Table(toml::Table::new()));
         let mut config: Self = toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| {
             Error::Other(format!("{place}: {}", e.to_string().trim().replace('\n', " ")))
         })?;
@@ -459,6 +465,7 @@ fn apply(table: &mut toml::Table, text: &str) -> Result<()> {
     let (path, value) = text.split_once('=').ok_or_else(malformed)?;
     let value: toml::Value = toml::from_str::<toml::Table>(&format!("v = {value}"))
         .ok()
+        .filter(|t| t.len() == 1)
         .and_then(|mut t| t.remove("v"))
         .unwrap_or_else(|| toml::Value::String(value.trim().to_string()));
     let keys: Vec<&str> = path.trim().split('.').collect();
@@ -490,6 +497,16 @@ mod tests {
         assert_eq!(Config::parse(&text, "default", &[]).unwrap(), Config::default());
         let explained = text.lines().filter(|l| l.starts_with('#')).count();
         assert!(explained >= 30, "{text}");
+    }
+
+    #[test]
+    fn factors_per_layer_follow_the_layers() {
+        let text = "[core]\nfilter_sizes = [5, 3]\nfeatures = [2, 2]\n";
+        for text in [text.to_string(), format!("{text}[penalties]\nsmoothness = 1.0")] {
+            let config = Config::parse(&text, "x", &[]).unwrap();
+            assert_eq!(config.penalties.smoothness_per_layer, [1.0, 0.5]);
+            assert_eq!(config.penalties.group_sparsity_per_layer, [0.0, 1.0]);
+        }
     }
 
     #[test]

@@ -69,6 +69,8 @@ impl Model {
             .iter()
             .map(|p| readout::Readout::declare(config, p, &mut params))
             .collect::<Result<_>>()?;
+        let numbers = params.len() as u128 + statistics.len() as u128;
+        device.require("the model's parameters", numbers * size_of::<f32>() as u128)?;
         Ok(Self {
             config: config.clone(),
             device: device.clone(),

@@ -40,6 +40,8 @@ impl Model {
         self.check_size(index, images)?;
         let (n, neurons) = (images.len_of(Axis(0)), self.readouts[index].neurons);
         let batch = BATCH.min(n.max(1));
+        let bytes = Workspace::bytes(&self.config, self.readouts[index].image, batch, false);
+        self.device.require("prediction: the core's maps", bytes)?;
         let mut space = Workspace::new(self, self.readouts[index].image, batch, false);
         let mut buffers = readout::Buffers::new(self, &self.readouts[index], batch, false);
         let mut rates = Vec::with_capacity(n * neurons);

@@ -1,7 +1,7 @@
 //! Every buffer of the core's passes, allocated once.
 
 use super::Model;
-use super::config::{CoreKind, Padding};
+use super::config::{Config, CoreKind, Padding};
 use crate::device::{Array, Device};
 use crate::ops::{conv, group_conv, norm};
 
@@ -43,6 +43,32 @@ pub struct Workspace {
 }
 
 impl Workspace {
+    /// Bytes that [`Workspace::new`] takes at least.
+    pub fn bytes(
+        config: &Config,
+        (height, width): (usize, usize),
+        batch: usize,
+        gradients: bool,
+    ) -> u128 {
+        let (mut h, mut w) = (height as u128, width as u128);
+        let image = h * w;
+        let (mut sum, mut largest) = (0, 0);
+        for (kernel, features) in config.core.filter_sizes.iter().zip(&config.core.features) {
+            if config.core.padding == Padding::Valid {
+                let lost = *kernel as u128 - 1;
+                (h, w) = (h.saturating_sub(lost), w.saturating_sub(lost));
+            }
+            let map = config.orientations() as u128 * *features as u128 * h * w;
+            sum += map;
+            largest = map.max(largest);
+        }
+        let per_image = match gradients {
+            true => image + 2 * sum + 2 * largest.max(image),
+            false => image + 2 * largest,
+        };
+        batch as u128 * per_image * size_of::<f32>() as u128
+    }
+
     /// For batches of up to `batch` images; with `gradients`, keeps what the way back needs.
     pub fn new(model: &Model, (height, width): (usize, usize), batch: usize, gradients: bool) -> Self {
         let device = &model.device;

@@ -12,6 +12,12 @@ use std::path::{Path, PathBuf};
 const METADATA: [&str; 4] = ["name", "degrees_per_pixel", "response_unit", "source"];
 
 impl Recording {
+    /// The name of the recording in a directory, without reading it: that of its `recording.toml`, else the directory's.
+    pub fn name_at(directory: &Path) -> String {
+        let declared = Metadata::read(&directory.join("recording.toml"));
+        declared.ok().and_then(|m| m.name).unwrap_or_else(|| name_of(directory))
+    }
+
     /// Reads and checks a recording.
     ///
     /// `images.npy` is `uint8` or `float32`, (images, height, width); `responses.npy` is `float32` or `float64`,

@@ -152,7 +152,8 @@ pub fn carry_neurons(mut scores: Table, neurons: &Table) -> Result<Table> {
         let Some(column) = neurons.column(name) else {
             continue;
         };
-        let free = if scores.column(name).is_some() {
+        // Scores of several recordings get a first column of that name.
+        let free = if name == "recording" || scores.column(name).is_some() {
             format!("neurons.{name}")
         } else {
             name.to_string()

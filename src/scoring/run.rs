@@ -24,10 +24,7 @@ pub struct Scored {
 pub fn recording_of(model: &Model, index: usize) -> Result<PathBuf> {
     let name = &model.readouts[index].name;
     let paths = &model.config.recordings;
-    let by_name = paths.iter().find(|p| {
-        let declared = Recording::open(p).map(|r| r.name);
-        declared.is_ok_and(|n| n == *name)
-    });
+    let by_name = paths.iter().find(|p| Recording::name_at(p) == *name);
     match by_name {
         Some(path) => Ok(path.clone()),
         None if paths.len() == 1 && model.readouts.len() == 1 => Ok(paths[0].clone()),

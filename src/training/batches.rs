@@ -20,7 +20,7 @@ pub struct Data {
     pub image: (usize, usize),
     /// Training trials.
     pub training: Vec<u32>,
-    /// Validation trials.
+    /// Validation trials; none if nothing was recorded on any of them.
     pub validation: Vec<u32>,
 }
 
@@ -36,6 +36,11 @@ impl Data {
         let (n, h, w) = z.dim();
         let of_tier = |tier| recording.trials_of(tier).into_iter().map(|t| t as u32).collect();
         let (trials, neurons) = responses.dim();
+        let mut validation: Vec<u32> = of_tier(Tier::Validation);
+        let known = |t: &u32| responses.row(*t as usize).iter().any(|r| !r.is_nan());
+        if !validation.iter().any(known) {
+            validation.clear();
+        }
         let flat: Vec<f32> = responses.into_iter().collect();
         Self {
             images: device.upload(&z.into_iter().collect::<Vec<f32>>(), &[n, h * w]),
@@ -43,7 +48,7 @@ impl Data {
             image_of_trial: recording.trials.iter().map(|t| t.image as u32).collect(),
             image: (h, w),
             training: of_tier(Tier::Train),
-            validation: of_tier(Tier::Validation),
+            validation,
         }
     }
 

@@ -2,14 +2,13 @@
 
 use crate::Result;
 use crate::table::{Column, Table};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The file's name in a run.
 pub const FILE: &str = "history.csv";
 
 /// One validation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// Steps taken, those undone by early stopping included.
     pub step: u64,

@@ -19,7 +19,7 @@ use crate::recording::Recording;
 use crate::recording::preprocess::{self, Preprocessing};
 use crate::{Error, Result, files, statistics};
 use batches::{Data, Order};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Where a run goes and what it starts from.
@@ -112,6 +112,8 @@ pub struct Trainer {
     state: State,
     history: History,
     out: PathBuf,
+    /// Of the recordings, so that a run is not resumed on others.
+    fingerprint: u64,
 }
 
 impl Trainer {
@@ -150,6 +152,14 @@ impl Trainer {
             .enumerate()
             .map(|(i, d)| Order::new(d.training.len(), config.training.batch_size, seed, i as u64))
             .collect();
+        let mut bytes = 8 * model.params.layout.len() as u128 * size_of::<f32>() as u128;
+        let mut sizes = HashSet::new();
+        for (d, o) in data.iter().zip(&orders) {
+            if sizes.insert((d.image, o.batch)) {
+                bytes += Workspace::bytes(config, d.image, o.batch, true);
+            }
+        }
+        device.require("training: parameters and the maps of a batch", bytes)?;
         let (mut spaces, mut space_of) = (Vec::<Workspace>::new(), Vec::new());
         for (d, o) in data.iter().zip(&orders) {
             let fits = |s: &Workspace| s.image == d.image && s.batch == o.batch;
@@ -182,6 +192,7 @@ impl Trainer {
             },
             history: History::default(),
             out: options.out.clone(),
+            fingerprint: fingerprint(recordings),
             model,
             data,
             orders,
@@ -224,24 +235,33 @@ impl Trainer {
         }
         progress.start(&settings, self.state.step, self.state.taken);
         while self.state.done.is_none() {
+            self.state.seconds = before + started.elapsed().as_secs_f64();
             if let Some(signal) = interrupts.signal() {
-                self.state.seconds = before + started.elapsed().as_secs_f64();
                 self.save()?;
                 progress.finish();
                 return Err(Error::Interrupted(signal));
             }
-            self.step();
-            progress.step(self.state.step);
-            let validates = self.state.step % settings.validate_every == 0;
-            if validates {
-                self.state.seconds = before + started.elapsed().as_secs_f64();
-                self.validate(progress);
+            let due = self.state.recent.1 > 0
+                && self.state.step.is_multiple_of(settings.validate_every);
+            if due {
+                // A signal leaves the validation for the run that resumes.
+                let Some(scores) = self.score_validation(interrupts) else { continue };
+                self.validated(scores, progress);
             }
             if self.state.done.is_none() && self.state.step >= settings.max_steps {
-                self.state.done = Some(self.end_of_steps());
+                self.state.done = Some(End::OutOfSteps);
             }
-            if validates && self.state.done.is_none() {
+            if self.state.done.is_some() {
+                break;
+            }
+            if due {
                 self.save()?;
+            }
+            self.step();
+            progress.step(self.state.step);
+            if !self.state.recent.0.is_finite() {
+                self.state.seconds = before + started.elapsed().as_secs_f64();
+                self.diverged(progress);
             }
         }
         self.state.seconds = before + started.elapsed().as_secs_f64();
@@ -259,10 +279,6 @@ impl Trainer {
             best_step: best.map_or(self.state.taken, |b| b.taken),
             best_validation_correlation: best.map(|b| b.correlation),
         }
-    }
-
-    fn end_of_steps(&self) -> End {
-        if self.state.recent.0.is_finite() { End::OutOfSteps } else { End::Diverged }
     }
 
     fn learning_rate(&self) -> f64 {
@@ -308,9 +324,14 @@ impl Trainer {
         }
     }
 
-    /// Validation loss and correlation; keeps the best, ends the phase when patience is used up.
-    fn validate(&mut self, progress: &mut Progress) {
-        let (loss, correlation) = self.score_validation();
+    /// The last row of the history of a fit whose loss is no longer a number.
+    fn diverged(&mut self, progress: &mut Progress) {
+        self.note((None, None), progress);
+        self.state.done = Some(End::Diverged);
+    }
+
+    /// Adds a row to the history.
+    fn note(&mut self, (loss, correlation): (Option<f64>, Option<f64>), progress: &mut Progress) {
         let train_loss = self.state.recent.0 / self.state.recent.1.max(1) as f64;
         self.state.recent = (0.0, 0);
         let row = history::Row {
@@ -324,7 +345,13 @@ impl Trainer {
         };
         progress.validated(&row, self.state.step, self.state.worse);
         self.history.push(row);
-        if !train_loss.is_finite() || loss.is_some_and(|l| !l.is_finite()) {
+    }
+
+    /// Keeps the best, ends the phase when patience is used up.
+    fn validated(&mut self, scores: (Option<f64>, Option<f64>), progress: &mut Progress) {
+        let (loss, correlation) = scores;
+        self.note(scores, progress);
+        if loss.is_some_and(|l| !l.is_finite()) {
             self.state.done = Some(End::Diverged);
             return;
         }
@@ -347,7 +374,8 @@ impl Trainer {
             return;
         }
         self.state.worse = 0;
-        self.state.step = self.state.step.saturating_sub(settings.patience * settings.validate_every);
+        let undone = settings.patience.saturating_mul(settings.validate_every);
+        self.state.step = self.state.step.saturating_sub(undone);
         self.state.phase += 1;
         if self.state.phase >= settings.phases {
             self.state.done = Some(End::Converged);
@@ -371,10 +399,11 @@ impl Trainer {
         }
     }
 
-    /// Unregularised loss (mean over trials, summed over recordings) and mean correlation with single trials.
-    fn score_validation(&mut self) -> (Option<f64>, Option<f64>) {
+    /// Unregularised loss (mean over trials, summed over recordings) and mean correlation with single trials, of the
+    /// neurons recorded there; nothing at all after a signal.
+    fn score_validation(&mut self, interrupts: &Interrupts) -> Option<(Option<f64>, Option<f64>)> {
         if self.data.iter().all(|d| d.validation.is_empty()) {
-            return (None, None);
+            return Some((None, None));
         }
         let device = self.model.device.clone();
         let mut loss = 0.0;
@@ -383,6 +412,9 @@ impl Trainer {
             let trials = self.data[r].validation.clone();
             let (mut rates, mut responses) = (Vec::new(), Vec::new());
             for chunk in trials.chunks(self.orders[r].batch) {
+                if interrupts.signal().is_some() {
+                    return None;
+                }
                 let space = &mut self.spaces[self.space_of[r]];
                 let buffers = &mut self.buffers[r];
                 self.data[r].load(&device, chunk, space, buffers);
@@ -398,18 +430,18 @@ impl Trainer {
             }
             correlations.extend(correlate(&rates, &responses, self.model.readouts[r].neurons));
         }
-        (Some(loss), Some(statistics::mean(&correlations)))
+        Some((Some(loss), Some(statistics::mean_of_known(&correlations))))
     }
 
     /// A fresh run directory: what an earlier run left of its own files goes.
     fn begin_run(&self) -> Result<()> {
+        if let Some(own) = ["images.npy", "responses.npy", "trials.csv"].iter().find(|f| self.out.join(f).exists()) {
+            let what = format!("holds {own}: this is a recording, wanted another directory for the run");
+            return Err(Error::file(&self.out, what));
+        }
         files::create_directory(&self.out)?;
-        for name in [MODEL, resume::FILE, history::FILE, "evaluation.csv"] {
-            let path = self.out.join(name);
-            if path.exists() {
-                std::fs::remove_file(&path)
-                    .map_err(|e| Error::file(&path, format!("cannot remove: {e}")))?;
-            }
+        for name in [MODEL, resume::FILE, history::FILE, "evaluation.csv", "equivariance.csv"] {
+            files::remove(&self.out.join(name))?;
         }
         self.write_config()
     }
@@ -419,18 +451,20 @@ impl Trainer {
         files::write(&self.out.join(CONFIG), |w| w.write_all(text.as_bytes()))
     }
 
-    /// Writes the best model, what resuming needs, and the history.
+    /// Writes the best model, what resuming needs, and the history. A fit that diverged before any validation has no
+    /// model that is worth a file.
     fn save(&self) -> Result<()> {
-        let best = match &self.state.best {
+        let model = self.out.join(MODEL);
+        match &self.state.best {
             Some(best) => {
-                let mut model = self.model.clone();
-                model.params = best.snapshot.params.clone();
-                model.statistics = best.snapshot.statistics.clone();
-                model.tensors()
+                let mut kept = self.model.clone();
+                kept.params = best.snapshot.params.clone();
+                kept.statistics = best.snapshot.statistics.clone();
+                kept.tensors().write(&model)?;
             }
-            None => self.model.tensors(),
-        };
-        best.write(&self.out.join(MODEL))?;
+            None if self.state.done == Some(End::Diverged) => files::remove(&model)?,
+            None => self.model.tensors().write(&model)?,
+        }
         self.write_resume()?;
         self.history.write(&self.out.join(history::FILE))
     }
@@ -449,7 +483,8 @@ fn total(losses: &[f32]) -> f64 {
     losses.iter().map(|&l| f64::from(l)).sum()
 }
 
-/// Pearson correlation per neuron over trials with a recorded response; 0 where either side does not vary.
+/// Pearson correlation per neuron over trials with a recorded response: 0 where either side does not vary, NaN without
+/// any such trial.
 fn correlate(rates: &[f32], responses: &[f32], neurons: usize) -> Vec<f64> {
     (0..neurons)
         .map(|n| {
@@ -462,10 +497,22 @@ fn correlate(rates: &[f32], responses: &[f32], neurons: usize) -> Vec<f64> {
                     .map(|(&v, _)| f64::from(v))
                     .collect()
             };
-            let correlation = statistics::pearson(&of(rates), &of(responses));
-            if correlation.is_nan() { 0.0 } else { correlation }
+            let (rates, responses) = (of(rates), of(responses));
+            let correlation = statistics::pearson(&rates, &responses);
+            if correlation.is_nan() && !responses.is_empty() { 0.0 } else { correlation }
         })
         .collect()
+}
+
+/// FNV-1a over every number of the recordings.
+fn fingerprint(recordings: &[Recording]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |word: u64| hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
+    for r in recordings {
+        r.images.iter().chain(&r.responses).for_each(|v| add(u64::from(v.to_bits())));
+        r.trials.iter().for_each(|t| add(3 * t.image as u64 + t.tier as u64));
+    }
+    hash
 }
 
 fn check_names(recordings: &[Recording]) -> Result<()> {
@@ -489,10 +536,32 @@ fn check_names(recordings: &[Recording]) -> Result<()> {
 /// # Errors
 /// Names the recording that cannot be opened.
 pub fn open_recordings(config: &Config) -> Result<Vec<Recording>> {
+    let mut seen = HashMap::new();
+    for path in &config.recordings {
+        let name = Recording::name_at(path);
+        if let Some(other) = seen.insert(name.clone(), path) {
+            let got = format!("\"{name}\" as in {}", other.display());
+            return Err(Error::bad(path.display(), "its name", got, "another `name` in recording.toml"));
+        }
+    }
     config.recordings.iter().map(|p| Recording::open(p)).collect()
 }
 
 /// The files of a run that tell whether there is something to resume.
 pub fn resumable(run: &Path) -> bool {
     run.join(resume::FILE).exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unrecorded_neuron_has_no_correlation_and_a_constant_one_has_none_to_speak_of() {
+        let rates = [1.0, 1.0, 3.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0];
+        let nan = f32::NAN;
+        let responses = [2.0, nan, 1.0, 4.0, nan, 2.0, nan, nan, 5.0];
+        let got = correlate(&rates, &responses, 3);
+        assert!((got[0] - 1.0).abs() < 1e-12 && got[1].is_nan() && got[2] == 0.0, "{got:?}");
+    }
 }

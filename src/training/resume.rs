@@ -24,8 +24,49 @@ struct Saved {
     recent: (u64, u64),
     seconds: f64,
     done: Option<String>,
+    recordings: u64,
     best: Option<SavedBest>,
-    history: Vec<Row>,
+    history: Vec<SavedRow>,
+}
+
+/// A row of the history; JSON would not give back the last bit of a decimal, and has no infinity.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedRow {
+    step: u64,
+    phase: u32,
+    learning_rate: u64,
+    train_loss: u64,
+    validation_loss: Option<u64>,
+    validation_correlation: Option<u64>,
+    seconds: u64,
+}
+
+impl From<&Row> for SavedRow {
+    fn from(r: &Row) -> Self {
+        Self {
+            step: r.step,
+            phase: r.phase,
+            learning_rate: r.learning_rate.to_bits(),
+            train_loss: r.train_loss.to_bits(),
+            validation_loss: r.validation_loss.map(f64::to_bits),
+            validation_correlation: r.validation_correlation.map(f64::to_bits),
+            seconds: r.seconds.to_bits(),
+        }
+    }
+}
+
+impl From<SavedRow> for Row {
+    fn from(r: SavedRow) -> Self {
+        Self {
+            step: r.step,
+            phase: r.phase,
+            learning_rate: f64::from_bits(r.learning_rate),
+            train_loss: f64::from_bits(r.train_loss),
+            validation_loss: r.validation_loss.map(f64::from_bits),
+            validation_correlation: r.validation_correlation.map(f64::from_bits),
+            seconds: f64::from_bits(r.seconds),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,8 +86,11 @@ impl Trainer {
             first: self.first.clone(),
             second: self.second.clone(),
         };
-        insert(&mut tensors, "now", &now);
         let s = &self.state;
+        // A run that diverged is not continued, and its numbers are none.
+        if s.done != Some(End::Diverged) {
+            insert(&mut tensors, "now", &now);
+        }
         if let Some(best) = &s.best {
             insert(&mut tensors, "best", &best.snapshot);
         }
@@ -59,14 +103,14 @@ impl Trainer {
             recent: (s.recent.0.to_bits(), s.recent.1),
             seconds: s.seconds,
             done: s.done.map(|end| format!("{end:?}")),
+            recordings: self.fingerprint,
             best: s.best.as_ref().map(|b| SavedBest {
                 loss: b.loss.to_bits(),
                 correlation: b.correlation.to_bits(),
                 taken: b.taken,
                 t: b.t,
             }),
-            // JSON has no infinity; a run that diverged is not continued, so its last rows may go.
-            history: self.history.rows().iter().filter(|r| r.train_loss.is_finite()).cloned().collect(),
+            history: self.history.rows().iter().map(SavedRow::from).collect(),
         };
         let path = self.out.join(FILE);
         let text = serde_json::to_string(&saved).map_err(|e| Error::file(&path, e))?;
@@ -84,6 +128,20 @@ impl Trainer {
             .ok_or_else(|| Error::file(&path, "no training state in its metadata"))?;
         let saved: Saved = serde_json::from_str(text)
             .map_err(|e| Error::file(&path, format!("the training state makes no sense: {e}")))?;
+        if saved.done.as_deref() == Some("Diverged") {
+            let out = self.out.display();
+            return Err(Error::Other(format!(
+                "--resume: the run in {out} diverged; start it afresh with a training.learning_rate below {}",
+                self.model.config.training.learning_rate
+            )));
+        }
+        if saved.recordings != self.fingerprint {
+            return Err(Error::Other(format!(
+                "--resume: the recordings have changed since the run in {} was started; train afresh, or start from its \
+                 weights with --init",
+                self.out.display()
+            )));
+        }
         let mut now = self.empty_snapshot();
         fill(&tensors, &path, "now", &mut now)?;
         let best = match saved.best {
@@ -104,7 +162,7 @@ impl Trainer {
         self.model.statistics = now.statistics;
         self.first = now.first;
         self.second = now.second;
-        self.history = History::new(saved.history);
+        self.history = History::new(saved.history.into_iter().map(Row::from).collect());
         self.state = State {
             step: saved.step,
             taken: saved.taken,
@@ -118,7 +176,6 @@ impl Trainer {
                 None => None,
                 Some("Converged") => Some(End::Converged),
                 Some("OutOfSteps") => Some(End::OutOfSteps),
-                Some("Diverged") => Some(End::Diverged),
                 Some(other) => return Err(Error::bad(path.display(), "the end", other, "a known one")),
             },
         };
