@@ -35,7 +35,10 @@ fn main() -> Result<(), Failure> {
     let python = arguments.peer.join("bin/python");
     let with_peer = python.exists();
     if !with_peer {
-        println!("no PyTorch peer at {}: striate alone (benches/peers/setup.sh makes one)", arguments.peer.display());
+        println!(
+            "no PyTorch peer at {}: striate alone (benches/peers/setup.sh makes one)",
+            arguments.peer.display()
+        );
     }
     let mut trainer = trainer(&arguments)?;
     let mut model = trainer.model().clone();
@@ -63,10 +66,16 @@ fn main() -> Result<(), Failure> {
             }
         }
         let (a, b) = (median(&ours), median(&theirs));
-        println!("{mode}: striate {a:.1} images/s ({:.2} steps/s)", a / arguments.batch as f64);
+        println!(
+            "{mode}: striate {a:.1} images/s ({:.2} steps/s)",
+            a / arguments.batch as f64
+        );
         results.insert(format!("{mode}_striate_images_per_second"), a.into());
         if with_peer {
-            println!("{mode}: PyTorch {b:.1} images/s; striate is {:.2} times as fast", a / b);
+            println!(
+                "{mode}: PyTorch {b:.1} images/s; striate is {:.2} times as fast",
+                a / b
+            );
             results.insert(format!("{mode}_pytorch_images_per_second"), b.into());
             results.insert(format!("{mode}_ratio"), (a / b).into());
         }
@@ -121,7 +130,10 @@ fn trainer(a: &Arguments) -> Result<Trainer, Failure> {
         images: noise_images(n + 1),
         responses: Array2::from_shape_simple_fn((n + 1, a.neurons), || rng.random_range(0.0..2.0)),
         trials: (0..=n)
-            .map(|image| Trial { image, tier: if image < n { Tier::Train } else { Tier::Test } })
+            .map(|image| Trial {
+                image,
+                tier: if image < n { Tier::Train } else { Tier::Test },
+            })
             .collect(),
         neurons: None,
         degrees_per_pixel: None,
@@ -131,7 +143,10 @@ fn trainer(a: &Arguments) -> Result<Trainer, Failure> {
     let mut config = Config::default();
     config.training.batch_size = a.batch;
     let out = tempfile::tempdir()?.keep();
-    let options = Options { out, ..Options::default() };
+    let options = Options {
+        out,
+        ..Options::default()
+    };
     Ok(Trainer::new(&Device::Cpu, &config, &[recording], &options)?)
 }
 
@@ -139,8 +154,15 @@ fn trainer(a: &Arguments) -> Result<Trainer, Failure> {
 fn peer(python: &std::path::Path, mode: &str, a: &Arguments) -> Result<f64, Failure> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/train.py");
     let output = Command::new(python)
-        .args([script, "--json", "--mode", mode, "--device", "cpu", "--steps", "4"])
-        .args(["--batch", &a.batch.to_string(), "--neurons", &a.neurons.to_string()])
+        .args([
+            script, "--json", "--mode", mode, "--device", "cpu", "--steps", "4",
+        ])
+        .args([
+            "--batch",
+            &a.batch.to_string(),
+            "--neurons",
+            &a.neurons.to_string(),
+        ])
         .args(["--threads", &rayon::current_num_threads().to_string()])
         .output()?;
     if !output.status.success() {

@@ -15,7 +15,9 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<(
     if path.exists() && !path.is_file() {
         let file = std::fs::OpenOptions::new().write(true).open(path);
         let mut buffered = BufWriter::new(file.map_err(|e| fail(&e))?);
-        return fill(&mut buffered).and_then(|()| buffered.flush()).map_err(|e| fail(&e));
+        return fill(&mut buffered)
+            .and_then(|()| buffered.flush())
+            .map_err(|e| fail(&e));
     }
     let target = match path.canonicalize() {
         Ok(target) if path.is_symlink() => target,
@@ -32,7 +34,10 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<(
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::Permissions::from_mode(0o644);
-        temporary.as_file().set_permissions(mode).map_err(|e| fail(&e))?;
+        temporary
+            .as_file()
+            .set_permissions(mode)
+            .map_err(|e| fail(&e))?;
     }
     temporary.persist(&target).map_err(|e| fail(&e))?;
     Ok(())
@@ -44,14 +49,24 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<(
 /// Names the file when it is a directory, or lies in none.
 pub fn check_writable(path: &Path) -> Result<()> {
     if path.is_dir() {
-        return Err(Error::file(path, "cannot write: this is a directory, wanted a file"));
+        return Err(Error::file(
+            path,
+            "cannot write: this is a directory, wanted a file",
+        ));
     }
     let directory = directory_of(path);
     if directory.is_dir() {
         return Ok(());
     }
-    let what = if directory.exists() { "is not a directory" } else { "does not exist" };
-    Err(Error::file(path, format!("cannot write: {} {what}", directory.display())))
+    let what = if directory.exists() {
+        "is not a directory"
+    } else {
+        "does not exist"
+    };
+    Err(Error::file(
+        path,
+        format!("cannot write: {} {what}", directory.display()),
+    ))
 }
 
 fn directory_of(path: &Path) -> &Path {

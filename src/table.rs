@@ -70,7 +70,11 @@ impl Column {
         if let Some(v) = parts.iter().map(|p| whole(p.0)).collect::<Option<Vec<_>>>() {
             return Self::Integer(v.concat());
         }
-        if let Some(v) = parts.iter().map(|p| truths(p.0)).collect::<Option<Vec<_>>>() {
+        if let Some(v) = parts
+            .iter()
+            .map(|p| truths(p.0))
+            .collect::<Option<Vec<_>>>()
+        {
             return Self::Boolean(v.concat());
         }
         if let Some(v) = parts.iter().map(numbers).collect::<Option<Vec<_>>>() {
@@ -97,7 +101,11 @@ impl Column {
 pub fn number(x: f64) -> String {
     let magnitude = x.abs();
     if x == 0.0 || (1e-4..1e9).contains(&magnitude) {
-        let digits = if x == 0.0 { 0 } else { 8 - magnitude.log10().floor() as i32 };
+        let digits = if x == 0.0 {
+            0
+        } else {
+            8 - magnitude.log10().floor() as i32
+        };
         let text = format!("{:.*}", digits.max(0) as usize, x);
         if text.contains('.') {
             text.trim_end_matches('0').trim_end_matches('.').to_string()
@@ -160,7 +168,11 @@ impl Table {
     /// The given rows, in that order.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
-        let columns = self.columns.iter().map(|(n, c)| (n.clone(), c.select(rows))).collect();
+        let columns = self
+            .columns
+            .iter()
+            .map(|(n, c)| (n.clone(), c.select(rows)))
+            .collect();
         Self { columns }
     }
 
@@ -169,12 +181,18 @@ impl Table {
     pub fn stacked(parts: Vec<(String, Self)>, label: Option<&str>) -> Self {
         let mut table = Self::default();
         if let Some(label) = label {
-            let names = parts.iter().flat_map(|(name, t)| vec![name.clone(); t.rows()]).collect();
+            let names = parts
+                .iter()
+                .flat_map(|(name, t)| vec![name.clone(); t.rows()])
+                .collect();
             table = table.with(label, Column::Text(names));
         }
         for name in parts.iter().flat_map(|(_, t)| t.names()) {
             if table.column(name).is_none() {
-                let columns: Vec<_> = parts.iter().map(|(_, t)| (t.column(name), t.rows())).collect();
+                let columns: Vec<_> = parts
+                    .iter()
+                    .map(|(_, t)| (t.column(name), t.rows()))
+                    .collect();
                 table = table.with(name, Column::stacked(&columns));
             }
         }
@@ -217,7 +235,10 @@ impl Table {
                 column.push(cell.trim().to_string());
             }
         }
-        let columns = names.into_iter().zip(cells.into_iter().map(typed)).collect();
+        let columns = names
+            .into_iter()
+            .zip(cells.into_iter().map(typed))
+            .collect();
         Ok(Self { columns })
     }
 }
@@ -231,7 +252,13 @@ fn typed(cells: Vec<String>) -> Column {
     }
     let numbers: std::result::Result<Vec<f64>, _> = cells
         .iter()
-        .map(|c| if c.is_empty() { Ok(f64::NAN) } else { c.parse::<f64>() })
+        .map(|c| {
+            if c.is_empty() {
+                Ok(f64::NAN)
+            } else {
+                c.parse::<f64>()
+            }
+        })
         .collect();
     match numbers {
         Ok(v) => Column::Number(v),
@@ -264,7 +291,10 @@ mod tests {
             .with("type", Column::Text(vec!["simple".into(), "a,b".into()]));
         table.write_csv(&path).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "neuron,x,ok,type\n0,0.25,true,simple\n1,,false,\"a,b\"\n");
+        assert_eq!(
+            text,
+            "neuron,x,ok,type\n0,0.25,true,simple\n1,,false,\"a,b\"\n"
+        );
         let back = Table::read_csv(&path).unwrap();
         assert_eq!(back.column("neuron"), table.column("neuron"));
         assert_eq!(back.numbers("x").unwrap()[0], 0.25);

@@ -11,12 +11,22 @@ use striate::npy;
 use striate::training::{Interrupts, Options, Progress, Trainer, open_recordings};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }
 
 #[test]
 fn predictions_of_a_hand_written_run_are_those_of_float64() {
-    for name in ["same", "valid", "exponential", "odd", "convolutional", "one-layer", "published-sizes"] {
+    for name in [
+        "same",
+        "valid",
+        "exponential",
+        "odd",
+        "convolutional",
+        "one-layer",
+        "published-sizes",
+    ] {
         let run = fixture(name);
         let mut model = Model::open(&run, &Device::Cpu).unwrap();
         let (images, _) = npy::read(&run.join("images.npy")).unwrap();
@@ -34,7 +44,12 @@ fn predictions_of_a_hand_written_run_are_those_of_float64() {
 
 #[test]
 fn one_sgd_step_moves_every_tensor_as_automatic_differentiation_would() {
-    for name in ["step-same", "step-valid", "step-convolutional", "step-two-recordings"] {
+    for name in [
+        "step-same",
+        "step-valid",
+        "step-convolutional",
+        "step-two-recordings",
+    ] {
         let case = fixture(name);
         let config = Config::open(&case.join("config.toml"), &[]).unwrap();
         let recordings = open_recordings(&config).unwrap();
@@ -45,7 +60,9 @@ fn one_sgd_step_moves_every_tensor_as_automatic_differentiation_would() {
             ..Options::default()
         };
         let mut trainer = Trainer::new(&Device::Cpu, &config, &recordings, &options).unwrap();
-        trainer.run(&Interrupts::none(), &mut Progress::hidden()).unwrap();
+        trainer
+            .run(&Interrupts::none(), &mut Progress::hidden())
+            .unwrap();
         let got = Tensors::read(&out.path().join(MODEL)).unwrap();
         let before = Tensors::read(&case.join("init.safetensors")).unwrap();
         let after = Tensors::read(&case.join("after.safetensors")).unwrap();
@@ -56,7 +73,10 @@ fn one_sgd_step_moves_every_tensor_as_automatic_differentiation_would() {
             let (got, wanted) = match before.tensors.get(tensor) {
                 Some((_, start)) => {
                     let moved = |v: &[f32]| -> Vec<f64> {
-                        v.iter().zip(start).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect()
+                        v.iter()
+                            .zip(start)
+                            .map(|(a, b)| f64::from(*a) - f64::from(*b))
+                            .collect()
                     };
                     (moved(got), moved(wanted))
                 }

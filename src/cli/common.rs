@@ -26,7 +26,11 @@ impl Report {
 
     /// A summary; facts are added one by one.
     pub fn new(text: String) -> Self {
-        Self { text, facts: Map::new(), good: true }
+        Self {
+            text,
+            facts: Map::new(),
+            good: true,
+        }
     }
 
     /// Adds a fact for `--json`; numbers that are not finite become null.
@@ -88,10 +92,17 @@ pub fn neurons(choice: Option<&str>, count: usize) -> Result<Vec<usize>> {
         return Ok((0..count).collect());
     };
     let bad = |got: &str| {
-        let wanted = format!("neurons from 0 to {}, as in 0-99,250", count.saturating_sub(1));
+        let wanted = format!(
+            "neurons from 0 to {}, as in 0-99,250",
+            count.saturating_sub(1)
+        );
         Error::bad("--neurons", "the choice", got, wanted)
     };
-    let number = |t: &str| t.trim().parse::<usize>().map_err(|_| bad(&format!("\"{choice}\"")));
+    let number = |t: &str| {
+        t.trim()
+            .parse::<usize>()
+            .map_err(|_| bad(&format!("\"{choice}\"")))
+    };
     let mut rows = Vec::new();
     for part in choice.split(',') {
         let (first, last) = match part.split_once('-') {

@@ -53,7 +53,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let overrides = [format!("training.seed={seed}")];
     let mut config = Config::parse(CONFIG, "demo.toml", &overrides)?;
     config.recordings = vec![directory.canonicalize().unwrap_or(directory)];
-    let options = Options { out: out.join("run"), ..Options::default() };
+    let options = Options {
+        out: out.join("run"),
+        ..Options::default()
+    };
     let recordings = [recording];
     let mut trainer = Trainer::new(&device, &config, &recordings, &options)?;
     let interrupts = Interrupts::listen()?;
@@ -89,15 +92,25 @@ fn replace(directory: &Path) -> Result<()> {
 /// Per cell type: test correlation, the noise ceiling, and the correlation with the noise-free rates.
 fn against_truth(recording: &Recording, truth: &Table, scored: &Scored) -> Result<Table> {
     let population = Population::from_truth(truth, recording.height(), recording.width())?;
-    let images = recording.images.select(Axis(0), &recording.images_of(Tier::Test));
+    let images = recording
+        .images
+        .select(Axis(0), &recording.images_of(Tier::Test));
     let rates = population.drive(population.standardise(images.view()).view())?;
     let column = |name: &str| scored.table.numbers(name).unwrap_or_default().to_vec();
-    let (correlation, ceiling) = (column("correlation_to_average"), column("maximum_correlation"));
+    let (correlation, ceiling) = (
+        column("correlation_to_average"),
+        column("maximum_correlation"),
+    );
     let true_correlation: Vec<f64> = rates
         .columns()
         .into_iter()
         .zip(scored.predictions.columns())
-        .map(|(t, p)| pearson(&t.to_vec(), &p.iter().map(|&v| f64::from(v)).collect::<Vec<_>>()))
+        .map(|(t, p)| {
+            pearson(
+                &t.to_vec(),
+                &p.iter().map(|&v| f64::from(v)).collect::<Vec<_>>(),
+            )
+        })
         .collect();
     let mut groups: Vec<(String, Vec<usize>)> = CellType::ALL
         .into_iter()
@@ -112,17 +125,30 @@ fn against_truth(recording: &Recording, truth: &Table, scored: &Scored) -> Resul
         Column::Number(groups.iter().map(|(_, rows)| f(rows)).collect())
     };
     Ok(Table::new()
-        .with("type", Column::Text(groups.iter().map(|(n, _)| n.clone()).collect()))
-        .with("neurons", Column::Integer(groups.iter().map(|(_, r)| r.len() as i64).collect()))
+        .with(
+            "type",
+            Column::Text(groups.iter().map(|(n, _)| n.clone()).collect()),
+        )
+        .with(
+            "neurons",
+            Column::Integer(groups.iter().map(|(_, r)| r.len() as i64).collect()),
+        )
         .with("test_correlation", per_group(&|r| mean(&correlation, r)))
         .with("noise_ceiling", per_group(&|r| mean(&ceiling, r)))
-        .with("share_of_ceiling", per_group(&|r| mean(&correlation, r) / mean(&ceiling, r)))
-        .with("true_rate_correlation", per_group(&|r| mean(&true_correlation, r))))
+        .with(
+            "share_of_ceiling",
+            per_group(&|r| mean(&correlation, r) / mean(&ceiling, r)),
+        )
+        .with(
+            "true_rate_correlation",
+            per_group(&|r| mean(&true_correlation, r)),
+        ))
 }
 
 fn report(by_type: &Table, scores: &Table, path: &Path, summary: &Path) -> Report {
-    let mut text =
-        String::from("cell type                     neurons   test r  ceiling    share   r to truth\n");
+    let mut text = String::from(
+        "cell type                     neurons   test r  ceiling    share   r to truth\n",
+    );
     let number = |name: &str, row: usize| by_type.numbers(name).map_or(f64::NAN, |v| v[row]);
     let (Some(Column::Text(types)), Some(Column::Integer(counts))) =
         (by_type.column("type"), by_type.column("neurons"))
@@ -140,14 +166,21 @@ fn report(by_type: &Table, scores: &Table, path: &Path, summary: &Path) -> Repor
             number("true_rate_correlation", row),
         ));
     }
-    text.push_str(&format!("summary: {}\nopen next: {}", summary.display(), path.display()));
+    text.push_str(&format!(
+        "summary: {}\nopen next: {}",
+        summary.display(),
+        path.display()
+    ));
     let last = by_type.rows() - 1;
     Report::new(text)
         .fact("neurons", scores.rows())
         .fact("test_correlation", number("test_correlation", last))
         .fact("noise_ceiling", number("noise_ceiling", last))
         .fact("share_of_ceiling", number("share_of_ceiling", last))
-        .fact("true_rate_correlation", number("true_rate_correlation", last))
+        .fact(
+            "true_rate_correlation",
+            number("true_rate_correlation", last),
+        )
         .fact("evaluation", path.display().to_string())
         .fact("summary", summary.display().to_string())
 }

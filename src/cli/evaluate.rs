@@ -63,7 +63,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
 
 /// The means of the scores, and where the table is.
 pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
-    let mut text = format!("{} neurons, mean over those where it is defined:\n", table.rows());
+    let mut text = format!(
+        "{} neurons, mean over those where it is defined:\n",
+        table.rows()
+    );
     let mut report = Report::new(String::new()).fact("neurons", table.rows());
     for name in SCORES {
         let values = table
@@ -71,10 +74,16 @@ pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
             .ok_or_else(|| Error::file(path, format!("column {name} is missing")))?;
         let mean = mean_of_known(values);
         let known = values.iter().filter(|v| !v.is_nan()).count();
-        let shown = if known == 0 { "-".into() } else { format!("{mean:.4}") };
+        let shown = if known == 0 {
+            "-".into()
+        } else {
+            format!("{mean:.4}")
+        };
         text.push_str(&format!("  {name:<26}{shown:>8}   ({known} neurons)\n"));
         report = report.fact(name, mean);
     }
     text.push_str(&format!("per neuron: {}", path.display()));
-    Ok(Report::new(text).facts(&report.into_facts())?.fact("table", path.display().to_string()))
+    Ok(Report::new(text)
+        .facts(&report.into_facts())?
+        .fact("table", path.display().to_string()))
 }

@@ -30,5 +30,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     recording.write(out)?;
     let description = describe(&recording);
     let text = format!("{description}\nrecording: {}", out.display());
-    Ok(Report::new(text).facts(&description)?.fact("recording", out.display().to_string()))
+    Ok(Report::new(text)
+        .facts(&description)?
+        .fact("recording", out.display().to_string()))
 }

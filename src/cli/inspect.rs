@@ -47,9 +47,16 @@ fn describe_run(global: &Global, path: &Path) -> Result<Report> {
     if history.exists() {
         let table = Table::read_csv(&history)?;
         let losses = table.numbers("validation_loss").unwrap_or_default();
-        let best = losses.iter().copied().filter(|l| !l.is_nan()).fold(f64::INFINITY, f64::min);
+        let best = losses
+            .iter()
+            .copied()
+            .filter(|l| !l.is_nan())
+            .fold(f64::INFINITY, f64::min);
         if best.is_finite() {
-            text.push_str(&format!("validations: {}, best loss {best:.5}\n", table.rows()));
+            text.push_str(&format!(
+                "validations: {}, best loss {best:.5}\n",
+                table.rows()
+            ));
             report = report.fact("best_validation_loss", best);
         }
     }

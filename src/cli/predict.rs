@@ -33,19 +33,33 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let shape = images.shape().to_vec();
     let bad_shape = || {
         let got = format!("{shape:?}");
-        Error::bad(arguments.images.display(), "its shape", got, "(images, height, width)")
+        Error::bad(
+            arguments.images.display(),
+            "its shape",
+            got,
+            "(images, height, width)",
+        )
     };
     let images = match images.ndim() {
-        3 => images.into_dimensionality::<Ix3>().map_err(|_| bad_shape())?,
+        3 => images
+            .into_dimensionality::<Ix3>()
+            .map_err(|_| bad_shape())?,
         4 if shape[1] == 1 => {
-            let images = images.into_dimensionality::<Ix4>().map_err(|_| bad_shape())?;
+            let images = images
+                .into_dimensionality::<Ix4>()
+                .map_err(|_| bad_shape())?;
             images.remove_axis(Axis(1))
         }
         _ => return Err(bad_shape()),
     };
     if let Some(((i, r, c), v)) = images.indexed_iter().find(|(_, v)| !v.is_finite()) {
         let what = format!("image {i}, row {r}, column {c}");
-        return Err(Error::bad(arguments.images.display(), what, v, "a finite grey level"));
+        return Err(Error::bad(
+            arguments.images.display(),
+            what,
+            v,
+            "a finite grey level",
+        ));
     }
     let predictions = model.predict(index, images.view())?.select(Axis(1), &rows);
     npy::write(&arguments.out, predictions.view())?;

@@ -55,7 +55,10 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
         }
         None => None,
     };
-    let name = a.out.file_name().map_or("simulated".into(), |n| n.to_string_lossy().into_owned());
+    let name = a
+        .out
+        .file_name()
+        .map_or("simulated".into(), |n| n.to_string_lossy().into_owned());
     let settings = Settings {
         name,
         neurons: a.neurons,
@@ -70,14 +73,26 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
         ..Settings::default()
     };
     if images.is_none() {
-        let bytes = [settings.images(), settings.height, settings.width, size_of::<f32>()];
-        let bytes = bytes.iter().fold(1u128, |product, n| product.saturating_mul(*n as u128));
+        let bytes = [
+            settings.images(),
+            settings.height,
+            settings.width,
+            size_of::<f32>(),
+        ];
+        let bytes = bytes
+            .iter()
+            .fold(1u128, |product, n| product.saturating_mul(*n as u128));
         Device::open(&global.device)?.require("simulate: the images", bytes)?;
     }
     let (recording, truth) = simulate(&settings, images)?;
     recording.write(&a.out)?;
     truth.write_csv(&a.out.join("truth.csv"))?;
     let description = describe(&recording);
-    let text = format!("{description}\nrecording: {0}\ntruth: {0}/truth.csv", a.out.display());
-    Ok(Report::new(text).facts(&description)?.fact("recording", a.out.display().to_string()))
+    let text = format!(
+        "{description}\nrecording: {0}\ntruth: {0}/truth.csv",
+        a.out.display()
+    );
+    Ok(Report::new(text)
+        .facts(&description)?
+        .fact("recording", a.out.display().to_string()))
 }

@@ -33,15 +33,28 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut config = Config::open(&arguments.config, &overrides)?;
     if config.recordings.is_empty() {
         let place = arguments.config.display();
-        return Err(Error::bad(place, "recordings", "[]", "at least one recording directory"));
+        return Err(Error::bad(
+            place,
+            "recordings",
+            "[]",
+            "at least one recording directory",
+        ));
     }
     for path in &mut config.recordings {
         *path = path.canonicalize().map_err(|_| {
-            let beside = arguments.config.parent().unwrap_or(Path::new("")).join(&*path);
+            let beside = arguments
+                .config
+                .parent()
+                .unwrap_or(Path::new(""))
+                .join(&*path);
             let wanted = if path.is_absolute() || beside == *path {
                 "a directory that exists".to_string()
             } else {
-                format!("a directory: neither {} nor {} exists", beside.display(), path.display())
+                format!(
+                    "a directory: neither {} nor {} exists",
+                    beside.display(),
+                    path.display()
+                )
             };
             let got = format!("\"{}\"", path.display());
             Error::bad(arguments.config.display(), "recordings", got, wanted)
@@ -51,7 +64,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         let name = arguments.config.file_stem().unwrap_or_default();
         PathBuf::from("runs").join(name)
     });
-    let options = Options { out, resume: arguments.resume, init: arguments.init.clone() };
+    let options = Options {
+        out,
+        resume: arguments.resume,
+        init: arguments.init.clone(),
+    };
     let outcome = fit(&device, &config, &options)?;
     Ok(summary(&outcome, &options))
 }
@@ -77,9 +94,14 @@ fn summary(outcome: &Outcome, options: &Options) -> Report {
     let end = match outcome.end {
         End::Converged => "converged",
         End::OutOfSteps => "stopped at max_steps",
-        End::Diverged => "diverged: the loss is no longer a number; try a lower training.learning_rate",
+        End::Diverged => {
+            "diverged: the loss is no longer a number; try a lower training.learning_rate"
+        }
     };
-    let best = match (outcome.best_validation_loss, outcome.best_validation_correlation) {
+    let best = match (
+        outcome.best_validation_loss,
+        outcome.best_validation_correlation,
+    ) {
         (Some(loss), Some(r)) => format!(
             "best validation loss {loss:.5} at step {} (correlation {r:.4})\n",
             outcome.best_step
@@ -88,12 +110,18 @@ fn summary(outcome: &Outcome, options: &Options) -> Report {
         _ => "not validated: the last weights are kept\n".to_string(),
     };
     let run = options.out.display();
-    Report::new(format!("{end} after {} steps\n{best}run: {run}", outcome.steps))
-        .fact("end", format!("{:?}", outcome.end).to_lowercase())
-        .fact("steps", outcome.steps)
-        .fact("best_step", outcome.best_step)
-        .fact("best_validation_loss", outcome.best_validation_loss)
-        .fact("best_validation_correlation", outcome.best_validation_correlation)
-        .fact("run", run.to_string())
-        .good(outcome.end != End::Diverged)
+    Report::new(format!(
+        "{end} after {} steps\n{best}run: {run}",
+        outcome.steps
+    ))
+    .fact("end", format!("{:?}", outcome.end).to_lowercase())
+    .fact("steps", outcome.steps)
+    .fact("best_step", outcome.best_step)
+    .fact("best_validation_loss", outcome.best_validation_loss)
+    .fact(
+        "best_validation_correlation",
+        outcome.best_validation_correlation,
+    )
+    .fact("run", run.to_string())
+    .good(outcome.end != End::Diverged)
 }

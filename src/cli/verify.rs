@@ -28,7 +28,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Ok(recording) => {
             let mut rows = recording.images_of(Tier::Test);
             rows.truncate(IMAGES);
-            model.preprocessing.z_score(recording.images.select(Axis(0), &rows).view())
+            model
+                .preprocessing
+                .z_score(recording.images.select(Axis(0), &rows).view())
         }
         Err(_) => {
             let (h, w) = model.readouts[0].image;
@@ -53,7 +55,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut worst = 0.0f64;
     for i in 0..table.rows() {
         let note = if exact[i] { "" } else { "   (interpolated)" };
-        text.push_str(&format!("{:>5} {:>7.1}   {:.2e}{note}\n", layers[i], angles[i], errors[i]));
+        text.push_str(&format!(
+            "{:>5} {:>7.1}   {:.2e}{note}\n",
+            layers[i], angles[i], errors[i]
+        ));
         if exact[i] {
             // Not max: a NaN must stay one.
             worst = if errors[i] <= worst { worst } else { errors[i] };
@@ -66,7 +71,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     } else {
         "Normalisation differs between orientations: the core is only approximately equivariant.\n"
     });
-    text.push_str(&format!("largest error of a quarter turn: {worst:.2e}\ntable: {}", path.display()));
+    text.push_str(&format!(
+        "largest error of a quarter turn: {worst:.2e}\ntable: {}",
+        path.display()
+    ));
     Ok(Report::new(text)
         .fact("quarter_turn_error", worst)
         .fact("exactly_equivariant", worst <= TOLERANCE)

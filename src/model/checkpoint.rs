@@ -18,8 +18,8 @@ use crate::device::Device;
 use crate::recording::Recording;
 use crate::recording::preprocess::Preprocessing;
 use crate::{Error, Result, files};
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -46,23 +46,38 @@ impl Tensors {
         if path.is_dir() {
             return Err(Error::file(path, "a directory, wanted a safetensors file"));
         }
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
-        let corrupt = |e: &dyn std::fmt::Display| Error::file(path, format!("not a safetensors file: {e}"));
+        let bytes =
+            std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+        let corrupt =
+            |e: &dyn std::fmt::Display| Error::file(path, format!("not a safetensors file: {e}"));
         let file = SafeTensors::deserialize(&bytes).map_err(|e| corrupt(&e))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| corrupt(&e))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
             let values = numbers(&view).ok_or_else(|| {
                 let got = format!("{:?}", view.dtype());
-                Error::bad(path.display(), format!("the type of {name}"), got, "F32 or F64")
+                Error::bad(
+                    path.display(),
+                    format!("the type of {name}"),
+                    got,
+                    "F32 or F64",
+                )
             })?;
             if let Some(i) = values.iter().position(|v| !v.is_finite()) {
                 let what = format!("element {i} of {name}");
-                return Err(Error::bad(path.display(), what, values[i], "a finite number"));
+                return Err(Error::bad(
+                    path.display(),
+                    what,
+                    values[i],
+                    "a finite number",
+                ));
             }
             tensors.insert(name, (view.shape().to_vec(), values));
         }
-        Ok(Self { tensors, metadata: header.metadata().clone().unwrap_or_default() })
+        Ok(Self {
+            tensors,
+            metadata: header.metadata().clone().unwrap_or_default(),
+        })
     }
 
     /// Writes the file through a temporary one.
@@ -115,7 +130,10 @@ impl Tensors {
 
     fn shaped(&self, place: &Path, name: &str, wanted: &[usize]) -> Result<&[f32]> {
         let Some((shape, values)) = self.tensors.get(name) else {
-            return Err(Error::file(place, format!("tensor {name} {wanted:?} is missing")));
+            return Err(Error::file(
+                place,
+                format!("tensor {name} {wanted:?} is missing"),
+            ));
         };
         if shape != wanted {
             let what = format!("the shape of {name}");
@@ -144,7 +162,11 @@ impl Model {
     /// Names the file, and the key or tensor that does not fit.
     pub fn open(run: &Path, device: &Device) -> Result<Self> {
         if !run.is_dir() {
-            let what = if run.exists() { "not a directory" } else { "does not exist" };
+            let what = if run.exists() {
+                "not a directory"
+            } else {
+                "does not exist"
+            };
             let wanted = "wanted a run: a directory with config.toml and model.safetensors";
             return Err(Error::file(run, format!("{what}, {wanted}")));
         }
@@ -153,10 +175,17 @@ impl Model {
         let tensors = Tensors::read(&path)?;
         let populations = populations(&config, &path, &tensors)?;
         let scalar = |name: &str| tensors.shaped(&path, name, &[1]).map(|v| v[0]);
-        let preprocessing =
-            Preprocessing { image_mean: scalar("input.mean")?, image_sd: scalar("input.sd")? };
+        let preprocessing = Preprocessing {
+            image_mean: scalar("input.mean")?,
+            image_sd: scalar("input.sd")?,
+        };
         if preprocessing.image_sd <= 0.0 {
-            return Err(Error::bad(path.display(), "input.sd", preprocessing.image_sd, "a number above 0"));
+            return Err(Error::bad(
+                path.display(),
+                "input.sd",
+                preprocessing.image_sd,
+                "a number above 0",
+            ));
         }
         let mut model = Self::zeros(device, &config, preprocessing, &populations)?;
         tensors.fill_arena(&path, "", &mut model.params)?;
@@ -172,7 +201,12 @@ impl Model {
                 && let Some(n) = values.iter().position(|v| *v < 0.0)
             {
                 let what = format!("element {n} of {}", slot.name);
-                return Err(Error::bad(path.display(), what, values[n], "no negative variance"));
+                return Err(Error::bad(
+                    path.display(),
+                    what,
+                    values[n],
+                    "no negative variance",
+                ));
             }
         }
         Ok(())
@@ -181,7 +215,11 @@ impl Model {
     /// The tensors of `model.safetensors`.
     pub fn tensors(&self) -> Tensors {
         let mut out = Tensors::default();
-        out.insert("input.mean".into(), &[1], vec![self.preprocessing.image_mean]);
+        out.insert(
+            "input.mean".into(),
+            &[1],
+            vec![self.preprocessing.image_mean],
+        );
         out.insert("input.sd".into(), &[1], vec![self.preprocessing.image_sd]);
         out.insert_arena("", &self.params);
         out.insert_arena("", &self.statistics);
@@ -198,7 +236,11 @@ impl Model {
     /// # Errors
     /// Names the file when it cannot be read, or when nothing in it fits.
     pub fn start_from(&mut self, from: &Path) -> Result<Vec<String>> {
-        let path = if from.is_dir() { from.join(MODEL) } else { from.to_path_buf() };
+        let path = if from.is_dir() {
+            from.join(MODEL)
+        } else {
+            from.to_path_buf()
+        };
         let tensors = Tensors::read(&path)?;
         let mut taken = Vec::new();
         for arena in [&mut self.params, &mut self.statistics] {
@@ -210,7 +252,10 @@ impl Model {
             }
         }
         if taken.is_empty() {
-            return Err(Error::file(&path, "--init: no tensor here has a name and shape of this model"));
+            return Err(Error::file(
+                &path,
+                "--init: no tensor here has a name and shape of this model",
+            ));
         }
         self.check_variances(&path)?;
         Ok(taken)
@@ -222,16 +267,29 @@ fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Po
     // Core and readout tensors are checked against the layout later; here only what sizes are read from.
     let mut found = Vec::new();
     for (name, (shape, _)) in &tensors.tensors {
-        let Some(readout) = name.strip_prefix("readout.").and_then(|n| n.strip_suffix(".mask")) else {
+        let Some(readout) = name
+            .strip_prefix("readout.")
+            .and_then(|n| n.strip_suffix(".mask"))
+        else {
             continue;
         };
         let &[neurons, rows, columns] = &shape[..] else {
             let got = format!("{shape:?}");
-            return Err(Error::bad(path.display(), format!("the shape of {name}"), got, "(neurons, height, width)"));
+            return Err(Error::bad(
+                path.display(),
+                format!("the shape of {name}"),
+                got,
+                "(neurons, height, width)",
+            ));
         };
         if shape.contains(&0) {
             let got = format!("{shape:?}");
-            return Err(Error::bad(path.display(), format!("the shape of {name}"), got, "no empty axis"));
+            return Err(Error::bad(
+                path.display(),
+                format!("the shape of {name}"),
+                got,
+                "no empty axis",
+            ));
         }
         // Valid padding: the image is larger than the map by what the filters cut off.
         let big = 1 << 20;
@@ -240,7 +298,12 @@ fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Po
         let response_scale = tensors.shaped(path, &scale, &[neurons])?.to_vec();
         if let Some(n) = response_scale.iter().position(|s| *s <= 0.0) {
             let what = format!("element {n} of {scale}");
-            return Err(Error::bad(path.display(), what, response_scale[n], "a number above 0"));
+            return Err(Error::bad(
+                path.display(),
+                what,
+                response_scale[n],
+                "a number above 0",
+            ));
         }
         found.push(Population {
             name: readout.to_string(),
@@ -250,11 +313,17 @@ fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Po
         });
     }
     if found.is_empty() {
-        return Err(Error::file(path, "no tensor readout.<name>.mask: a model has at least one readout"));
+        return Err(Error::file(
+            path,
+            "no tensor readout.<name>.mask: a model has at least one readout",
+        ));
     }
     // In the order of the configuration's recordings where their names tell, else by name.
     let place = |name: &str| {
-        config.recordings.iter().position(|r| Recording::name_at(r) == name)
+        config
+            .recordings
+            .iter()
+            .position(|r| Recording::name_at(r) == name)
     };
     found.sort_by_key(|p| (place(&p.name).unwrap_or(usize::MAX), p.name.clone()));
     Ok(found)

@@ -261,7 +261,10 @@ impl Config {
     /// As [`Config::open`].
     pub fn parse(text: &str, place: &str, overrides: &[String]) -> Result<Self> {
         let mut table: toml::Table = toml::from_str(text).map_err(|e: toml::de::Error| {
-            let before = e.span().and_then(|s| text.get(..s.start)).unwrap_or_default();
+            let before = e
+                .span()
+                .and_then(|s| text.get(..s.start))
+                .unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             Error::Other(format!("{place}: not TOML: line {line}: {}", e.message()))
         })?;
@@ -270,10 +273,18 @@ impl Config {
             apply(&mut table, text)?;
         }
         // Without the section the default of the whole configuration would count, which has factors for its own layers.
-        table.entry("penalties").or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        let mut config: Self = toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| {
-            Error::Other(format!("{place}: {}", e.to_string().trim().replace('\n', " ")))
-        })?;
+        table
+            .entry("penalties")
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let mut config: Self =
+            toml::Value::Table(table)
+                .try_into()
+                .map_err(|e: toml::de::Error| {
+                    Error::Other(format!(
+                        "{place}: {}",
+                        e.to_string().trim().replace('\n', " ")
+                    ))
+                })?;
         config.fill_layers();
         config.check(place)?;
         Ok(config)
@@ -283,7 +294,9 @@ impl Config {
     fn fill_layers(&mut self) {
         let n = self.core.features.len();
         let per_layer = |first: f64, others: f64| {
-            (0..n).map(|l| if l == 0 { first } else { others }).collect()
+            (0..n)
+                .map(|l| if l == 0 { first } else { others })
+                .collect()
         };
         let p = &mut self.penalties;
         if p.smoothness_per_layer.is_empty() {
@@ -318,32 +331,55 @@ impl Config {
             }
         }
         if self.readout.kind != ReadoutKind::Factorised {
-            return bad("readout.kind", &self.readout.kind, "\"factorised\" in this version");
+            return bad(
+                "readout.kind",
+                &self.readout.kind,
+                "\"factorised\" in this version",
+            );
         }
         if self.training.loss != Loss::Poisson {
-            return bad("training.loss", &self.training.loss, "\"poisson\" in this version");
+            return bad(
+                "training.loss",
+                &self.training.loss,
+                "\"poisson\" in this version",
+            );
         }
         if !(1..=64).contains(&c.orientations) {
             return bad("core.orientations", &c.orientations, "1 to 64");
         }
         let layers = c.filter_sizes.len();
         if !(1..=16).contains(&layers) {
-            return bad("core.filter_sizes", &c.filter_sizes, "one filter width per layer, 1 to 16 layers");
+            return bad(
+                "core.filter_sizes",
+                &c.filter_sizes,
+                "one filter width per layer, 1 to 16 layers",
+            );
         }
         if c.features.len() != layers {
             let wanted = format!("one number per layer, {layers} as in core.filter_sizes");
             return bad("core.features", &c.features, &wanted);
         }
         if c.filter_sizes.iter().any(|k| k % 2 == 0 || *k > 25) {
-            return bad("core.filter_sizes", &c.filter_sizes, "odd widths from 1 to 25 pixels");
+            return bad(
+                "core.filter_sizes",
+                &c.filter_sizes,
+                "odd widths from 1 to 25 pixels",
+            );
         }
         if c.features.iter().any(|f| !(1..=4096).contains(f)) {
-            return bad("core.features", &c.features, "1 to 4096 features in each layer");
+            return bad(
+                "core.features",
+                &c.features,
+                "1 to 4096 features in each layer",
+            );
         }
         let p = &self.penalties;
         for (key, values) in [
             ("penalties.smoothness_per_layer", &p.smoothness_per_layer),
-            ("penalties.group_sparsity_per_layer", &p.group_sparsity_per_layer),
+            (
+                "penalties.group_sparsity_per_layer",
+                &p.group_sparsity_per_layer,
+            ),
         ] {
             if values.len() != layers || values.iter().any(|v| !(v.is_finite() && *v >= 0.0)) {
                 let wanted = format!("{layers} numbers, none negative: one per layer");
@@ -360,9 +396,10 @@ impl Config {
             }
         }
         let t = &self.training;
-        for (key, value) in
-            [("training.learning_rate", t.learning_rate), ("training.decay", t.decay)]
-        {
+        for (key, value) in [
+            ("training.learning_rate", t.learning_rate),
+            ("training.decay", t.decay),
+        ] {
             if !(value.is_finite() && value > 0.0) {
                 return bad(key, &value, "a finite number above 0");
             }
@@ -461,7 +498,14 @@ fn unknown(place: &str, key: &str, known: &toml::Table) -> Error {
 
 /// Sets `section.key=value`; the value is TOML, or else a word.
 fn apply(table: &mut toml::Table, text: &str) -> Result<()> {
-    let malformed = || Error::bad("--set", "the override", format!("\"{text}\""), "KEY=VALUE, as in training.max_steps=100");
+    let malformed = || {
+        Error::bad(
+            "--set",
+            "the override",
+            format!("\"{text}\""),
+            "KEY=VALUE, as in training.max_steps=100",
+        )
+    };
     let (path, value) = text.split_once('=').ok_or_else(malformed)?;
     let value: toml::Value = toml::from_str::<toml::Table>(&format!("v = {value}"))
         .ok()
@@ -494,7 +538,10 @@ mod tests {
     #[test]
     fn the_explained_default_is_the_default() {
         let text = Config::default().explained().unwrap();
-        assert_eq!(Config::parse(&text, "default", &[]).unwrap(), Config::default());
+        assert_eq!(
+            Config::parse(&text, "default", &[]).unwrap(),
+            Config::default()
+        );
         let explained = text.lines().filter(|l| l.starts_with('#')).count();
         assert!(explained >= 30, "{text}");
     }
@@ -502,7 +549,10 @@ mod tests {
     #[test]
     fn factors_per_layer_follow_the_layers() {
         let text = "[core]\nfilter_sizes = [5, 3]\nfeatures = [2, 2]\n";
-        for text in [text.to_string(), format!("{text}[penalties]\nsmoothness = 1.0")] {
+        for text in [
+            text.to_string(),
+            format!("{text}[penalties]\nsmoothness = 1.0"),
+        ] {
             let config = Config::parse(&text, "x", &[]).unwrap();
             assert_eq!(config.penalties.smoothness_per_layer, [1.0, 0.5]);
             assert_eq!(config.penalties.group_sparsity_per_layer, [0.0, 1.0]);
@@ -511,7 +561,11 @@ mod tests {
 
     #[test]
     fn overrides_reach_their_key() {
-        let set = ["training.max_steps=7".into(), "core.padding=valid".into(), "core.features=[1, 2, 3]".into()];
+        let set = [
+            "training.max_steps=7".into(),
+            "core.padding=valid".into(),
+            "core.features=[1, 2, 3]".into(),
+        ];
         let config = Config::parse("", "x", &set).unwrap();
         assert_eq!(config.training.max_steps, 7);
         assert_eq!(config.core.padding, Padding::Valid);
@@ -532,8 +586,14 @@ mod tests {
             ("[core]\npadding = 3", "padding"),
             ("[readout]\noutput = \"relu\"", "relu"),
             ("[penalties]\nsmoothness = -1", "penalties.smoothness is -1"),
-            ("[penalties]\nsmoothness = nan", "penalties.smoothness is NaN"),
-            ("[penalties]\nsmoothness_per_layer = [1.0]", "penalties.smoothness_per_layer"),
+            (
+                "[penalties]\nsmoothness = nan",
+                "penalties.smoothness is NaN",
+            ),
+            (
+                "[penalties]\nsmoothness_per_layer = [1.0]",
+                "penalties.smoothness_per_layer",
+            ),
             ("[training]\nlearning_rate = 0.0", "training.learning_rate"),
             ("[training]\nlearning_rate = inf", "training.learning_rate"),
             ("[training]\nbatch_size = 0", "training.batch_size"),
@@ -543,7 +603,10 @@ mod tests {
             ("[training\n", "not TOML"),
         ] {
             let message = Config::parse(text, "c.toml", &[]).unwrap_err().to_string();
-            assert!(message.contains(wanted) && message.contains("c.toml"), "{text}: {message}");
+            assert!(
+                message.contains(wanted) && message.contains("c.toml"),
+                "{text}: {message}"
+            );
         }
         for set in ["training", "a.b.c=1", "training.step=3", "core=3"] {
             assert!(Config::parse("", "c.toml", &[set.into()]).is_err(), "{set}");

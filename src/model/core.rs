@@ -52,14 +52,21 @@ pub enum Mode {
 /// Declares every layer's tensors.
 pub fn declare(config: &Config, params: &mut Layout, statistics: &mut Layout) -> Vec<Layer> {
     let c = &config.core;
-    let (o, steerable) = (config.orientations(), c.kind == CoreKind::RotationEquivariant);
+    let (o, steerable) = (
+        config.orientations(),
+        c.kind == CoreKind::RotationEquivariant,
+    );
     let last = c.features.len() - 1;
     (0..=last)
         .map(|l| {
             let (kernel, features) = (c.filter_sizes[l], c.features[l]);
             let in_features = if l == 0 { 1 } else { c.features[l - 1] };
             let in_channels = if l == 0 { 1 } else { o * in_features };
-            let groups = if c.shared_norm { features } else { o * features };
+            let groups = if c.shared_norm {
+                features
+            } else {
+                o * features
+            };
             let name = |what: &str| format!("core.{l}.{what}");
             let filters = if steerable {
                 let shape = vec![Basis::count(kernel), in_channels, features];
@@ -80,7 +87,11 @@ pub fn declare(config: &Config, params: &mut Layout, statistics: &mut Layout) ->
                 in_features,
                 features,
                 groups,
-                activation: if l < last { c.activation } else { Activation::None },
+                activation: if l < last {
+                    c.activation
+                } else {
+                    Activation::None
+                },
                 strength: Strength {
                     smoothness: p.smoothness * p.smoothness_per_layer[l],
                     group_sparsity: p.group_sparsity * p.group_sparsity_per_layer[l],
@@ -112,13 +123,19 @@ pub fn output_size(config: &Config, height: usize, width: usize) -> Result<(usiz
 }
 
 fn affine<'a>(params: &'a Arena, layer: &Layer) -> Affine<'a> {
-    Affine { gain: layer.gain.map(|g| params.view(g)), offset: params.view(layer.offset) }
+    Affine {
+        gain: layer.gain.map(|g| params.view(g)),
+        offset: params.view(layer.offset),
+    }
 }
 
 /// Runs `batch` of the workspace's images through the core.
 pub fn forward(model: &mut Model, space: &mut Workspace, batch: usize, mode: Mode) {
     for l in 0..model.layers.len() {
-        if mode == Mode::Prediction && !space.keeps_gradients() && predict_layer(model, space, batch, l) {
+        if mode == Mode::Prediction
+            && !space.keeps_gradients()
+            && predict_layer(model, space, batch, l)
+        {
             continue;
         }
         let (slot, sized) = (l.min(space.before.len() - 1), &space.layers[l]);
@@ -143,19 +160,34 @@ pub fn forward(model: &mut Model, space: &mut Workspace, batch: usize, mode: Mod
         let layer = &model.layers[l];
         match mode {
             Mode::Training => {
-                let decay = if model.config.core.kind == CoreKind::RotationEquivariant { 0.9 } else { 0.98 };
+                let decay = if model.config.core.kind == CoreKind::RotationEquivariant {
+                    0.9
+                } else {
+                    0.98
+                };
                 let batch_statistics = (space.mean[l].view_mut(), space.variance[l].view_mut());
                 let running = model.statistics.pair_mut(layer.mean);
                 norm::statistics(&model.device, &shape, y, decay, batch_statistics, running);
             }
             Mode::Prediction => {
-                space.mean[l].view_mut().copy_from(model.statistics.view(layer.mean));
-                space.variance[l].view_mut().copy_from(model.statistics.view(layer.variance));
+                space.mean[l]
+                    .view_mut()
+                    .copy_from(model.statistics.view(layer.mean));
+                space.variance[l]
+                    .view_mut()
+                    .copy_from(model.statistics.view(layer.variance));
             }
         }
         let statistics = (space.mean[l].view(), space.variance[l].view());
         let z = space.after[slot].slice_mut(0..out_len);
-        norm::forward(&model.device, &shape, y, statistics, affine(&model.params, layer), z);
+        norm::forward(
+            &model.device,
+            &shape,
+            y,
+            statistics,
+            affine(&model.params, layer),
+            z,
+        );
     }
 }
 
@@ -172,12 +204,22 @@ fn predict_layer(model: &Model, space: &mut Workspace, batch: usize, l: usize) -
     };
     let output = space.before[0].slice_mut(0..batch * sized.channels * sized.out_pixels);
     let finish = norm::Finish {
-        statistics: (model.statistics.view(layer.mean), model.statistics.view(layer.variance)),
+        statistics: (
+            model.statistics.view(layer.mean),
+            model.statistics.view(layer.variance),
+        ),
         affine: affine(&model.params, layer),
         activation: layer.activation,
     };
     let filters = model.params.view(layer.filters);
-    group_conv::forward_finished(&model.device, operation, batch, (input, filters), &finish, output);
+    group_conv::forward_finished(
+        &model.device,
+        operation,
+        batch,
+        (input, filters),
+        &finish,
+        output,
+    );
     std::mem::swap(&mut space.before, &mut space.after);
     true
 }

@@ -14,10 +14,12 @@ pub fn truncated_normal(n: usize, sd: f64, seed: u64, stream: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
     (0..n)
-        .map(|_| loop {
-            let x: f64 = StandardNormal.sample(&mut rng);
-            if x.abs() <= 2.0 {
-                return (sd * x) as f32;
+        .map(|_| {
+            loop {
+                let x: f64 = StandardNormal.sample(&mut rng);
+                if x.abs() <= 2.0 {
+                    return (sd * x) as f32;
+                }
             }
         })
         .collect()

@@ -5,8 +5,8 @@ pub mod config;
 pub mod core;
 pub mod init;
 pub mod params;
-pub mod readout;
 mod predict;
+pub mod readout;
 mod workspace;
 
 pub use config::Config;
@@ -101,8 +101,10 @@ impl Model {
         }
         for (readout, means) in self.readouts.iter().zip(mean_responses) {
             let output = self.config.readout.output;
-            let biases: Vec<f32> =
-                means.iter().map(|&m| (0.5 * output.inverse(f64::from(m))) as f32).collect();
+            let biases: Vec<f32> = means
+                .iter()
+                .map(|&m| (0.5 * output.inverse(f64::from(m))) as f32)
+                .collect();
             self.params.view_mut(readout.bias).fill_from(&biases);
         }
         for layer in &self.layers {
@@ -119,12 +121,16 @@ impl Model {
         let names: Vec<&str> = self.readouts.iter().map(|r| r.name.as_str()).collect();
         let among = names.join(", ");
         match name {
-            Some(name) => names
-                .iter()
-                .position(|n| *n == name)
-                .ok_or_else(|| crate::Error::bad("--readout", "the readout", name, format!("one of {among}"))),
+            Some(name) => names.iter().position(|n| *n == name).ok_or_else(|| {
+                crate::Error::bad("--readout", "the readout", name, format!("one of {among}"))
+            }),
             None if names.len() == 1 => Ok(0),
-            None => Err(crate::Error::bad("--readout", "the readout", "not given", format!("one of {among}"))),
+            None => Err(crate::Error::bad(
+                "--readout",
+                "the readout",
+                "not given",
+                format!("one of {among}"),
+            )),
         }
     }
 }

@@ -78,7 +78,10 @@ impl Arena {
 
     /// Two tensors declared one after the other, to write.
     pub fn pair_mut(&mut self, first: usize) -> (ViewMut<'_>, ViewMut<'_>) {
-        let (a, b) = (self.layout.slots[first].range(), self.layout.slots[first + 1].range());
+        let (a, b) = (
+            self.layout.slots[first].range(),
+            self.layout.slots[first + 1].range(),
+        );
         self.values.slice_mut(a.start..b.end).split_at(a.len())
     }
 }

@@ -71,8 +71,16 @@ impl Model {
         self.check_size(index, images)?;
         let (n, neurons) = (images.len_of(Axis(0)), self.readouts[index].neurons);
         if weights.dim() != (n, neurons) {
-            let (got, wanted) = (format!("{:?}", weights.dim()), format!("{:?}", (n, neurons)));
-            return Err(Error::bad("image gradient", "the weights' shape", got, wanted));
+            let (got, wanted) = (
+                format!("{:?}", weights.dim()),
+                format!("{:?}", (n, neurons)),
+            );
+            return Err(Error::bad(
+                "image gradient",
+                "the weights' shape",
+                got,
+                wanted,
+            ));
         }
         let batch = BATCH.min(n.max(1));
         let output = self.config.readout.output;

@@ -78,7 +78,11 @@ impl Readout {
         let all = mask.start..slots[self.bias].range().end;
         let (mask_view, rest) = gradients.values.slice_mut(all).split_at(mask.len());
         let (features, bias) = rest.split_at(features.len());
-        Gradients { mask: mask_view, features, bias }
+        Gradients {
+            mask: mask_view,
+            features,
+            bias,
+        }
     }
 }
 
@@ -114,34 +118,69 @@ impl Buffers {
             rates: zeros(),
             responses: zeros(),
             losses: device.zeros(&[batch]),
-            dh: if gradients { zeros() } else { device.zeros(&[0]) },
+            dh: if gradients {
+                zeros()
+            } else {
+                device.zeros(&[0])
+            },
             projections: keep.then(|| device.zeros(&[shape.projections()])),
         }
     }
 }
 
 /// From the core's output to h, for `batch` images.
-pub fn forward(model: &Model, index: usize, space: &Workspace, buffers: &mut Buffers, batch: usize) {
+pub fn forward(
+    model: &Model,
+    index: usize,
+    space: &Workspace,
+    buffers: &mut Buffers,
+    batch: usize,
+) {
     let readout = &model.readouts[index];
     let shape = readout.shape(&model.config, batch);
-    let x = space.output().slice(0..batch * shape.channels * shape.pixels);
-    let keep = buffers.projections.as_mut().map(|p| p.slice_mut(0..shape.projections()));
+    let x = space
+        .output()
+        .slice(0..batch * shape.channels * shape.pixels);
+    let keep = buffers
+        .projections
+        .as_mut()
+        .map(|p| p.slice_mut(0..shape.projections()));
     let h = buffers.h.slice_mut(0..batch * readout.neurons);
-    readout::forward(&model.device, &shape, x, readout.weights(&model.params), h, keep);
+    readout::forward(
+        &model.device,
+        &shape,
+        x,
+        readout.weights(&model.params),
+        h,
+        keep,
+    );
 }
 
 /// From h to rates.
 pub fn rates(model: &Model, index: usize, buffers: &mut Buffers, batch: usize) {
     let neurons = model.readouts[index].neurons;
-    let shape = loss::Shape { batch, neurons, output: model.config.readout.output };
+    let shape = loss::Shape {
+        batch,
+        neurons,
+        output: model.config.readout.output,
+    };
     let h = buffers.h.slice(0..batch * neurons);
-    loss::rates(&model.device, &shape, h, buffers.rates.slice_mut(0..batch * neurons));
+    loss::rates(
+        &model.device,
+        &shape,
+        h,
+        buffers.rates.slice_mut(0..batch * neurons),
+    );
 }
 
 /// Each image's share of the loss, and with `gradient` what [`backward`] starts from.
 pub fn losses(model: &Model, index: usize, buffers: &mut Buffers, batch: usize, gradient: bool) {
     let neurons = model.readouts[index].neurons;
-    let shape = loss::Shape { batch, neurons, output: model.config.readout.output };
+    let shape = loss::Shape {
+        batch,
+        neurons,
+        output: model.config.readout.output,
+    };
     let len = batch * neurons;
     loss::poisson(
         &model.device,
@@ -174,18 +213,33 @@ pub fn backward(
         buffers.dh.slice(0..batch * readout.neurons),
         dx.slice_mut(0..len),
         readout.gradients(gradients),
-        buffers.projections.as_mut().map(|p| p.slice_mut(0..shape.projections())),
+        buffers
+            .projections
+            .as_mut()
+            .map(|p| p.slice_mut(0..shape.projections())),
     );
 }
 
 /// Leaves in the workspace the core output's gradient of the sum of `weights[b, n] h[b, n]`.
-pub fn backward_images(model: &Model, index: usize, space: &mut Workspace, weights: &Array, batch: usize) {
+pub fn backward_images(
+    model: &Model,
+    index: usize,
+    space: &mut Workspace,
+    weights: &Array,
+    batch: usize,
+) {
     let readout = &model.readouts[index];
     let shape = readout.shape(&model.config, batch);
     let len = batch * shape.channels * shape.pixels;
     let dh = weights.slice(0..batch * readout.neurons);
     let dx = space.output_gradient().slice_mut(0..len);
-    readout::backward_input(&model.device, &shape, readout.weights(&model.params), dh, dx);
+    readout::backward_input(
+        &model.device,
+        &shape,
+        readout.weights(&model.params),
+        dh,
+        dx,
+    );
 }
 
 /// The readout's penalty; adds its gradients.
@@ -198,5 +252,11 @@ pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) -> f64 {
     let weights = readout.weights(&model.params);
     let g = readout.gradients(gradients);
     let values = (weights.mask, weights.features);
-    penalty::readout(&model.device, readout.neurons, strength, values, (g.mask, g.features))
+    penalty::readout(
+        &model.device,
+        readout.neurons,
+        strength,
+        values,
+        (g.mask, g.features),
+    )
 }

@@ -70,7 +70,12 @@ impl Workspace {
     }
 
     /// For batches of up to `batch` images; with `gradients`, keeps what the way back needs.
-    pub fn new(model: &Model, (height, width): (usize, usize), batch: usize, gradients: bool) -> Self {
+    pub fn new(
+        model: &Model,
+        (height, width): (usize, usize),
+        batch: usize,
+        gradients: bool,
+    ) -> Self {
         let device = &model.device;
         let mut layers = Vec::new();
         let (mut h, mut w) = (height, width);
@@ -106,17 +111,30 @@ impl Workspace {
                 in_len,
             });
         }
-        let largest = layers.iter().map(|l| l.channels * l.out_pixels).max().unwrap_or(0);
+        let largest = layers
+            .iter()
+            .map(|l| l.channels * l.out_pixels)
+            .max()
+            .unwrap_or(0);
         let buffers = |device: &Device| -> Vec<Array> {
             if gradients {
-                layers.iter().map(|l| device.zeros(&[batch, l.channels, l.out_pixels])).collect()
+                layers
+                    .iter()
+                    .map(|l| device.zeros(&[batch, l.channels, l.out_pixels]))
+                    .collect()
             } else {
                 vec![device.zeros(&[batch * largest])]
             }
         };
         let widest = largest.max(height * width);
         let spare = if gradients { batch * widest } else { 0 };
-        let groups = || model.layers.iter().map(|l| device.zeros(&[l.groups])).collect();
+        let groups = || {
+            model
+                .layers
+                .iter()
+                .map(|l| device.zeros(&[l.groups]))
+                .collect()
+        };
         Self {
             batch,
             image: (height, width),

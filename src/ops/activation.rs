@@ -50,7 +50,13 @@ impl Activation {
         match self {
             Self::Softplus => softplus(x),
             // Not max: a NaN must stay one.
-            Self::Relu => if x < T::zero() { T::zero() } else { x },
+            Self::Relu => {
+                if x < T::zero() {
+                    T::zero()
+                } else {
+                    x
+                }
+            }
             Self::None => x,
         }
     }
@@ -59,7 +65,13 @@ impl Activation {
     pub fn slope<T: Real>(self, x: T) -> T {
         match self {
             Self::Softplus => sigmoid(x),
-            Self::Relu => if x > T::zero() { T::one() } else { T::zero() },
+            Self::Relu => {
+                if x > T::zero() {
+                    T::one()
+                } else {
+                    T::zero()
+                }
+            }
             Self::None => T::one(),
         }
     }
@@ -136,7 +148,11 @@ pub(super) mod vector {
         let p = p * f - 2.499_999_4e-1;
         let p = p * f + 3.333_333_1e-1;
         let log = f * z * p - 0.5 * z + f;
-        if high { log + std::f32::consts::LN_2 } else { log }
+        if high {
+            log + std::f32::consts::LN_2
+        } else {
+            log
+        }
     }
 
     #[inline(always)]
@@ -162,8 +178,14 @@ mod tests {
         for i in -120_000..120_000 {
             let x = i as f32 * 1e-3;
             let (s, d) = (softplus(f64::from(x)), sigmoid(f64::from(x)));
-            assert!((f64::from(vector::softplus(x)) - s).abs() <= 3e-7 * s + 1e-37, "{x}");
-            assert!((f64::from(vector::sigmoid(x)) - d).abs() <= 3e-7 * d + 1e-37, "{x}");
+            assert!(
+                (f64::from(vector::softplus(x)) - s).abs() <= 3e-7 * s + 1e-37,
+                "{x}"
+            );
+            assert!(
+                (f64::from(vector::sigmoid(x)) - d).abs() <= 3e-7 * d + 1e-37,
+                "{x}"
+            );
         }
         assert!(vector::softplus(f32::NAN).is_nan());
         assert!(vector::sigmoid(f32::NAN).is_nan());
@@ -171,10 +193,18 @@ mod tests {
 
     #[test]
     fn inverses_give_back_the_rate() {
-        for output in [Output::Softplus, Output::EluPlusOne, Output::Exponential, Output::Linear] {
+        for output in [
+            Output::Softplus,
+            Output::EluPlusOne,
+            Output::Exponential,
+            Output::Linear,
+        ] {
             for rate in [0.01, 0.8, 1.0, 3.0, 50.0] {
                 let back: f64 = output.value(output.inverse(rate));
-                assert!((back - rate).abs() <= 1e-9 * rate, "{output:?} {rate} {back}");
+                assert!(
+                    (back - rate).abs() <= 1e-9 * rate,
+                    "{output:?} {rate} {back}"
+                );
             }
             assert!(output.inverse(0.0).is_finite());
         }

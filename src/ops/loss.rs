@@ -25,11 +25,18 @@ pub fn rates(device: &Device, shape: &Shape, h: View, rates: ViewMut) {
     match device {
         Device::Cpu => {
             let (h, rates) = (h.host(), rates.host());
-            assert_eq!((h.len(), rates.len()), (shape.batch * shape.neurons, h.len()));
+            assert_eq!(
+                (h.len(), rates.len()),
+                (shape.batch * shape.neurons, h.len())
+            );
             rates
                 .par_chunks_mut(4096)
                 .zip(h.par_chunks(4096))
-                .for_each(|(r, h)| r.iter_mut().zip(h).for_each(|(r, &h)| *r = shape.output.value(h)));
+                .for_each(|(r, h)| {
+                    r.iter_mut()
+                        .zip(h)
+                        .for_each(|(r, &h)| *r = shape.output.value(h))
+                });
         }
     }
 }
@@ -47,7 +54,10 @@ pub fn poisson(
         Device::Cpu => {
             let (h, r, losses) = (h.host(), responses.host(), losses.host());
             let n = shape.neurons;
-            assert_eq!((h.len(), r.len(), losses.len()), (shape.batch * n, h.len(), shape.batch));
+            assert_eq!(
+                (h.len(), r.len(), losses.len()),
+                (shape.batch * n, h.len(), shape.batch)
+            );
             let scale = 1.0 / shape.batch as f64;
             let mut unwanted = Vec::new();
             let dh = match dh {

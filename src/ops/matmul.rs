@@ -13,11 +13,19 @@ pub struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// Row-major with rows of `columns` numbers.
     pub fn new(data: &'a [f32], columns: usize) -> Self {
-        Self { data, row: columns, column: 1 }
+        Self {
+            data,
+            row: columns,
+            column: 1,
+        }
     }
 
     pub fn transposed(self) -> Self {
-        Self { row: self.column, column: self.row, ..self }
+        Self {
+            row: self.column,
+            column: self.row,
+            ..self
+        }
     }
 
     fn holds(&self, rows: usize, columns: usize) -> bool {

@@ -5,8 +5,8 @@
 //! variance over images, pixels and the group's channels, and moves the running ones:
 //! `m <- decay m + (1 - decay) batch`, the variance with the n/(n-1) correction. y and z are (B, C, P).
 
-use super::activation::{Activation, vector};
 use super::Real;
+use super::activation::{Activation, vector};
 use crate::device::{Device, View, ViewMut};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -56,7 +56,11 @@ pub struct Finish<'a> {
 
 impl Finish<'_> {
     pub(super) fn lines(&self) -> Vec<Line> {
-        lines(self.statistics.0.host(), self.statistics.1.host(), self.affine)
+        lines(
+            self.statistics.0.host(),
+            self.statistics.1.host(),
+            self.affine,
+        )
     }
 }
 
@@ -98,7 +102,8 @@ pub fn statistics(
                 let v = squares / n;
                 mean[group] = m as f32;
                 variance[group] = v as f32;
-                let blend = |old: f32, new: f64| (decay * f64::from(old) + (1.0 - decay) * new) as f32;
+                let blend =
+                    |old: f32, new: f64| (decay * f64::from(old) + (1.0 - decay) * new) as f32;
                 moving_mean[group] = blend(moving_mean[group], m);
                 moving_variance[group] = blend(moving_variance[group], v * correction);
             }
@@ -126,7 +131,12 @@ pub fn forward(
                 .for_each(|(plane, (z, y))| {
                     let line = lines[plane % shape.channels % shape.groups];
                     let activation = shape.activation;
-                    Arch::new().dispatch(Apply { line, activation, y, z });
+                    Arch::new().dispatch(Apply {
+                        line,
+                        activation,
+                        y,
+                        z,
+                    });
                 });
         }
     }
@@ -158,7 +168,12 @@ pub fn backward(
             for (doffset, total) in doffset.iter_mut().zip(&per_group) {
                 *doffset += total.0 as f32;
             }
-            for (dgain, total) in dgain.map(ViewMut::host).into_iter().flatten().zip(&per_group) {
+            for (dgain, total) in dgain
+                .map(ViewMut::host)
+                .into_iter()
+                .flatten()
+                .zip(&per_group)
+            {
                 *dgain += total.1 as f32;
             }
             d.par_chunks_exact_mut(shape.pixels)
@@ -167,7 +182,12 @@ pub fn backward(
                 .for_each(|(plane, (d, y))| {
                     let group = plane % shape.channels % shape.groups;
                     let means = (per_group[group].0 as f32 / n, per_group[group].1 as f32 / n);
-                    Arch::new().dispatch(ThroughStatistics { line: lines[group], means, y, d });
+                    Arch::new().dispatch(ThroughStatistics {
+                        line: lines[group],
+                        means,
+                        y,
+                        d,
+                    });
                 });
         }
     }
@@ -238,7 +258,12 @@ fn activation_gradient(shape: &Shape, lines: &[Line], y: &[f32], d: &mut [f32]) 
         .map(|(plane, (d, y))| {
             let line = lines[plane % shape.channels % shape.groups];
             let activation = shape.activation;
-            Arch::new().dispatch(ThroughActivation { line, activation, y, d })
+            Arch::new().dispatch(ThroughActivation {
+                line,
+                activation,
+                y,
+                d,
+            })
         })
         .collect()
 }
@@ -256,7 +281,10 @@ impl WithSimd for Moments<'_> {
         for (i, &v) in body.iter().enumerate() {
             sum[i % 4] = simd.add_f32s(sum[i % 4], v);
         }
-        let mut total: f64 = sum.iter().map(|&s| f64::from(simd.reduce_sum_f32s(s))).sum();
+        let mut total: f64 = sum
+            .iter()
+            .map(|&s| f64::from(simd.reduce_sum_f32s(s)))
+            .sum();
         total += tail.iter().map(|&v| f64::from(v)).sum::<f64>();
         let mean = total / self.0.len() as f64;
         let centre = simd.splat_f32s(mean as f32);
@@ -265,8 +293,14 @@ impl WithSimd for Moments<'_> {
             let d = simd.sub_f32s(v, centre);
             squares[i % 4] = simd.mul_add_e_f32s(d, d, squares[i % 4]);
         }
-        let mut total: f64 = squares.iter().map(|&s| f64::from(simd.reduce_sum_f32s(s))).sum();
-        total += tail.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>();
+        let mut total: f64 = squares
+            .iter()
+            .map(|&s| f64::from(simd.reduce_sum_f32s(s)))
+            .sum();
+        total += tail
+            .iter()
+            .map(|&v| (f64::from(v) - mean).powi(2))
+            .sum::<f64>();
         (mean, total)
     }
 }
@@ -292,7 +326,9 @@ impl WithSimd for Apply<'_> {
 #[inline(always)]
 pub(super) fn finish(line: Line, activation: Activation, map: &mut [f32]) {
     match activation {
-        Activation::Softplus => map.iter_mut().for_each(|v| *v = vector::softplus(line.at(*v))),
+        Activation::Softplus => map
+            .iter_mut()
+            .for_each(|v| *v = vector::softplus(line.at(*v))),
         Activation::Relu => map
             .iter_mut()
             .for_each(|v| *v = Activation::Relu.value(line.at(*v))),
@@ -425,9 +461,15 @@ pub mod reference {
         let (mean, variance) = statistics(s, y);
         let n = T::of(s.count() as f64);
         let of = |g: usize| gain.map_or(T::one(), |v| v[g]);
-        let normals: Vec<T> = (0..y.len()).map(|i| normal(s, y, &mean, &variance, i)).collect();
+        let normals: Vec<T> = (0..y.len())
+            .map(|i| normal(s, y, &mean, &variance, i))
+            .collect();
         let du: Vec<T> = (0..y.len())
-            .map(|i| dz[i] * s.activation.slope(of(group(s, i)) * normals[i] + offset[group(s, i)]))
+            .map(|i| {
+                dz[i]
+                    * s.activation
+                        .slope(of(group(s, i)) * normals[i] + offset[group(s, i)])
+            })
             .collect();
         let (mut dgain, mut doffset) = (vec![T::zero(); s.groups], vec![T::zero(); s.groups]);
         for i in 0..y.len() {

@@ -30,7 +30,11 @@ pub fn adam(
             values
                 .par_chunks_mut(CHUNK)
                 .zip(gradients.par_chunks(CHUNK))
-                .zip(first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)))
+                .zip(
+                    first
+                        .par_chunks_mut(CHUNK)
+                        .zip(second.par_chunks_mut(CHUNK)),
+                )
                 .for_each(|((v, g), (m, s))| reference::adam(learning_rate, t, v, g, m, s));
         }
     }
@@ -43,7 +47,10 @@ pub fn sgd(device: &Device, learning_rate: f64, values: ViewMut, gradients: View
             let (values, gradients) = (values.host(), gradients.host());
             assert_eq!(values.len(), gradients.len());
             let rate = learning_rate as f32;
-            values.iter_mut().zip(gradients).for_each(|(v, g)| *v -= rate * g);
+            values
+                .iter_mut()
+                .zip(gradients)
+                .for_each(|(v, g)| *v -= rate * g);
         }
     }
 }
@@ -62,8 +69,7 @@ pub mod reference {
         second: &mut [T],
     ) {
         let t = t as f64;
-        let rate =
-            T::of(learning_rate * (1.0 - BETA_2.powf(t)).sqrt() / (1.0 - BETA_1.powf(t)));
+        let rate = T::of(learning_rate * (1.0 - BETA_2.powf(t)).sqrt() / (1.0 - BETA_1.powf(t)));
         let (keep_1, keep_2) = (T::of(BETA_1), T::of(BETA_2));
         let (new_1, new_2) = (T::of(1.0 - BETA_1), T::of(1.0 - BETA_2));
         let epsilon = T::of(EPSILON);

@@ -61,8 +61,11 @@ impl Metric {
     /// For filters of this basis at `orientations` angles.
     pub fn new(basis: &Basis, orientations: usize) -> Self {
         let (m, k) = (basis.len(), basis.width);
-        let edges: Vec<f64> =
-            basis.filters.chunks_exact(k * k).flat_map(|f| laplacian(f, k)).collect();
+        let edges: Vec<f64> = basis
+            .filters
+            .chunks_exact(k * k)
+            .flat_map(|f| laplacian(f, k))
+            .collect();
         let gram = |filters: &[f64]| -> Vec<f64> {
             let row = |i: usize| &filters[i * k * k..][..k * k];
             (0..m * m)
@@ -83,8 +86,7 @@ impl Metric {
 /// R' A R: the form as seen by coefficients before rotation.
 fn turned(basis: &Basis, form: &[f64], angle: f64) -> Vec<f32> {
     let m = basis.len();
-    let transpose =
-        |a: &[f64]| -> Vec<f64> { (0..m * m).map(|i| a[i % m * m + i / m]).collect() };
+    let transpose = |a: &[f64]| -> Vec<f64> { (0..m * m).map(|i| a[i % m * m + i / m]).collect() };
     // Rotating the rows of A by -angle multiplies by R' from the left.
     let left = basis.rotate(form, -angle);
     let both = basis.rotate(&transpose(&left), -angle);
@@ -103,15 +105,30 @@ pub fn steerable(
     match device {
         Device::Cpu => {
             let (c, dc) = (c.host(), dc.host());
-            assert_eq!((c.len(), c.len() % (metric.m * out_features)), (dc.len(), 0));
+            assert_eq!(
+                (c.len(), c.len() % (metric.m * out_features)),
+                (dc.len(), 0)
+            );
             let mut total = 0.0;
             let (mut norm, mut edge) = (vec![0.0f32; c.len()], vec![0.0f32; c.len()]);
             let columns = c.len() / metric.m;
             for (norms, edges) in &metric.forms {
                 let size = (metric.m, columns, metric.m);
                 let matrix = |form| Matrix::new(form, metric.m);
-                multiply(size, matrix(norms), Matrix::new(c, columns), &mut norm, false);
-                multiply(size, matrix(edges), Matrix::new(c, columns), &mut edge, false);
+                multiply(
+                    size,
+                    matrix(norms),
+                    Matrix::new(c, columns),
+                    &mut norm,
+                    false,
+                );
+                multiply(
+                    size,
+                    matrix(edges),
+                    Matrix::new(c, columns),
+                    &mut edge,
+                    false,
+                );
                 total += of_orientation(metric.m, out_features, strength, c, &norm, &edge, dc);
             }
             total
@@ -132,15 +149,20 @@ fn of_orientation(
     let slices = c.len() / m;
     // Of each filter slice (n_in, F): its square norm and that of its Laplacian.
     let (mut squares, mut edges) = (vec![0.0f64; slices], vec![0.0f64; slices]);
-    for ((c, norm), edge) in
-        c.chunks_exact(slices).zip(norm.chunks_exact(slices)).zip(edge.chunks_exact(slices))
+    for ((c, norm), edge) in c
+        .chunks_exact(slices)
+        .zip(norm.chunks_exact(slices))
+        .zip(edge.chunks_exact(slices))
     {
         for i in 0..slices {
             squares[i] += f64::from(c[i]) * f64::from(norm[i]);
             edges[i] += f64::from(c[i]) * f64::from(edge[i]);
         }
     }
-    squares.iter_mut().chain(&mut edges).for_each(|v| *v = v.max(0.0));
+    squares
+        .iter_mut()
+        .chain(&mut edges)
+        .for_each(|v| *v = v.max(0.0));
     let mut total = 0.0;
     let mut factors = vec![(0.0f32, 0.0f32); slices];
     for g in 0..f_out {
@@ -159,8 +181,10 @@ fn of_orientation(
             factors[i] = (of_norm as f32, of_edge as f32);
         }
     }
-    for ((dc, norm), edge) in
-        dc.chunks_exact_mut(slices).zip(norm.chunks_exact(slices)).zip(edge.chunks_exact(slices))
+    for ((dc, norm), edge) in dc
+        .chunks_exact_mut(slices)
+        .zip(norm.chunks_exact(slices))
+        .zip(edge.chunks_exact(slices))
     {
         for (i, d) in dc.iter_mut().enumerate() {
             *d += factors[i].0 * norm[i] + factors[i].1 * edge[i];
@@ -206,7 +230,11 @@ pub fn readout(
             let (p, c) = (mask.len() / neurons, features.len() / neurons);
             mask.par_chunks_exact(p)
                 .zip(features.par_chunks_exact(c))
-                .zip(dmask.par_chunks_exact_mut(p).zip(dfeatures.par_chunks_exact_mut(c)))
+                .zip(
+                    dmask
+                        .par_chunks_exact_mut(p)
+                        .zip(dfeatures.par_chunks_exact_mut(c)),
+                )
                 .map(|((m, f), (dm, df))| reference::neuron(strength, m, f, dm, df))
                 .collect::<Vec<f64>>()
                 .iter()
@@ -228,7 +256,11 @@ pub mod reference {
         let norm2 = square(w) + EPSILON;
         let edge2: f64 = edges.iter().map(|e| square(e)).sum();
         let (sum, root) = (sizes.iter().sum::<f64>(), norm2.sqrt());
-        for (i, (w, dw)) in w.chunks_exact(area).zip(dw.chunks_exact_mut(area)).enumerate() {
+        for (i, (w, dw)) in w
+            .chunks_exact(area)
+            .zip(dw.chunks_exact_mut(area))
+            .enumerate()
+        {
             // The Laplacian is its own adjoint.
             let twice = laplacian(&edges[i], kernel);
             let inverse = if sizes[i] > 0.0 { 1.0 / sizes[i] } else { 0.0 };

@@ -87,9 +87,17 @@ pub fn forward(
             let (x, h, w) = (x.host(), h.host(), Host::new(weights));
             shape.check(x.len(), w.mask.len(), w.features.len(), h.len());
             let keep = keep.map(ViewMut::host);
-            let at_once = if keep.is_some() { shape.batch } else { shape.images_at_once() };
+            let at_once = if keep.is_some() {
+                shape.batch
+            } else {
+                shape.images_at_once()
+            };
             let (n, per_image) = (shape.neurons, shape.channels * shape.neurons);
-            let buffer = if keep.is_some() { 0 } else { at_once * per_image };
+            let buffer = if keep.is_some() {
+                0
+            } else {
+                at_once * per_image
+            };
             with_scratch(w.mask.len() + w.features.len() + buffer, |scratch| {
                 let (mask, rest) = scratch.split_at_mut(w.mask.len());
                 let (features, buffer) = rest.split_at_mut(w.features.len());
@@ -105,7 +113,8 @@ pub fn forward(
                         .zip(projections.par_chunks_exact(per_image))
                         .for_each(|(h, projections)| {
                             h.copy_from_slice(w.bias);
-                            for (t, v) in projections.chunks_exact(n).zip(features.chunks_exact(n)) {
+                            for (t, v) in projections.chunks_exact(n).zip(features.chunks_exact(n))
+                            {
                                 for ((h, &t), &v) in h.iter_mut().zip(t).zip(v) {
                                     *h += t * v;
                                 }
@@ -151,7 +160,10 @@ pub fn backward_input(device: &Device, shape: &Shape, weights: Weights, dh: View
                 let (features, buffer) = rest.split_at_mut(w.features.len());
                 prepare(shape, &w, mask, features);
                 let images = at_once * shape.channels * shape.pixels;
-                for (dx, dh) in dx.chunks_mut(images).zip(dh.chunks(at_once * shape.neurons)) {
+                for (dx, dh) in dx
+                    .chunks_mut(images)
+                    .zip(dh.chunks(at_once * shape.neurons))
+                {
                     let spread = &mut buffer[..dh.len() * shape.channels];
                     spread_gradient(shape, dh, features, spread);
                     unproject(shape, spread, mask, dx);
@@ -169,7 +181,11 @@ struct Host<'a> {
 
 impl<'a> Host<'a> {
     fn new(w: Weights<'a>) -> Self {
-        Self { mask: w.mask.host(), features: w.features.host(), bias: w.bias.host() }
+        Self {
+            mask: w.mask.host(),
+            features: w.features.host(),
+            bias: w.bias.host(),
+        }
     }
 }
 
@@ -181,7 +197,11 @@ fn prepare(shape: &Shape, w: &Host, mask: &mut [f32], features: &mut [f32]) {
     for (c, row) in features.chunks_exact_mut(shape.neurons).enumerate() {
         for (n, v) in row.iter_mut().enumerate() {
             let feature = w.features[n * shape.channels + c];
-            *v = if shape.positive_features { feature.abs() } else { feature };
+            *v = if shape.positive_features {
+                feature.abs()
+            } else {
+                feature
+            };
         }
     }
 }
@@ -189,13 +209,25 @@ fn prepare(shape: &Shape, w: &Host, mask: &mut [f32], features: &mut [f32]) {
 fn project(shape: &Shape, x: &[f32], mask: &[f32], projections: &mut [f32]) {
     let (p, n) = (shape.pixels, shape.neurons);
     let rows = x.len() / p;
-    multiply((rows, n, p), Matrix::new(x, p), Matrix::new(mask, p).transposed(), projections, false);
+    multiply(
+        (rows, n, p),
+        Matrix::new(x, p),
+        Matrix::new(mask, p).transposed(),
+        projections,
+        false,
+    );
 }
 
 fn unproject(shape: &Shape, spread: &[f32], mask: &[f32], dx: &mut [f32]) {
     let (p, n) = (shape.pixels, shape.neurons);
     let rows = dx.len() / p;
-    multiply((rows, p, n), Matrix::new(spread, n), Matrix::new(mask, p), dx, false);
+    multiply(
+        (rows, p, n),
+        Matrix::new(spread, n),
+        Matrix::new(mask, p),
+        dx,
+        false,
+    );
 }
 
 /// `spread[b, c, n] = dh[b, n] v[c, n]`.
@@ -223,10 +255,17 @@ fn cpu_backward(
     kept: Option<&mut [f32]>,
 ) {
     let (n, c) = (shape.neurons, shape.channels);
-    let (dmask, dfeatures, dbias) =
-        (gradients.mask.host(), gradients.features.host(), gradients.bias.host());
+    let (dmask, dfeatures, dbias) = (
+        gradients.mask.host(),
+        gradients.features.host(),
+        gradients.bias.host(),
+    );
     let recompute = kept.is_none();
-    let at_once = if recompute { shape.images_at_once() } else { shape.batch };
+    let at_once = if recompute {
+        shape.images_at_once()
+    } else {
+        shape.batch
+    };
     let buffer = if recompute { at_once * c * n } else { 0 };
     with_scratch(2 * (w.mask.len() + w.features.len()) + buffer, |scratch| {
         let (mask, rest) = scratch.split_at_mut(w.mask.len());
@@ -237,26 +276,38 @@ fn cpu_backward(
         feature_sums.fill(0.0);
         let projections = kept.unwrap_or(buffer);
         let images = at_once * c * shape.pixels;
-        for (chunk, ((x, dx), dh)) in
-            x.chunks(images).zip(dx.chunks_mut(images)).zip(dh.chunks(at_once * n)).enumerate()
+        for (chunk, ((x, dx), dh)) in x
+            .chunks(images)
+            .zip(dx.chunks_mut(images))
+            .zip(dh.chunks(at_once * n))
+            .enumerate()
         {
             let t = &mut projections[..dh.len() * c];
             if recompute {
                 project(shape, x, mask, t);
             }
-            feature_sums.par_chunks_exact_mut(n).enumerate().for_each(|(channel, sums)| {
-                for (t, dh) in t.chunks_exact(c * n).zip(dh.chunks_exact(n)) {
-                    let t = &t[channel * n..][..n];
-                    for ((s, &t), &dh) in sums.iter_mut().zip(t).zip(dh) {
-                        *s += t * dh;
+            feature_sums
+                .par_chunks_exact_mut(n)
+                .enumerate()
+                .for_each(|(channel, sums)| {
+                    for (t, dh) in t.chunks_exact(c * n).zip(dh.chunks_exact(n)) {
+                        let t = &t[channel * n..][..n];
+                        for ((s, &t), &dh) in sums.iter_mut().zip(t).zip(dh) {
+                            *s += t * dh;
+                        }
                     }
-                }
-            });
+                });
             spread_gradient(shape, dh, features, t);
             unproject(shape, t, mask, dx);
             let (rows, p) = (dx.len() / shape.pixels, shape.pixels);
             let spread = Matrix::new(t, n).transposed();
-            multiply((n, p, rows), spread, Matrix::new(x, p), mask_sums, chunk > 0);
+            multiply(
+                (n, p, rows),
+                spread,
+                Matrix::new(x, p),
+                mask_sums,
+                chunk > 0,
+            );
         }
         let signed = |value: f32, gradient: f32| {
             if value > 0.0 {
@@ -278,7 +329,11 @@ fn cpu_backward(
             });
         for (i, d) in dfeatures.iter_mut().enumerate() {
             let sum = feature_sums[i % c * n + i / c];
-            *d += if shape.positive_features { signed(w.features[i], sum) } else { sum };
+            *d += if shape.positive_features {
+                signed(w.features[i], sum)
+            } else {
+                sum
+            };
         }
         for dh in dh.chunks_exact(n) {
             dbias.iter_mut().zip(dh).for_each(|(d, g)| *d += g);
@@ -341,7 +396,11 @@ pub mod reference {
                 for c in 0..s.channels {
                     let feature = features[n * s.channels + c];
                     let v = counted(s, feature);
-                    let inner = if s.positive_features { sign(feature) } else { T::one() };
+                    let inner = if s.positive_features {
+                        sign(feature)
+                    } else {
+                        T::one()
+                    };
                     for p in 0..s.pixels {
                         let (xi, mi) = ((b * s.channels + c) * s.pixels + p, n * s.pixels + p);
                         dx[xi] += d * v * mask[mi].abs();

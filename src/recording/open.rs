@@ -15,7 +15,10 @@ impl Recording {
     /// The name of the recording in a directory, without reading it: that of its `recording.toml`, else the directory's.
     pub fn name_at(directory: &Path) -> String {
         let declared = Metadata::read(&directory.join("recording.toml"));
-        declared.ok().and_then(|m| m.name).unwrap_or_else(|| name_of(directory))
+        declared
+            .ok()
+            .and_then(|m| m.name)
+            .unwrap_or_else(|| name_of(directory))
     }
 
     /// Reads and checks a recording.

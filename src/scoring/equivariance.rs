@@ -18,12 +18,19 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 /// For a core without orientations, or images too small for it.
 pub fn verify(model: &mut Model, images: ArrayView3<f32>) -> Result<Table> {
     if model.config.core.kind != CoreKind::RotationEquivariant {
-        return Err(Error::bad("config.toml", "core.kind", "a core without orientations", "\"rotation-equivariant\""));
+        return Err(Error::bad(
+            "config.toml",
+            "core.kind",
+            "a core without orientations",
+            "\"rotation-equivariant\"",
+        ));
     }
     let (n, h, w) = images.dim();
     let side = h.min(w);
     let (top, left) = ((h - side) / 2, (w - side) / 2);
-    let square = images.slice(s![.., top..top + side, left..left + side]).to_owned();
+    let square = images
+        .slice(s![.., top..top + side, left..left + side])
+        .to_owned();
     core::output_size(&model.config, side, side)?;
     let mut space = Workspace::new(model, (side, side), n, true);
     let upright = maps(model, &mut space, &square);
@@ -36,7 +43,14 @@ pub fn verify(model: &mut Model, images: ArrayView3<f32>) -> Result<Table> {
             layers.push(l as i64);
             angles.push(360.0 * q as f64 / o as f64);
             exact.push((4 * q).is_multiple_of(o));
-            errors.push(error(before, after, q, o, model.layers[l].features, reach(model, l, side)));
+            errors.push(error(
+                before,
+                after,
+                q,
+                o,
+                model.layers[l].features,
+                reach(model, l, side),
+            ));
         }
     }
     Ok(Table::new()
@@ -70,7 +84,14 @@ fn maps(model: &mut Model, space: &mut Workspace, images: &Array3<f32>) -> Vec<A
         .collect()
 }
 
-fn error(before: &Array3<f32>, after: &Array3<f32>, q: usize, o: usize, f: usize, radius: f64) -> f64 {
+fn error(
+    before: &Array3<f32>,
+    after: &Array3<f32>,
+    q: usize,
+    o: usize,
+    f: usize,
+    radius: f64,
+) -> f64 {
     let planes = before.len_of(Axis(0));
     let side = before.len_of(Axis(1));
     let exact = (4 * q).is_multiple_of(o);

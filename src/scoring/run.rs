@@ -53,11 +53,17 @@ pub fn score(model: &mut Model, index: usize, recording: &Recording) -> Result<S
     }
     let scale = readout.response_scale.clone();
     let responses = preprocess::normalised_responses(recording, ArrayView1::from(&scale));
-    let images = recording.images.select(Axis(0), &recording.images_of(Tier::Test));
+    let images = recording
+        .images
+        .select(Axis(0), &recording.images_of(Tier::Test));
     let z = model.preprocessing.z_score(images.view());
     let predictions = model.rates(index, z.view())?;
     let repeats = recording.repeats(Tier::Test);
-    let mut table = evaluate(predictions.mapv(f64::from).view(), &repeats, responses.view())?;
+    let mut table = evaluate(
+        predictions.mapv(f64::from).view(),
+        &repeats,
+        responses.view(),
+    )?;
     if let Some(neurons) = &recording.neurons {
         table = carry_neurons(table, neurons)?;
     }

@@ -34,7 +34,13 @@ impl Data {
     ) -> Self {
         let z = preprocessing.z_score(recording.images.view());
         let (n, h, w) = z.dim();
-        let of_tier = |tier| recording.trials_of(tier).into_iter().map(|t| t as u32).collect();
+        let of_tier = |tier| {
+            recording
+                .trials_of(tier)
+                .into_iter()
+                .map(|t| t as u32)
+                .collect()
+        };
         let (trials, neurons) = responses.dim();
         let mut validation: Vec<u32> = of_tier(Tier::Validation);
         let known = |t: &u32| responses.row(*t as usize).iter().any(|r| !r.is_nan());
@@ -60,7 +66,10 @@ impl Data {
         space: &mut Workspace,
         buffers: &mut readout::Buffers,
     ) {
-        let images: Vec<u32> = trials.iter().map(|&t| self.image_of_trial[t as usize]).collect();
+        let images: Vec<u32> = trials
+            .iter()
+            .map(|&t| self.image_of_trial[t as usize])
+            .collect();
         pick(device, &self.images, &images, &mut space.images);
         pick(device, &self.responses, trials, &mut buffers.responses);
     }
@@ -91,7 +100,14 @@ impl Order {
     pub fn new(count: usize, batch: usize, seed: u64, recording: u64) -> Self {
         // Weights use the streams from 0, one per tensor.
         let stream = (recording + 1) << 32;
-        Self { batch: batch.min(count), count, seed, stream, epoch: None, order: Vec::new() }
+        Self {
+            batch: batch.min(count),
+            count,
+            seed,
+            stream,
+            epoch: None,
+            order: Vec::new(),
+        }
     }
 
     /// Positions (among the training trials) of the batch of step `taken`.

@@ -60,8 +60,14 @@ impl History {
             .with("phase", whole(&|r| i64::from(r.phase)))
             .with("learning_rate", numbers(&|r| r.learning_rate))
             .with("train_loss", numbers(&|r| r.train_loss))
-            .with("validation_loss", numbers(&|r| r.validation_loss.unwrap_or(f64::NAN)))
-            .with("validation_correlation", numbers(&|r| r.validation_correlation.unwrap_or(f64::NAN)))
+            .with(
+                "validation_loss",
+                numbers(&|r| r.validation_loss.unwrap_or(f64::NAN)),
+            )
+            .with(
+                "validation_correlation",
+                numbers(&|r| r.validation_correlation.unwrap_or(f64::NAN)),
+            )
             .with("seconds", numbers(&|r| r.seconds))
             .write_csv(path)
     }

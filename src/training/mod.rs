@@ -229,7 +229,8 @@ impl Trainer {
         let started = std::time::Instant::now();
         let before = self.state.seconds;
         let settings = self.model.config.training.clone();
-        let extends = self.state.done == Some(End::OutOfSteps) && self.state.step < settings.max_steps;
+        let extends =
+            self.state.done == Some(End::OutOfSteps) && self.state.step < settings.max_steps;
         if extends {
             self.state.done = None;
         }
@@ -241,11 +242,13 @@ impl Trainer {
                 progress.finish();
                 return Err(Error::Interrupted(signal));
             }
-            let due = self.state.recent.1 > 0
-                && self.state.step.is_multiple_of(settings.validate_every);
+            let due =
+                self.state.recent.1 > 0 && self.state.step.is_multiple_of(settings.validate_every);
             if due {
                 // A signal leaves the validation for the run that resumes.
-                let Some(scores) = self.score_validation(interrupts) else { continue };
+                let Some(scores) = self.score_validation(interrupts) else {
+                    continue;
+                };
                 self.validated(scores, progress);
             }
             if self.state.done.is_none() && self.state.step >= settings.max_steps {
@@ -294,7 +297,10 @@ impl Trainer {
         for r in 0..self.data.len() {
             let batch = self.orders[r].batch;
             let order = self.orders[r].positions(self.state.taken);
-            let trials: Vec<u32> = order.iter().map(|&i| self.data[r].training[i as usize]).collect();
+            let trials: Vec<u32> = order
+                .iter()
+                .map(|&i| self.data[r].training[i as usize])
+                .collect();
             let space = &mut self.spaces[self.space_of[r]];
             let buffers = &mut self.buffers[r];
             self.data[r].load(&device, &trials, space, buffers);
@@ -381,8 +387,14 @@ impl Trainer {
             self.state.done = Some(End::Converged);
         }
         if let Some(best) = self.state.best.take() {
-            self.model.params.values.copy_from(&best.snapshot.params.values);
-            self.model.statistics.values.copy_from(&best.snapshot.statistics.values);
+            self.model
+                .params
+                .values
+                .copy_from(&best.snapshot.params.values);
+            self.model
+                .statistics
+                .values
+                .copy_from(&best.snapshot.statistics.values);
             self.first.values.copy_from(&best.snapshot.first.values);
             self.second.values.copy_from(&best.snapshot.second.values);
             self.state.t = best.t;
@@ -428,19 +440,33 @@ impl Trainer {
                 rates.extend(buffers.rates.slice(0..len).download());
                 responses.extend(buffers.responses.slice(0..len).download());
             }
-            correlations.extend(correlate(&rates, &responses, self.model.readouts[r].neurons));
+            correlations.extend(correlate(
+                &rates,
+                &responses,
+                self.model.readouts[r].neurons,
+            ));
         }
         Some((Some(loss), Some(statistics::mean_of_known(&correlations))))
     }
 
     /// A fresh run directory: what an earlier run left of its own files goes.
     fn begin_run(&self) -> Result<()> {
-        if let Some(own) = ["images.npy", "responses.npy", "trials.csv"].iter().find(|f| self.out.join(f).exists()) {
-            let what = format!("holds {own}: this is a recording, wanted another directory for the run");
+        if let Some(own) = ["images.npy", "responses.npy", "trials.csv"]
+            .iter()
+            .find(|f| self.out.join(f).exists())
+        {
+            let what =
+                format!("holds {own}: this is a recording, wanted another directory for the run");
             return Err(Error::file(&self.out, what));
         }
         files::create_directory(&self.out)?;
-        for name in [MODEL, resume::FILE, history::FILE, "evaluation.csv", "equivariance.csv"] {
+        for name in [
+            MODEL,
+            resume::FILE,
+            history::FILE,
+            "evaluation.csv",
+            "equivariance.csv",
+        ] {
             files::remove(&self.out.join(name))?;
         }
         self.write_config()
@@ -499,7 +525,11 @@ fn correlate(rates: &[f32], responses: &[f32], neurons: usize) -> Vec<f64> {
             };
             let (rates, responses) = (of(rates), of(responses));
             let correlation = statistics::pearson(&rates, &responses);
-            if correlation.is_nan() && !responses.is_empty() { 0.0 } else { correlation }
+            if correlation.is_nan() && !responses.is_empty() {
+                0.0
+            } else {
+                correlation
+            }
         })
         .collect()
 }
@@ -509,23 +539,43 @@ fn fingerprint(recordings: &[Recording]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |word: u64| hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
     for r in recordings {
-        r.images.iter().chain(&r.responses).for_each(|v| add(u64::from(v.to_bits())));
-        r.trials.iter().for_each(|t| add(3 * t.image as u64 + t.tier as u64));
+        r.images
+            .iter()
+            .chain(&r.responses)
+            .for_each(|v| add(u64::from(v.to_bits())));
+        r.trials
+            .iter()
+            .for_each(|t| add(3 * t.image as u64 + t.tier as u64));
     }
     hash
 }
 
 fn check_names(recordings: &[Recording]) -> Result<()> {
     if recordings.is_empty() {
-        return Err(Error::bad("configuration", "recordings", "[]", "at least one recording directory"));
+        return Err(Error::bad(
+            "configuration",
+            "recordings",
+            "[]",
+            "at least one recording directory",
+        ));
     }
     let mut seen = HashSet::new();
     for r in recordings {
         if r.name.is_empty() || r.name.contains('/') {
-            return Err(Error::bad("recording", "its name", format!("\"{}\"", r.name), "a word without slashes"));
+            return Err(Error::bad(
+                "recording",
+                "its name",
+                format!("\"{}\"", r.name),
+                "a word without slashes",
+            ));
         }
         if !seen.insert(&r.name) {
-            return Err(Error::bad("recordings", "the name of two of them", format!("\"{}\"", r.name), "different names"));
+            return Err(Error::bad(
+                "recordings",
+                "the name of two of them",
+                format!("\"{}\"", r.name),
+                "different names",
+            ));
         }
     }
     Ok(())
@@ -541,10 +591,19 @@ pub fn open_recordings(config: &Config) -> Result<Vec<Recording>> {
         let name = Recording::name_at(path);
         if let Some(other) = seen.insert(name.clone(), path) {
             let got = format!("\"{name}\" as in {}", other.display());
-            return Err(Error::bad(path.display(), "its name", got, "another `name` in recording.toml"));
+            return Err(Error::bad(
+                path.display(),
+                "its name",
+                got,
+                "another `name` in recording.toml",
+            ));
         }
     }
-    config.recordings.iter().map(|p| Recording::open(p)).collect()
+    config
+        .recordings
+        .iter()
+        .map(|p| Recording::open(p))
+        .collect()
 }
 
 /// The files of a run that tell whether there is something to resume.
@@ -562,6 +621,9 @@ mod tests {
         let nan = f32::NAN;
         let responses = [2.0, nan, 1.0, 4.0, nan, 2.0, nan, nan, 5.0];
         let got = correlate(&rates, &responses, 3);
-        assert!((got[0] - 1.0).abs() < 1e-12 && got[1].is_nan() && got[2] == 0.0, "{got:?}");
+        assert!(
+            (got[0] - 1.0).abs() < 1e-12 && got[1].is_nan() && got[2] == 0.0,
+            "{got:?}"
+        );
     }
 }

@@ -19,19 +19,29 @@ pub struct Progress {
 impl Progress {
     /// On standard error.
     pub fn stderr() -> Self {
-        Self { quiet: false, bar: None, started: Instant::now(), first: 0, max_steps: 0 }
+        Self {
+            quiet: false,
+            bar: None,
+            started: Instant::now(),
+            first: 0,
+            max_steps: 0,
+        }
     }
 
     /// Nowhere.
     pub fn hidden() -> Self {
-        Self { quiet: true, ..Self::stderr() }
+        Self {
+            quiet: true,
+            ..Self::stderr()
+        }
     }
 
     pub(super) fn start(&mut self, settings: &Training, step: u64, taken: u64) {
         (self.started, self.first, self.max_steps) = (Instant::now(), taken, settings.max_steps);
         if !self.quiet && std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{bar:32} step {pos}/{len}, {eta} left  {msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template("{bar:32} step {pos}/{len}, {eta} left  {msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(settings.max_steps).with_style(style);
             bar.set_position(step);
             self.bar = Some(bar);
@@ -48,7 +58,8 @@ impl Progress {
         if self.quiet {
             return;
         }
-        let text = |v: Option<f64>, digits: usize| v.map_or("-".into(), |v| format!("{v:.digits$}"));
+        let text =
+            |v: Option<f64>, digits: usize| v.map_or("-".into(), |v| format!("{v:.digits$}"));
         let scores = format!(
             "train loss {:.4}, validation loss {}, correlation {}",
             row.train_loss,

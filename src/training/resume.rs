@@ -2,9 +2,9 @@
 
 use super::history::{History, Row};
 use super::{Best, End, Snapshot, State, Trainer};
+use crate::model::Config;
 use crate::model::checkpoint::{CONFIG, Tensors};
 use crate::model::params::Arena;
-use crate::model::Config;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -176,7 +176,9 @@ impl Trainer {
                 None => None,
                 Some("Converged") => Some(End::Converged),
                 Some("OutOfSteps") => Some(End::OutOfSteps),
-                Some(other) => return Err(Error::bad(path.display(), "the end", other, "a known one")),
+                Some(other) => {
+                    return Err(Error::bad(path.display(), "the end", other, "a known one"));
+                }
             },
         };
         self.write_config()

@@ -13,7 +13,8 @@ fn visit(s: &Shape, mut visit: impl FnMut(usize, usize, usize)) {
                     for j in 0..ow {
                         let y = ((b * s.out_channels + o) * oh + i) * ow + j;
                         for u in 0..k {
-                            let Some(row) = (i + u).checked_sub(s.padding).filter(|&r| r < s.height)
+                            let Some(row) =
+                                (i + u).checked_sub(s.padding).filter(|&r| r < s.height)
                             else {
                                 continue;
                             };
@@ -23,7 +24,8 @@ fn visit(s: &Shape, mut visit: impl FnMut(usize, usize, usize)) {
                                 else {
                                     continue;
                                 };
-                                let x = ((b * s.in_channels + c) * s.height + row) * s.width + column;
+                                let x =
+                                    ((b * s.in_channels + c) * s.height + row) * s.width + column;
                                 visit(x, ((o * s.in_channels + c) * k + u) * k + v, y);
                             }
                         }

@@ -6,7 +6,11 @@ use crate::ops::{Real, conv};
 
 /// The rotated filters, (O F_out, n_in, k, k).
 pub fn filters<T: Real>(shape: &Shape, basis: &Basis, coefficients: &[T]) -> Vec<T> {
-    let (area, n_in, g) = (shape.kernel * shape.kernel, shape.in_channels(), shape.out_features);
+    let (area, n_in, g) = (
+        shape.kernel * shape.kernel,
+        shape.in_channels(),
+        shape.out_features,
+    );
     let c: Vec<f64> = coefficients.iter().map(|c| c.f64()).collect();
     let mut w = vec![T::zero(); shape.out_channels() * n_in * area];
     for q in 0..shape.orientations {
@@ -29,7 +33,11 @@ pub fn filters<T: Real>(shape: &Shape, basis: &Basis, coefficients: &[T]) -> Vec
 
 /// Adds to dc what the rotated filters' gradient dw means for the coefficients: the adjoint of [`filters`].
 pub fn backward_filters<T: Real>(shape: &Shape, basis: &Basis, dw: &[T], dc: &mut [T]) {
-    let (area, n_in, g) = (shape.kernel * shape.kernel, shape.in_channels(), shape.out_features);
+    let (area, n_in, g) = (
+        shape.kernel * shape.kernel,
+        shape.in_channels(),
+        shape.out_features,
+    );
     for q in 0..shape.orientations {
         let mut projected = vec![0.0; dc.len()];
         for i in 0..n_in {
