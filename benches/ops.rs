@@ -152,8 +152,7 @@ fn readouts(c: &mut Criterion) {
                 x.view(),
                 weights(),
                 h.view(),
-                dx.view_mut(),
-                gradients,
+                (dx.view_mut(), gradients),
                 None,
             );
         });

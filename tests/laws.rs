@@ -542,8 +542,7 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
         x.view(),
         weights,
         dh.view(),
-        dx.view_mut(),
-        gradients,
+        (dx.view_mut(), gradients),
         None,
     );
     for (name, a) in [

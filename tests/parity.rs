@@ -246,8 +246,7 @@ fn the_readout_is_its_definition() {
                     ax.view(),
                     weights,
                     adh.view(),
-                    adx.view_mut(),
-                    gradients,
+                    (adx.view_mut(), gradients),
                     kept,
                 );
                 assert_same(&format!("dx {name}"), &adx, &dx);
@@ -306,8 +305,7 @@ fn a_batch_whose_projections_come_in_parts_is_the_definition() {
         ax.view(),
         weights,
         adh.view(),
-        adx.view_mut(),
-        gradients,
+        (adx.view_mut(), gradients),
         None,
     );
     assert_same("dx", &adx, &dx);

@@ -211,8 +211,7 @@ pub fn backward(
         x.slice(0..len),
         readout.weights(&model.params),
         buffers.dh.slice(0..batch * readout.neurons),
-        dx.slice_mut(0..len),
-        readout.gradients(gradients),
+        (dx.slice_mut(0..len), readout.gradients(gradients)),
         buffers
             .projections
             .as_mut()

@@ -146,7 +146,7 @@ pub(super) mod vector {
         let p = p * f - 1.666_805_7e-1;
         let p = p * f + 2.000_071_5e-1;
         let p = p * f - 2.499_999_4e-1;
-        let p = p * f + 3.333_333_1e-1;
+        let p = p * f + 3.333_333e-1;
         let log = f * z * p - 0.5 * z + f;
         if high {
             log + std::f32::consts::LN_2

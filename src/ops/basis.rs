@@ -141,7 +141,11 @@ fn functions(width: usize) -> Vec<Function> {
 fn sample(f: &Function, x: f64, y: f64) -> f64 {
     let square = x * x + y * y;
     let radial_order = (f.rank - f.order) / 2;
-    let sign = if radial_order % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = if radial_order.is_multiple_of(2) {
+        1.0
+    } else {
+        -1.0
+    };
     let radial = sign
         * square.sqrt().powi(f.order as i32)
         * laguerre(radial_order, f.order as f64, square / 2.0)
@@ -227,12 +231,13 @@ fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
             .unwrap_or(i);
         matrix.swap(i, pivot);
         right.swap(i, pivot);
-        for row in i + 1..n {
-            let factor = matrix[row][i] / matrix[i][i];
-            for column in i..n {
-                matrix[row][column] -= factor * matrix[i][column];
+        let (above, below) = matrix.split_at_mut(i + 1);
+        for (row, line) in below.iter_mut().enumerate() {
+            let factor = line[i] / above[i][i];
+            for (value, pivot) in line[i..].iter_mut().zip(&above[i][i..]) {
+                *value -= factor * pivot;
             }
-            right[row] -= factor * right[i];
+            right[i + 1 + row] -= factor * right[i];
         }
     }
     for i in (0..n).rev() {

@@ -133,8 +133,7 @@ pub fn backward(
     x: View,
     weights: Weights,
     dh: View,
-    dx: ViewMut,
-    gradients: Gradients,
+    (dx, gradients): (ViewMut, Gradients),
     kept: Option<ViewMut>,
 ) {
     match device {

@@ -21,6 +21,11 @@ use crate::{Error, Result, files, statistics};
 use batches::{Data, Order};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Between two writings of what resuming needs, which for large populations is hundreds of megabytes. A signal and
+/// the end write it at once; only a killed process falls back to the last writing.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// Where a run goes and what it starts from.
 #[derive(Clone, Debug, Default)]
@@ -226,7 +231,8 @@ impl Trainer {
     /// # Errors
     /// [`Error::Interrupted`] after a signal, with the run resumable; or a file that cannot be written.
     pub fn run(&mut self, interrupts: &Interrupts, progress: &mut Progress) -> Result<Outcome> {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
+        let mut saved = started;
         let before = self.state.seconds;
         let settings = self.model.config.training.clone();
         let extends =
@@ -257,8 +263,11 @@ impl Trainer {
             if self.state.done.is_some() {
                 break;
             }
-            if due {
+            if due && saved.elapsed() >= SAVE_EVERY {
                 self.save()?;
+                saved = Instant::now();
+            } else if due {
+                self.history.write(&self.out.join(history::FILE))?;
             }
             self.step();
             progress.step(self.state.step);
