@@ -44,7 +44,8 @@ fn main() -> Result<(), Failure> {
     let mut model = trainer.model().clone();
     let images = noise_images(4 * arguments.batch);
     trainer.step();
-    model.rates(0, images.view())?;
+    let mut predictor = model.predictor(0, arguments.batch)?;
+    predictor.rates(images.view())?;
 
     let mut results = serde_json::Map::new();
     for (mode, steps) in [("train", 8), ("predict", 4)] {
@@ -56,7 +57,7 @@ fn main() -> Result<(), Failure> {
                 steps * arguments.batch
             } else {
                 for _ in 0..steps {
-                    model.rates(0, images.view())?;
+                    predictor.rates(images.view())?;
                 }
                 steps * images.dim().0
             };

@@ -11,7 +11,7 @@ mod workspace;
 
 pub use config::Config;
 pub use core::Mode;
-pub use predict::ImageGradient;
+pub use predict::{ImageGradient, Predictor};
 pub use workspace::Workspace;
 
 use crate::Result;

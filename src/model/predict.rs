@@ -16,6 +16,50 @@ pub struct ImageGradient {
     pub gradient: Array3<f32>,
 }
 
+/// A model with the buffers of its predictions.
+#[derive(Debug)]
+pub struct Predictor<'m> {
+    model: &'m mut Model,
+    index: usize,
+    space: Workspace,
+    buffers: readout::Buffers,
+}
+
+impl Predictor<'_> {
+    /// Rates for z-scored images (images, height, width): (images, neurons), normalised.
+    ///
+    /// # Errors
+    /// When the images have another size than the readout's.
+    pub fn rates(&mut self, images: ArrayView3<f32>) -> Result<Array2<f32>> {
+        self.model.check_size(self.index, images)?;
+        let (n, neurons) = (
+            images.len_of(Axis(0)),
+            self.model.readouts[self.index].neurons,
+        );
+        let mut rates = Vec::with_capacity(n * neurons);
+        for chunk in images.axis_chunks_iter(Axis(0), self.space.batch) {
+            let count = chunk.len_of(Axis(0));
+            let pixels: Vec<f32> = chunk.iter().copied().collect();
+            self.space
+                .images
+                .slice_mut(0..pixels.len())
+                .fill_from(&pixels);
+            core::forward(self.model, &mut self.space, count, Mode::Prediction);
+            readout::forward(
+                self.model,
+                self.index,
+                &self.space,
+                &mut self.buffers,
+                count,
+            );
+            readout::rates(self.model, self.index, &mut self.buffers, count);
+            rates.extend(self.buffers.rates.slice(0..count * neurons).download());
+        }
+        Array2::from_shape_vec((n, neurons), rates)
+            .map_err(|e| Error::Other(format!("predictions: {e}")))
+    }
+}
+
 impl Model {
     /// Rates for grey-level images (images, height, width): (images, neurons), in the recording's unit.
     ///
@@ -37,25 +81,24 @@ impl Model {
     /// # Errors
     /// As [`Model::predict`].
     pub fn rates(&mut self, index: usize, images: ArrayView3<f32>) -> Result<Array2<f32>> {
-        self.check_size(index, images)?;
-        let (n, neurons) = (images.len_of(Axis(0)), self.readouts[index].neurons);
-        let batch = BATCH.min(n.max(1));
-        let bytes = Workspace::bytes(&self.config, self.readouts[index].image, batch, false);
+        let batch = BATCH.min(images.len_of(Axis(0)).max(1));
+        self.predictor(index, batch)?.rates(images)
+    }
+
+    /// Buffers for one prediction after another, of readout `index`, `batch` images at a time.
+    ///
+    /// # Errors
+    /// When they do not fit into memory.
+    pub fn predictor(&mut self, index: usize, batch: usize) -> Result<Predictor<'_>> {
+        let image = self.readouts[index].image;
+        let bytes = Workspace::bytes(&self.config, image, batch, false);
         self.device.require("prediction: the core's maps", bytes)?;
-        let mut space = Workspace::new(self, self.readouts[index].image, batch, false);
-        let mut buffers = readout::Buffers::new(self, &self.readouts[index], batch, false);
-        let mut rates = Vec::with_capacity(n * neurons);
-        for chunk in images.axis_chunks_iter(Axis(0), batch) {
-            let count = chunk.len_of(Axis(0));
-            let pixels: Vec<f32> = chunk.iter().copied().collect();
-            space.images.slice_mut(0..pixels.len()).fill_from(&pixels);
-            core::forward(self, &mut space, count, Mode::Prediction);
-            readout::forward(self, index, &space, &mut buffers, count);
-            readout::rates(self, index, &mut buffers, count);
-            rates.extend(buffers.rates.slice(0..count * neurons).download());
-        }
-        Array2::from_shape_vec((n, neurons), rates)
-            .map_err(|e| Error::Other(format!("predictions: {e}")))
+        Ok(Predictor {
+            space: Workspace::new(self, image, batch, false),
+            buffers: readout::Buffers::new(self, &self.readouts[index], batch, false),
+            model: self,
+            index,
+        })
     }
 
     /// For each z-scored image, the rates summed with `weights` (images, neurons) and the gradient at the image.

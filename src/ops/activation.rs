@@ -110,62 +110,125 @@ impl Output {
     }
 }
 
-/// The same functions for loops that the compiler turns into vectors: polynomials, no branches, about 1e-7 relative.
+/// The same functions for whole vectors of `f32`: polynomials without branches, about 1e-7 relative.
 pub(super) mod vector {
+    use super::Activation;
+    use pulp::Simd;
+    use std::f32::consts::{LN_2, LOG2_E, SQRT_2};
+
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     /// Adding it rounds to an integer, which then stands in the low bits.
     const ROUND: f32 = 12_582_912.0;
+    /// exp(r) = 1 + r + r^2 p(r) on [-ln 2 / 2, ln 2 / 2] (Cephes' expf).
+    const EXP: [f32; 6] = [
+        1.987_569_1e-4,
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+    ];
+    /// ln(1 + f) = f - f^2 / 2 + f^3 p(f) on [sqrt(1/2) - 1, sqrt(2) - 1] (Cephes' logf).
+    const LOG: [f32; 9] = [
+        7.037_684e-2,
+        -1.151_461e-1,
+        1.167_7e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_7e-1,
+        2.000_071_4e-1,
+        -2.499_999_4e-1,
+        3.333_333e-1,
+    ];
+
+    #[inline(always)]
+    fn polynomial<S: Simd>(simd: S, coefficients: &[f32], x: S::f32s) -> S::f32s {
+        let mut sum = simd.splat_f32s(coefficients[0]);
+        for &c in &coefficients[1..] {
+            sum = simd.mul_add_e_f32s(sum, x, simd.splat_f32s(c));
+        }
+        sum
+    }
 
     /// exp(x) for x <= 0.
     #[inline(always)]
-    fn exp_negative(x: f32) -> f32 {
-        let x = if x < -87.0 { -87.0 } else { x };
-        let shifted = x * std::f32::consts::LOG2_E + ROUND;
-        let n = shifted - ROUND;
-        let r = x - n * LN_2_HIGH - n * LN_2_LOW;
-        let p = 1.987_569_1e-4 * r + 1.398_199_9e-3;
-        let p = p * r + 8.333_452e-3;
-        let p = p * r + 4.166_579_6e-2;
-        let p = p * r + 1.666_666_5e-1;
-        let p = p * r + 0.5;
-        let y = p * r * r + r + 1.0;
-        y * f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000))
+    fn exp_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        let least = simd.splat_f32s(-87.0);
+        let x = simd.select_f32s(simd.less_than_f32s(x, least), least, x);
+        let round = simd.splat_f32s(ROUND);
+        let shifted = simd.mul_add_e_f32s(x, simd.splat_f32s(LOG2_E), round);
+        let n = simd.sub_f32s(shifted, round);
+        let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-LN_2_HIGH), x);
+        let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-LN_2_LOW), r);
+        let p = polynomial(simd, &EXP, r);
+        let y = simd.mul_add_e_f32s(simd.mul_f32s(p, r), r, r);
+        let y = simd.add_f32s(y, simd.splat_f32s(1.0));
+        let bits = simd.transmute_u32s_f32s(shifted);
+        let exponent = simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23));
+        let scale = simd.add_u32s(exponent, simd.splat_u32s(0x3f80_0000));
+        simd.mul_f32s(y, simd.transmute_f32s_u32s(scale))
     }
 
-    /// ln(1 + t) for t in [0, 1] (Cephes' logf polynomial).
+    /// ln(1 + t) for t in [0, 1].
     #[inline(always)]
-    fn ln_1p(t: f32) -> f32 {
-        let high = t > std::f32::consts::SQRT_2 - 1.0;
-        let f = if high { 0.5 * t - 0.5 } else { t };
-        let z = f * f;
-        let p = 7.037_683_6e-2 * f - 1.151_461_1e-1;
-        let p = p * f + 1.167_699_9e-1;
-        let p = p * f - 1.242_014_1e-1;
-        let p = p * f + 1.424_932_3e-1;
-        let p = p * f - 1.666_805_7e-1;
-        let p = p * f + 2.000_071_5e-1;
-        let p = p * f - 2.499_999_4e-1;
-        let p = p * f + 3.333_333e-1;
-        let log = f * z * p - 0.5 * z + f;
-        if high {
-            log + std::f32::consts::LN_2
-        } else {
-            log
+    fn ln_1p<S: Simd>(simd: S, t: S::f32s) -> S::f32s {
+        let half = simd.splat_f32s(0.5);
+        let high = simd.less_than_f32s(simd.splat_f32s(SQRT_2 - 1.0), t);
+        let halved = simd.sub_f32s(simd.mul_f32s(half, t), half);
+        let f = simd.select_f32s(high, halved, t);
+        let square = simd.mul_f32s(f, f);
+        let p = simd.mul_f32s(polynomial(simd, &LOG, f), f);
+        let log = simd.mul_add_e_f32s(simd.sub_f32s(p, half), square, f);
+        let ln_2 = simd.select_f32s(high, simd.splat_f32s(LN_2), simd.splat_f32s(0.0));
+        simd.add_f32s(log, ln_2)
+    }
+
+    /// ln(1 + exp(x)).
+    #[inline(always)]
+    pub fn softplus<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        let e = exp_negative(simd, simd.neg_f32s(simd.abs_f32s(x)));
+        simd.add_f32s(relu(simd, x), ln_1p(simd, e))
+    }
+
+    /// max(0, x); a NaN stays one.
+    #[inline(always)]
+    fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        let zero = simd.splat_f32s(0.0);
+        simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
+    }
+
+    /// 1 / (1 + exp(-x)).
+    #[inline(always)]
+    pub fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        let one = simd.splat_f32s(1.0);
+        let e = exp_negative(simd, simd.neg_f32s(simd.abs_f32s(x)));
+        let larger = simd.div_f32s(one, simd.add_f32s(one, e));
+        let negative = simd.less_than_f32s(x, simd.splat_f32s(0.0));
+        simd.select_f32s(negative, simd.mul_f32s(e, larger), larger)
+    }
+
+    impl Activation {
+        /// Values at x.
+        #[inline(always)]
+        pub fn values<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+            match self {
+                Self::Softplus => softplus(simd, x),
+                Self::Relu => relu(simd, x),
+                Self::None => x,
+            }
         }
-    }
 
-    #[inline(always)]
-    pub fn softplus(x: f32) -> f32 {
-        let positive = if x < 0.0 { 0.0 } else { x };
-        positive + ln_1p(exp_negative(-x.abs()))
-    }
-
-    #[inline(always)]
-    pub fn sigmoid(x: f32) -> f32 {
-        let e = exp_negative(-x.abs());
-        let larger = 1.0 / (1.0 + e);
-        if x >= 0.0 { larger } else { e * larger }
+        /// Derivatives at x.
+        #[inline(always)]
+        pub fn slopes<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+            let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+            match self {
+                Self::Softplus => sigmoid(simd, x),
+                Self::Relu => simd.select_f32s(simd.less_than_f32s(zero, x), one, zero),
+                Self::None => one,
+            }
+        }
     }
 }
 
@@ -173,22 +236,39 @@ pub(super) mod vector {
 mod tests {
     use super::*;
 
+    /// Softplus and sigmoid of a slice, whole vectors only.
+    struct Both<'a>(&'a [f32]);
+
+    impl pulp::WithSimd for Both<'_> {
+        type Output = (Vec<f32>, Vec<f32>);
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, simd: S) -> Self::Output {
+            let mut out = (self.0.to_vec(), self.0.to_vec());
+            for v in S::as_mut_simd_f32s(&mut out.0).0 {
+                *v = vector::softplus(simd, *v);
+            }
+            for v in S::as_mut_simd_f32s(&mut out.1).0 {
+                *v = vector::sigmoid(simd, *v);
+            }
+            out
+        }
+    }
+
     #[test]
     fn vector_forms_follow_the_exact_ones() {
-        for i in -120_000..120_000 {
-            let x = i as f32 * 1e-3;
-            let (s, d) = (softplus(f64::from(x)), sigmoid(f64::from(x)));
-            assert!(
-                (f64::from(vector::softplus(x)) - s).abs() <= 3e-7 * s + 1e-37,
-                "{x}"
-            );
-            assert!(
-                (f64::from(vector::sigmoid(x)) - d).abs() <= 3e-7 * d + 1e-37,
-                "{x}"
-            );
+        let x: Vec<f32> = (-120_000..120_000).map(|i| i as f32 * 1e-3).collect();
+        let close =
+            |got: f32, wanted: f64| (f64::from(got) - wanted).abs() <= 3e-7 * wanted + 1e-37;
+        for arch in [pulp::Arch::new(), pulp::Arch::Scalar] {
+            let (s, d) = arch.dispatch(Both(&x));
+            for (i, &x) in x.iter().enumerate() {
+                assert!(close(s[i], softplus(f64::from(x))), "{x}");
+                assert!(close(d[i], sigmoid(f64::from(x))), "{x}");
+            }
+            let (s, d) = arch.dispatch(Both(&[f32::NAN; 16]));
+            assert!(s.iter().chain(&d).all(|v| v.is_nan()));
         }
-        assert!(vector::softplus(f32::NAN).is_nan());
-        assert!(vector::sigmoid(f32::NAN).is_nan());
     }
 
     #[test]

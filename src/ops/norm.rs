@@ -6,7 +6,7 @@
 //! `m <- decay m + (1 - decay) batch`, the variance with the n/(n-1) correction. y and z are (B, C, P).
 
 use super::Real;
-use super::activation::{Activation, vector};
+use super::activation::Activation;
 use crate::device::{Device, View, ViewMut};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -55,12 +55,14 @@ pub struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    pub(super) fn lines(&self) -> Vec<Line> {
-        lines(
+    /// One line per channel.
+    pub(super) fn lines(&self, channels: usize) -> Vec<Line> {
+        let groups = lines(
             self.statistics.0.host(),
             self.statistics.1.host(),
             self.affine,
-        )
+        );
+        (0..channels).map(|c| groups[c % groups.len()]).collect()
     }
 }
 
@@ -228,9 +230,17 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// u at y.
     #[inline(always)]
-    fn at(self, y: f32) -> f32 {
-        (y - self.mean) * self.slope + self.offset
+    fn at<S: Simd>(self, simd: S, y: S::f32s) -> S::f32s {
+        let (slope, offset) = (simd.splat_f32s(self.slope), simd.splat_f32s(self.offset));
+        simd.mul_add_e_f32s(simd.sub_f32s(y, simd.splat_f32s(self.mean)), slope, offset)
+    }
+
+    /// z at y.
+    #[inline(always)]
+    pub(super) fn finish<S: Simd>(self, simd: S, activation: Activation, y: S::f32s) -> S::f32s {
+        activation.values(simd, self.at(simd, y))
     }
 }
 
@@ -316,23 +326,17 @@ impl WithSimd for Apply<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        self.z.copy_from_slice(self.y);
-        finish(self.line, self.activation, self.z);
-    }
-}
-
-/// Normalises and activates numbers of one group in place.
-#[inline(always)]
-pub(super) fn finish(line: Line, activation: Activation, map: &mut [f32]) {
-    match activation {
-        Activation::Softplus => map
-            .iter_mut()
-            .for_each(|v| *v = vector::softplus(line.at(*v))),
-        Activation::Relu => map
-            .iter_mut()
-            .for_each(|v| *v = Activation::Relu.value(line.at(*v))),
-        Activation::None => map.iter_mut().for_each(|v| *v = line.at(*v)),
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (y, y_tail) = S::as_simd_f32s(self.y);
+        let (z, z_tail) = S::as_mut_simd_f32s(self.z);
+        for (z, &y) in z.iter_mut().zip(y) {
+            *z = self.line.finish(simd, self.activation, y);
+        }
+        if !z_tail.is_empty() {
+            let y = simd.partial_load_f32s(y_tail);
+            let z = self.line.finish(simd, self.activation, y);
+            simd.partial_store_f32s(z_tail, z);
+        }
     }
 }
 
@@ -349,18 +353,18 @@ impl WithSimd for ThroughActivation<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (f64, f64) {
         let l = self.line;
-        match self.activation {
-            Activation::Softplus => {
-                for (d, &y) in self.d.iter_mut().zip(self.y) {
-                    *d *= vector::sigmoid(l.at(y));
-                }
+        if self.activation != Activation::None {
+            let (y, y_tail) = S::as_simd_f32s(self.y);
+            let (d, d_tail) = S::as_mut_simd_f32s(self.d);
+            let slope = |y| self.activation.slopes(simd, l.at(simd, y));
+            for (d, &y) in d.iter_mut().zip(y) {
+                *d = simd.mul_f32s(*d, slope(y));
             }
-            Activation::Relu => {
-                for (d, &y) in self.d.iter_mut().zip(self.y) {
-                    *d *= Activation::Relu.slope(l.at(y));
-                }
+            if !d_tail.is_empty() {
+                let y = simd.partial_load_f32s(y_tail);
+                let d = simd.partial_load_f32s(d_tail);
+                simd.partial_store_f32s(d_tail, simd.mul_f32s(d, slope(y)));
             }
-            Activation::None => {}
         }
         let (d, d_tail) = S::as_simd_f32s(self.d);
         let (y, y_tail) = S::as_simd_f32s(self.y);

@@ -4,23 +4,25 @@ mod batches;
 mod history;
 mod progress;
 mod resume;
+mod run;
 mod signals;
+mod validation;
 
 pub use history::History;
 pub use progress::Progress;
+pub use run::open_recordings;
 pub use signals::Interrupts;
 
 use crate::device::Device;
-use crate::model::checkpoint::{CONFIG, MODEL};
 use crate::model::params::Arena;
 use crate::model::{Config, Mode, Model, Population, Workspace, config, core, readout};
 use crate::ops::optimiser;
 use crate::recording::Recording;
 use crate::recording::preprocess::{self, Preprocessing};
-use crate::{Error, Result, files, statistics};
+use crate::{Error, Result};
 use batches::{Data, Order};
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Between two writings of what resuming needs, which for large populations is hundreds of megabytes. A signal and
@@ -132,7 +134,7 @@ impl Trainer {
         recordings: &[Recording],
         options: &Options,
     ) -> Result<Self> {
-        check_names(recordings)?;
+        run::check_names(recordings)?;
         let preprocessing = Preprocessing::images(recordings)?;
         let mut populations = Vec::new();
         let mut data = Vec::new();
@@ -197,7 +199,7 @@ impl Trainer {
             },
             history: History::default(),
             out: options.out.clone(),
-            fingerprint: fingerprint(recordings),
+            fingerprint: run::fingerprint(recordings),
             model,
             data,
             orders,
@@ -339,171 +341,6 @@ impl Trainer {
         }
     }
 
-    /// The last row of the history of a fit whose loss is no longer a number.
-    fn diverged(&mut self, progress: &mut Progress) {
-        self.note((None, None), progress);
-        self.state.done = Some(End::Diverged);
-    }
-
-    /// Adds a row to the history.
-    fn note(&mut self, (loss, correlation): (Option<f64>, Option<f64>), progress: &mut Progress) {
-        let train_loss = self.state.recent.0 / self.state.recent.1.max(1) as f64;
-        self.state.recent = (0.0, 0);
-        let row = history::Row {
-            step: self.state.taken,
-            phase: self.state.phase + 1,
-            learning_rate: self.learning_rate(),
-            train_loss,
-            validation_loss: loss,
-            validation_correlation: correlation,
-            seconds: self.state.seconds,
-        };
-        progress.validated(&row, self.state.step, self.state.worse);
-        self.history.push(row);
-    }
-
-    /// Keeps the best, ends the phase when patience is used up.
-    fn validated(&mut self, scores: (Option<f64>, Option<f64>), progress: &mut Progress) {
-        let (loss, correlation) = scores;
-        self.note(scores, progress);
-        if loss.is_some_and(|l| !l.is_finite()) {
-            self.state.done = Some(End::Diverged);
-            return;
-        }
-        let Some(loss) = loss else { return };
-        let best_loss = self.state.best.as_ref().map_or(f64::INFINITY, |b| b.loss);
-        if loss < best_loss {
-            self.state.worse = 0;
-            self.state.best = Some(Best {
-                loss,
-                correlation: correlation.unwrap_or(f64::NAN),
-                taken: self.state.taken,
-                t: self.state.t,
-                snapshot: self.snapshot(),
-            });
-            return;
-        }
-        self.state.worse += 1;
-        let settings = &self.model.config.training;
-        if self.state.worse < settings.patience {
-            return;
-        }
-        self.state.worse = 0;
-        let undone = settings.patience.saturating_mul(settings.validate_every);
-        self.state.step = self.state.step.saturating_sub(undone);
-        self.state.phase += 1;
-        if self.state.phase >= settings.phases {
-            self.state.done = Some(End::Converged);
-        }
-        if let Some(best) = self.state.best.take() {
-            self.model
-                .params
-                .values
-                .copy_from(&best.snapshot.params.values);
-            self.model
-                .statistics
-                .values
-                .copy_from(&best.snapshot.statistics.values);
-            self.first.values.copy_from(&best.snapshot.first.values);
-            self.second.values.copy_from(&best.snapshot.second.values);
-            self.state.t = best.t;
-            self.state.best = Some(best);
-        }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            params: self.model.params.clone(),
-            statistics: self.model.statistics.clone(),
-            first: self.first.clone(),
-            second: self.second.clone(),
-        }
-    }
-
-    /// Unregularised loss (mean over trials, summed over recordings) and mean correlation with single trials, of the
-    /// neurons recorded there; nothing at all after a signal.
-    fn score_validation(&mut self, interrupts: &Interrupts) -> Option<(Option<f64>, Option<f64>)> {
-        if self.data.iter().all(|d| d.validation.is_empty()) {
-            return Some((None, None));
-        }
-        let device = self.model.device.clone();
-        let mut loss = 0.0;
-        let mut correlations = Vec::new();
-        for r in 0..self.data.len() {
-            let trials = self.data[r].validation.clone();
-            let (mut rates, mut responses) = (Vec::new(), Vec::new());
-            for chunk in trials.chunks(self.orders[r].batch) {
-                if interrupts.signal().is_some() {
-                    return None;
-                }
-                let space = &mut self.spaces[self.space_of[r]];
-                let buffers = &mut self.buffers[r];
-                self.data[r].load(&device, chunk, space, buffers);
-                core::forward(&mut self.model, space, chunk.len(), Mode::Prediction);
-                readout::forward(&self.model, r, space, buffers, chunk.len());
-                readout::losses(&self.model, r, buffers, chunk.len(), false);
-                readout::rates(&self.model, r, buffers, chunk.len());
-                let share = chunk.len() as f64 / trials.len() as f64;
-                loss += share * total(&buffers.losses.slice(0..chunk.len()).download());
-                let len = chunk.len() * self.model.readouts[r].neurons;
-                rates.extend(buffers.rates.slice(0..len).download());
-                responses.extend(buffers.responses.slice(0..len).download());
-            }
-            correlations.extend(correlate(
-                &rates,
-                &responses,
-                self.model.readouts[r].neurons,
-            ));
-        }
-        Some((Some(loss), Some(statistics::mean_of_known(&correlations))))
-    }
-
-    /// A fresh run directory: what an earlier run left of its own files goes.
-    fn begin_run(&self) -> Result<()> {
-        if let Some(own) = ["images.npy", "responses.npy", "trials.csv"]
-            .iter()
-            .find(|f| self.out.join(f).exists())
-        {
-            let what =
-                format!("holds {own}: this is a recording, wanted another directory for the run");
-            return Err(Error::file(&self.out, what));
-        }
-        files::create_directory(&self.out)?;
-        for name in [
-            MODEL,
-            resume::FILE,
-            history::FILE,
-            "evaluation.csv",
-            "equivariance.csv",
-        ] {
-            files::remove(&self.out.join(name))?;
-        }
-        self.write_config()
-    }
-
-    fn write_config(&self) -> Result<()> {
-        let text = self.model.config.to_toml()?;
-        files::write(&self.out.join(CONFIG), |w| w.write_all(text.as_bytes()))
-    }
-
-    /// Writes the best model, what resuming needs, and the history. A fit that diverged before any validation has no
-    /// model that is worth a file.
-    fn save(&self) -> Result<()> {
-        let model = self.out.join(MODEL);
-        match &self.state.best {
-            Some(best) => {
-                let mut kept = self.model.clone();
-                kept.params = best.snapshot.params.clone();
-                kept.statistics = best.snapshot.statistics.clone();
-                kept.tensors().write(&model)?;
-            }
-            None if self.state.done == Some(End::Diverged) => files::remove(&model)?,
-            None => self.model.tensors().write(&model)?,
-        }
-        self.write_resume()?;
-        self.history.write(&self.out.join(history::FILE))
-    }
-
     /// The best model so far.
     pub fn into_best(mut self) -> Model {
         if let Some(best) = self.state.best {
@@ -516,123 +353,4 @@ impl Trainer {
 
 fn total(losses: &[f32]) -> f64 {
     losses.iter().map(|&l| f64::from(l)).sum()
-}
-
-/// Pearson correlation per neuron over trials with a recorded response: 0 where either side does not vary, NaN without
-/// any such trial.
-fn correlate(rates: &[f32], responses: &[f32], neurons: usize) -> Vec<f64> {
-    (0..neurons)
-        .map(|n| {
-            let of = |v: &[f32]| -> Vec<f64> {
-                v.iter()
-                    .skip(n)
-                    .step_by(neurons)
-                    .zip(responses.iter().skip(n).step_by(neurons))
-                    .filter(|(_, r)| !r.is_nan())
-                    .map(|(&v, _)| f64::from(v))
-                    .collect()
-            };
-            let (rates, responses) = (of(rates), of(responses));
-            let correlation = statistics::pearson(&rates, &responses);
-            if correlation.is_nan() && !responses.is_empty() {
-                0.0
-            } else {
-                correlation
-            }
-        })
-        .collect()
-}
-
-/// FNV-1a over every number of the recordings.
-fn fingerprint(recordings: &[Recording]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |word: u64| hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
-    for r in recordings {
-        r.images
-            .iter()
-            .chain(&r.responses)
-            .for_each(|v| add(u64::from(v.to_bits())));
-        r.trials
-            .iter()
-            .for_each(|t| add(3 * t.image as u64 + t.tier as u64));
-    }
-    hash
-}
-
-fn check_names(recordings: &[Recording]) -> Result<()> {
-    if recordings.is_empty() {
-        return Err(Error::bad(
-            "configuration",
-            "recordings",
-            "[]",
-            "at least one recording directory",
-        ));
-    }
-    let mut seen = HashSet::new();
-    for r in recordings {
-        if r.name.is_empty() || r.name.contains('/') {
-            return Err(Error::bad(
-                "recording",
-                "its name",
-                format!("\"{}\"", r.name),
-                "a word without slashes",
-            ));
-        }
-        if !seen.insert(&r.name) {
-            return Err(Error::bad(
-                "recordings",
-                "the name of two of them",
-                format!("\"{}\"", r.name),
-                "different names",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Opens the recordings of a configuration.
-///
-/// # Errors
-/// Names the recording that cannot be opened.
-pub fn open_recordings(config: &Config) -> Result<Vec<Recording>> {
-    let mut seen = HashMap::new();
-    for path in &config.recordings {
-        let name = Recording::name_at(path);
-        if let Some(other) = seen.insert(name.clone(), path) {
-            let got = format!("\"{name}\" as in {}", other.display());
-            return Err(Error::bad(
-                path.display(),
-                "its name",
-                got,
-                "another `name` in recording.toml",
-            ));
-        }
-    }
-    config
-        .recordings
-        .iter()
-        .map(|p| Recording::open(p))
-        .collect()
-}
-
-/// The files of a run that tell whether there is something to resume.
-pub fn resumable(run: &Path) -> bool {
-    run.join(resume::FILE).exists()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unrecorded_neuron_has_no_correlation_and_a_constant_one_has_none_to_speak_of() {
-        let rates = [1.0, 1.0, 3.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0];
-        let nan = f32::NAN;
-        let responses = [2.0, nan, 1.0, 4.0, nan, 2.0, nan, nan, 5.0];
-        let got = correlate(&rates, &responses, 3);
-        assert!(
-            (got[0] - 1.0).abs() < 1e-12 && got[1].is_nan() && got[2] == 0.0,
-            "{got:?}"
-        );
-    }
 }

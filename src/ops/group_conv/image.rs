@@ -127,7 +127,14 @@ fn analyse<S: Simd>(
                     spectrum.as_mut_ptr().add(f * TILE + segment.at),
                     plan.product_rows() * TILE,
                 );
-                orientation::transform(simd, &plan.analysis, from, to, segment.len);
+                orientation::transform(
+                    simd,
+                    &plan.analysis,
+                    from,
+                    to,
+                    segment.len,
+                    orientation::Keep,
+                );
             }
         }
     }

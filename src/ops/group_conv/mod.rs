@@ -173,7 +173,8 @@ pub fn forward_finished(
         Device::Cpu => {
             let (x, c, z) = (x.host(), c.host(), z.host());
             layer.at(batch).check(x.len(), c.len(), z.len());
-            let epilogue = Some((&finish.lines()[..], finish.activation));
+            let lines = finish.lines(layer.shape.out_channels());
+            let epilogue = Some((&lines[..], finish.activation));
             cpu::forward(&layer.forward, x, c, epilogue, z);
         }
     }

@@ -3,7 +3,7 @@
 use super::frequency::{Matrix, ROWS_AT_ONCE};
 use super::plan::Plan;
 use crate::ops::activation::Activation;
-use crate::ops::norm::{self, Line};
+use crate::ops::norm::Line;
 use crate::ops::panel::{self, Geometry, TILE};
 use pulp::Simd;
 use std::slice;
@@ -28,7 +28,7 @@ pub fn load<S: Simd>(simd: S, plan: &Plan, g: &Geometry, x: &[f32], padded: &mut
             unsafe {
                 let from = (x.as_ptr().add(from), features * area);
                 let to = (padded.as_mut_ptr().add(to), plane);
-                transform(simd, &plan.transform, from, to, g.width);
+                transform(simd, &plan.transform, from, to, g.width, Keep);
             }
         }
     }
@@ -45,8 +45,40 @@ fn clear_border(g: &Geometry, padded: &mut [f32]) {
     padded[end..].fill(0.0);
 }
 
-/// What is done to the output before it leaves the cache: the line of each normalisation group, and the activation.
+/// What is done to the output before it leaves the cache: the normalisation's line of each channel, and the
+/// activation.
 pub type Epilogue<'a> = Option<(&'a [Line], Activation)>;
+
+/// What happens to a row's numbers before they are stored.
+pub trait Last: Copy {
+    fn step<S: Simd>(self, simd: S, row: usize, v: S::f32s) -> S::f32s;
+}
+
+/// Nothing.
+#[derive(Clone, Copy)]
+pub struct Keep;
+
+impl Last for Keep {
+    #[inline(always)]
+    fn step<S: Simd>(self, _: S, _: usize, v: S::f32s) -> S::f32s {
+        v
+    }
+}
+
+/// Normalisation and activation; rows are `step` channels apart.
+#[derive(Clone, Copy)]
+struct Finish<'a> {
+    lines: &'a [Line],
+    step: usize,
+    activation: Activation,
+}
+
+impl Last for Finish<'_> {
+    #[inline(always)]
+    fn step<S: Simd>(self, simd: S, row: usize, v: S::f32s) -> S::f32s {
+        self.lines[row * self.step].finish(simd, self.activation, v)
+    }
+}
 
 /// Inverse transform of one tile's products into the output's valid pixels.
 #[inline(always)]
@@ -76,12 +108,18 @@ pub fn store<S: Simd>(
                     y.as_mut_ptr().add(f * area + segment.output),
                     features * area,
                 );
-                transform(simd, &plan.synthesis, from, to, segment.len);
-            }
-            if let Some((lines, activation)) = epilogue {
-                for channel in (f..o * features).step_by(features) {
-                    let pixels = &mut y[channel * area + segment.output..][..segment.len];
-                    norm::finish(lines[channel % lines.len()], activation, pixels);
+                let (matrix, len) = (&plan.synthesis, segment.len);
+                match epilogue {
+                    None => transform(simd, matrix, from, to, len, Keep),
+                    Some((lines, activation)) => {
+                        let (lines, step) = (&lines[f..], features);
+                        let finish = Finish {
+                            lines,
+                            step,
+                            activation,
+                        };
+                        transform(simd, matrix, from, to, len, finish);
+                    }
                 }
             }
         }
@@ -125,7 +163,7 @@ pub fn gather<S: Simd>(
             (pixels.as_ptr(), TILE * rows),
             (right.as_mut_ptr(), TILE * rows),
         );
-        transform(simd, &plan.analysis, from, to, TILE * rows);
+        transform(simd, &plan.analysis, from, to, TILE * rows, Keep);
     }
 }
 
@@ -161,18 +199,19 @@ pub unsafe fn transform<S: Simd>(
     (from, from_step): (*const f32, usize),
     (to, to_step): (*mut f32, usize),
     len: usize,
+    last: impl Last,
 ) {
     let lanes = S::F32_LANES;
     unsafe {
         let mut i = 0;
         while i + lanes <= len {
             let (from, to) = ((from.add(i), from_step), (to.add(i), to_step));
-            transform_vector::<S, false>(simd, matrix, from, to, lanes);
+            transform_vector::<S, false>(simd, matrix, from, to, lanes, last);
             i += lanes;
         }
         if i < len {
             let (from, to) = ((from.add(i), from_step), (to.add(i), to_step));
-            transform_vector::<S, true>(simd, matrix, from, to, len - i);
+            transform_vector::<S, true>(simd, matrix, from, to, len - i, last);
         }
     }
 }
@@ -185,15 +224,18 @@ unsafe fn transform_vector<S: Simd, const PARTIAL: bool>(
     from: (*const f32, usize),
     to: (*mut f32, usize),
     len: usize,
+    last: impl Last,
 ) {
     unsafe {
         let mut r = 0;
         while r + 2 * ROWS_AT_ONCE <= matrix.rows {
-            transform_rows::<S, { 2 * ROWS_AT_ONCE }, PARTIAL>(simd, matrix, r, from, to, len);
+            transform_rows::<S, { 2 * ROWS_AT_ONCE }, PARTIAL>(
+                simd, matrix, r, from, to, len, last,
+            );
             r += 2 * ROWS_AT_ONCE;
         }
         while r < matrix.rows {
-            transform_rows::<S, ROWS_AT_ONCE, PARTIAL>(simd, matrix, r, from, to, len);
+            transform_rows::<S, ROWS_AT_ONCE, PARTIAL>(simd, matrix, r, from, to, len, last);
             r += ROWS_AT_ONCE;
         }
     }
@@ -208,6 +250,7 @@ unsafe fn transform_rows<S: Simd, const R: usize, const PARTIAL: bool>(
     (from, from_step): (*const f32, usize),
     (to, to_step): (*mut f32, usize),
     len: usize,
+    last: impl Last,
 ) {
     unsafe {
         let mut sums = [simd.splat_f32s(0.0); R];
@@ -228,6 +271,7 @@ unsafe fn transform_rows<S: Simd, const R: usize, const PARTIAL: bool>(
         }
         for (k, &sum) in sums.iter().enumerate() {
             if r + k < matrix.rows {
+                let sum = last.step(simd, r + k, sum);
                 let to = to.add((r + k) * to_step);
                 if PARTIAL {
                     simd.partial_store_f32s(slice::from_raw_parts_mut(to, len), sum);

@@ -1,0 +1,115 @@
+//! Which values make sense.
+
+use super::{Config, CoreKind, Loss, ReadoutKind};
+use crate::{Error, Result};
+
+impl Config {
+    pub(super) fn check(&self, place: &str) -> Result<()> {
+        let bad = |key: &str, got: &dyn std::fmt::Debug, wanted: &str| {
+            Err(Error::bad(place, key, format!("{got:?}"), wanted))
+        };
+        let c = &self.core;
+        match c.kind {
+            CoreKind::RotationEquivariant | CoreKind::Convolutional => {}
+            CoreKind::Kindel | CoreKind::Linear => {
+                return bad(
+                    "core.kind",
+                    &c.kind,
+                    "\"rotation-equivariant\" or \"convolutional\" in this version",
+                );
+            }
+        }
+        if self.readout.kind != ReadoutKind::Factorised {
+            return bad(
+                "readout.kind",
+                &self.readout.kind,
+                "\"factorised\" in this version",
+            );
+        }
+        if self.training.loss != Loss::Poisson {
+            return bad(
+                "training.loss",
+                &self.training.loss,
+                "\"poisson\" in this version",
+            );
+        }
+        if !(1..=64).contains(&c.orientations) {
+            return bad("core.orientations", &c.orientations, "1 to 64");
+        }
+        let layers = c.filter_sizes.len();
+        if !(1..=16).contains(&layers) {
+            return bad(
+                "core.filter_sizes",
+                &c.filter_sizes,
+                "one filter width per layer, 1 to 16 layers",
+            );
+        }
+        if c.features.len() != layers {
+            let wanted = format!("one number per layer, {layers} as in core.filter_sizes");
+            return bad("core.features", &c.features, &wanted);
+        }
+        if c.filter_sizes.iter().any(|k| k % 2 == 0 || *k > 25) {
+            return bad(
+                "core.filter_sizes",
+                &c.filter_sizes,
+                "odd widths from 1 to 25 pixels",
+            );
+        }
+        if c.features.iter().any(|f| !(1..=4096).contains(f)) {
+            return bad(
+                "core.features",
+                &c.features,
+                "1 to 4096 features in each layer",
+            );
+        }
+        let p = &self.penalties;
+        for (key, values) in [
+            ("penalties.smoothness_per_layer", &p.smoothness_per_layer),
+            (
+                "penalties.group_sparsity_per_layer",
+                &p.group_sparsity_per_layer,
+            ),
+        ] {
+            if values.len() != layers || values.iter().any(|v| !(v.is_finite() && *v >= 0.0)) {
+                let wanted = format!("{layers} numbers, none negative: one per layer");
+                return bad(key, values, &wanted);
+            }
+        }
+        for (key, value) in [
+            ("penalties.smoothness", p.smoothness),
+            ("penalties.group_sparsity", p.group_sparsity),
+            ("penalties.readout_sparsity", p.readout_sparsity),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return bad(key, &value, "a finite number, not negative");
+            }
+        }
+        let t = &self.training;
+        for (key, value) in [
+            ("training.learning_rate", t.learning_rate),
+            ("training.decay", t.decay),
+        ] {
+            if !(value.is_finite() && value > 0.0) {
+                return bad(key, &value, "a finite number above 0");
+            }
+        }
+        for (key, value) in [
+            ("training.batch_size", t.batch_size as u64),
+            ("training.max_steps", t.max_steps),
+            ("training.validate_every", t.validate_every),
+            ("training.patience", t.patience),
+            ("training.phases", u64::from(t.phases)),
+        ] {
+            if value == 0 {
+                return bad(key, &value, "at least 1");
+            }
+        }
+        if t.batch_size > 1 << 20 {
+            return bad("training.batch_size", &t.batch_size, "at most 1048576");
+        }
+        if t.phases > 100 {
+            return bad("training.phases", &t.phases, "at most 100");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! The configuration: TOML, defaults of Ecker et al. 2019, unknown keys refused.
+
+mod check;
+mod text;
+
+use crate::ops::activation::{Activation, Output};
+use documented::DocumentedFields;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Everything that `train` needs to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Directories of the recordings, one or more; one readout each, one shared core.
+    /// A relative path is looked up beside this file, then in the working directory.
+    pub recordings: Vec<PathBuf>,
+    /// The convolutional core that all neurons share.
+    pub core: Core,
+    /// What carries the core's output to each neuron.
+    pub readout: Readout,
+    /// Weights of the regularisation terms. The Poisson loss sums over neurons: for N neurons instead of the 6005 of
+    /// Ecker et al. start from the core's weights times N / 6005.
+    pub penalties: Penalties,
+    /// How the parameters are fitted.
+    pub training: Training,
+}
+
+/// `[core]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
+pub struct Core {
+    /// "rotation-equivariant", or "convolutional" (plain CNN).
+    pub kind: CoreKind,
+    /// Number of filter orientations over the full turn (rotation-equivariant).
+    pub orientations: usize,
+    /// Filter width of each layer in pixels, odd.
+    pub filter_sizes: Vec<usize>,
+    /// Features of each layer: per orientation (rotation-equivariant), or channels (convolutional).
+    pub features: Vec<usize>,
+    /// "same" (zero padding) or "valid" (maps shrink).
+    pub padding: Padding,
+    /// Between layers: "softplus", "relu" or "none"; the last layer has none.
+    pub activation: Activation,
+    /// One set of normalisation statistics for all orientations: makes the trained core exactly equivariant.
+    pub shared_norm: bool,
+}
+
+/// `core.kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CoreKind {
+    /// Steerable filters at several orientations (Ecker et al. 2019).
+    RotationEquivariant,
+    /// Plain CNN.
+    Convolutional,
+    /// Conv-pool-dense (Kindel et al. 2017).
+    Kindel,
+    /// One filter per neuron.
+    Linear,
+}
+
+/// `core.padding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Padding {
+    /// Zeros at the border: maps keep the image's size.
+    Same,
+    /// None: maps shrink by the filter width minus 1.
+    Valid,
+}
+
+/// `[readout]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
+pub struct Readout {
+    /// "factorised": one spatial mask and one feature vector per neuron.
+    pub kind: ReadoutKind,
+    /// Whether feature weights count by their absolute value.
+    pub positive_features: bool,
+    /// "softplus", "elu+1", "exponential" or "linear".
+    pub output: Output,
+}
+
+/// `readout.kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadoutKind {
+    /// Mask times features (Klindt et al. 2017).
+    Factorised,
+    /// Sampled position (Lurz et al. 2021).
+    Gaussian,
+}
+
+/// `[penalties]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
+pub struct Penalties {
+    /// Laplacian of the filters, relative to their norm.
+    pub smoothness: f64,
+    /// Factor of each layer; by default 1 for the first and 0.5 for the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub smoothness_per_layer: Vec<f64>,
+    /// Sparsity over the input channels of each filter.
+    pub group_sparsity: f64,
+    /// Factor of each layer; by default 0 for the first and 1 for the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group_sparsity_per_layer: Vec<f64>,
+    /// Sum over neurons of (sum of the mask) times (sum of the absolute feature weights).
+    pub readout_sparsity: f64,
+}
+
+/// `[training]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
+pub struct Training {
+    /// Of the initial weights and of the order of trials.
+    pub seed: u64,
+    /// "poisson".
+    pub loss: Loss,
+    /// "adam" (in TensorFlow's form) or "sgd".
+    pub optimiser: Optimiser,
+    /// Of the first phase.
+    pub learning_rate: f64,
+    /// Trials of each recording per step; the last incomplete batch of an epoch is dropped.
+    pub batch_size: usize,
+    /// Steps of all phases together.
+    pub max_steps: u64,
+    /// Steps between validations.
+    pub validate_every: u64,
+    /// Validations without improvement that end a phase.
+    pub patience: u64,
+    /// Phases of decreasing learning rate; each starts from the best weights so far.
+    pub phases: u32,
+    /// The learning rate is divided by this after each phase.
+    pub decay: f64,
+    /// "f32", "tf32" or "bf16": what the matrix products of a GPU compute in. A CPU always uses f32.
+    pub precision: Precision,
+}
+
+/// `training.loss`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Poisson negative log-likelihood.
+    Poisson,
+    /// Squared error over variance (Kindel et al. 2017).
+    VarianceScaledMse,
+}
+
+/// `training.optimiser`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimiser {
+    /// Kingma and Ba 2015, in TensorFlow's form.
+    Adam,
+    /// Plain gradient descent.
+    Sgd,
+}
+
+/// `training.precision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// TF32 tensor cores.
+    Tf32,
+    /// bfloat16 tensor cores.
+    Bf16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = Self {
+            recordings: Vec::new(),
+            core: Core::default(),
+            readout: Readout::default(),
+            penalties: Penalties::default(),
+            training: Training::default(),
+        };
+        config.fill_layers();
+        config
+    }
+}
+
+impl Default for Core {
+    fn default() -> Self {
+        Self {
+            kind: CoreKind::RotationEquivariant,
+            orientations: 8,
+            filter_sizes: vec![13, 5, 5],
+            features: vec![16, 16, 16],
+            padding: Padding::Same,
+            activation: Activation::Softplus,
+            shared_norm: false,
+        }
+    }
+}
+
+impl Default for Readout {
+    fn default() -> Self {
+        Self {
+            kind: ReadoutKind::Factorised,
+            positive_features: false,
+            output: Output::Softplus,
+        }
+    }
+}
+
+impl Default for Penalties {
+    fn default() -> Self {
+        Self {
+            smoothness: 0.024_969_2,
+            smoothness_per_layer: Vec::new(),
+            group_sparsity: 0.015_248_2,
+            group_sparsity_per_layer: Vec::new(),
+            readout_sparsity: 0.017_069_6,
+        }
+    }
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            loss: Loss::Poisson,
+            optimiser: Optimiser::Adam,
+            learning_rate: 0.002,
+            batch_size: 256,
+            max_steps: 10_000,
+            validate_every: 50,
+            patience: 5,
+            phases: 2,
+            decay: 10.0,
+            precision: Precision::F32,
+        }
+    }
+}
