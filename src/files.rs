@@ -43,7 +43,7 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<(
     Ok(())
 }
 
-/// Refuses what [`write`] could not write to, before hours are spent on what should go there.
+/// Refuses what [`write()`] could not write to, before hours are spent on what should go there.
 ///
 /// # Errors
 /// Names the file when it is a directory, or lies in none.

@@ -1,6 +1,7 @@
 //! Which values make sense.
 
 use super::{Config, CoreKind, Loss, ReadoutKind};
+use crate::ops::group_conv::MAX_KERNEL;
 use crate::{Error, Result};
 
 impl Config {
@@ -48,11 +49,11 @@ impl Config {
             let wanted = format!("one number per layer, {layers} as in core.filter_sizes");
             return bad("core.features", &c.features, &wanted);
         }
-        if c.filter_sizes.iter().any(|k| k % 2 == 0 || *k > 25) {
+        if c.filter_sizes.iter().any(|k| k % 2 == 0 || *k > MAX_KERNEL) {
             return bad(
                 "core.filter_sizes",
                 &c.filter_sizes,
-                "odd widths from 1 to 25 pixels",
+                &format!("odd widths from 1 to {MAX_KERNEL} pixels"),
             );
         }
         if c.features.iter().any(|f| !(1..=4096).contains(f)) {

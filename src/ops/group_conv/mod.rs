@@ -4,9 +4,9 @@
 //! orientations rolled by +q: `y[b, (q, g)] = sum_{s, f} W_q[(s, f), g] * x[b, (s, f)]` (cross-correlation, stride 1).
 //! Coefficients C are (M, n_in, F_out), n_in = F_in for an image (no orientations yet), else O F_in, orientation-major.
 //!
-//! [`reference`] synthesises the O rotated filters and convolves directly. The CPU path never forms them: in the
+//! [`mod@reference`] synthesises the O rotated filters and convolves directly. The CPU path never forms them: in the
 //! Fourier domain over orientations each output frequency needs one input frequency of each basis function
-//! ([`plan`]), so the mixing is block-diagonal and the expansion in the basis is separable.
+//! (`plan.rs`), so the mixing is block-diagonal and the expansion in the basis is separable.
 
 mod adjoint;
 mod cpu;
@@ -25,6 +25,9 @@ use super::norm::Finish;
 use super::panel::Geometry;
 use crate::device::{Device, View, ViewMut};
 use plan::Plan;
+
+/// Widest filter that there is a path for.
+pub const MAX_KERNEL: usize = 25;
 
 /// Sizes of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
