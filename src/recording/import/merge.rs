@@ -1,6 +1,6 @@
 //! Joining what was stored apart: images with the same pixels are one stimulus.
 
-use super::npy::Block;
+use super::block::Block;
 use crate::npy::shown;
 use crate::recording::{Tier, Trial, first_identical};
 use crate::{Error, Result};

@@ -1,6 +1,7 @@
 //! Other laboratories' layouts, turned into a [`super::Recording`].
 
 mod arrays;
+mod block;
 mod merge;
 pub mod npy;
 pub mod split;

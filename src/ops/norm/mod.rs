@@ -5,7 +5,8 @@
 //! variance over images, pixels and the group's channels, and moves the running ones:
 //! `m <- decay m + (1 - decay) batch`, the variance with the n/(n-1) correction. y and z are (B, C, P).
 
-use super::Real;
+pub mod reference;
+
 use super::activation::Activation;
 use crate::device::{Device, View, ViewMut};
 use pulp::{Arch, Simd, WithSimd};
@@ -405,106 +406,5 @@ impl WithSimd for ThroughStatistics<'_> {
         for (d, &y) in self.d.iter_mut().zip(self.y) {
             *d = l.slope * (*d - a - (y - l.mean) * l.inverse_sd * b);
         }
-    }
-}
-
-/// The definition, in plain loops.
-pub mod reference {
-    use super::{EPSILON, Real, Shape};
-
-    fn group(s: &Shape, i: usize) -> usize {
-        i / s.pixels % s.channels % s.groups
-    }
-
-    /// The batch's mean and biased variance, per group.
-    pub fn statistics<T: Real>(s: &Shape, y: &[T]) -> (Vec<T>, Vec<T>) {
-        let n = T::of(s.count() as f64);
-        let mut mean = vec![T::zero(); s.groups];
-        let mut variance = vec![T::zero(); s.groups];
-        for (i, &y) in y.iter().enumerate() {
-            mean[group(s, i)] += y / n;
-        }
-        for (i, &y) in y.iter().enumerate() {
-            let d = y - mean[group(s, i)];
-            variance[group(s, i)] += d * d / n;
-        }
-        (mean, variance)
-    }
-
-    /// z.
-    pub fn forward<T: Real>(
-        s: &Shape,
-        y: &[T],
-        (mean, variance): (&[T], &[T]),
-        gain: Option<&[T]>,
-        offset: &[T],
-    ) -> Vec<T> {
-        let at = |i: usize| normal(s, y, mean, variance, i);
-        (0..y.len())
-            .map(|i| {
-                let g = group(s, i);
-                let gain = gain.map_or(T::one(), |v| v[g]);
-                s.activation.value(gain * at(i) + offset[g])
-            })
-            .collect()
-    }
-
-    fn normal<T: Real>(s: &Shape, y: &[T], mean: &[T], variance: &[T], i: usize) -> T {
-        let g = group(s, i);
-        (y[i] - mean[g]) / (variance[g] + T::of(EPSILON)).sqrt()
-    }
-
-    /// y's gradient, and what the gains' and the offsets' gradients grow by.
-    pub fn backward<T: Real>(
-        s: &Shape,
-        y: &[T],
-        gain: Option<&[T]>,
-        offset: &[T],
-        dz: &[T],
-    ) -> (Vec<T>, Vec<T>, Vec<T>) {
-        let (mean, variance) = statistics(s, y);
-        let n = T::of(s.count() as f64);
-        let of = |g: usize| gain.map_or(T::one(), |v| v[g]);
-        let normals: Vec<T> = (0..y.len())
-            .map(|i| normal(s, y, &mean, &variance, i))
-            .collect();
-        let du: Vec<T> = (0..y.len())
-            .map(|i| {
-                dz[i]
-                    * s.activation
-                        .slope(of(group(s, i)) * normals[i] + offset[group(s, i)])
-            })
-            .collect();
-        let (mut dgain, mut doffset) = (vec![T::zero(); s.groups], vec![T::zero(); s.groups]);
-        for i in 0..y.len() {
-            doffset[group(s, i)] += du[i];
-            dgain[group(s, i)] += du[i] * normals[i];
-        }
-        let dy = (0..y.len())
-            .map(|i| {
-                let g = group(s, i);
-                of(g) / (variance[g] + T::of(EPSILON)).sqrt()
-                    * (du[i] - doffset[g] / n - normals[i] * dgain[g] / n)
-            })
-            .collect();
-        (dy, dgain, doffset)
-    }
-    /// y's gradient with the statistics held fixed.
-    pub fn backward_fixed<T: Real>(
-        s: &Shape,
-        y: &[T],
-        (mean, variance): (&[T], &[T]),
-        gain: Option<&[T]>,
-        offset: &[T],
-        dz: &[T],
-    ) -> Vec<T> {
-        (0..y.len())
-            .map(|i| {
-                let g = group(s, i);
-                let gain = gain.map_or(T::one(), |v| v[g]);
-                let u = gain * normal(s, y, mean, variance, i) + offset[g];
-                dz[i] * s.activation.slope(u) * gain / (variance[g] + T::of(EPSILON)).sqrt()
-            })
-            .collect()
     }
 }
