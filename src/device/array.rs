@@ -154,13 +154,6 @@ impl<'a, T: Element> ViewMut<'a, T> {
         }
     }
 
-    /// The same view for a shorter time.
-    pub fn reborrow(&mut self) -> ViewMut<'_, T> {
-        match self {
-            Self::Host(v) => ViewMut::Host(v),
-        }
-    }
-
     /// Cuts into two views at element `middle`.
     pub fn split_at(self, middle: usize) -> (Self, Self) {
         match self {

@@ -153,11 +153,6 @@ impl Workspace {
         !self.gradient[0].is_empty()
     }
 
-    /// Pixels of the core's output map.
-    pub fn out_pixels(&self) -> usize {
-        self.layers.last().map_or(0, |l| l.out_pixels)
-    }
-
     /// The core's output (B, C, P) of the last forward pass.
     pub fn output(&self) -> &Array {
         &self.after[self.after.len() - 1]
