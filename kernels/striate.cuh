@@ -1,0 +1,100 @@
+// What every kernel may use. Two compilers read it: NVRTC, and g++ for the emulator, which brings its own versions of
+// what the hardware does (threads, barriers, shuffles, matrix fragments).
+//
+// House rules: one-dimensional blocks, static shared memory, one writer per element, no float atomics, a fixed order of
+// every sum. Kernels are `extern "C" __global__ void __launch_bounds__(THREADS) name(...)`; build.rs reads signatures and
+// integer `#define`s and writes them as Rust. A file that mentions PRECISION is compiled once per precision.
+#pragma once
+
+#define F32 0   // float32 multiply-adds
+#define TF32 1  // tensor cores, operands rounded to 10 mantissa bits, float32 sums
+#define BF16 2  // tensor cores, operands rounded to 7 mantissa bits, float32 sums
+#ifndef PRECISION
+#define PRECISION F32
+#endif
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#ifdef __CUDACC__
+
+// Nearest TF32 number, as its bits.
+__device__ __forceinline__ u32 to_tf32(float v) {
+    u32 bits;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(v));
+    return bits;
+}
+
+// Two nearest bf16 numbers, the first in the low half.
+__device__ __forceinline__ u32 pack_bf16(float low, float high) {
+    u32 bits;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+    return bits;
+}
+
+// d += a b, a (16, 8), b (8, 8), TF32. With g = lane / 4 and t = lane % 4 a lane holds
+// a: (g, t) (g + 8, t) (g, t + 4) (g + 8, t + 4); b: (t, g) (t + 4, g); d: (g, 2t) (g, 2t + 1) (g + 8, 2t) (g + 8, 2t + 1).
+__device__ __forceinline__ void mma_tf32(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// d += a b, a (16, 16), b (16, 8), bf16; each word holds two neighbours along k. With g and t as above
+// a: (g, 2t..) (g + 8, 2t..) (g, 2t + 8..) (g + 8, 2t + 8..); b: (2t.., g) (2t + 8.., g); d as above.
+__device__ __forceinline__ void mma_bf16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+#endif
+
+#define ALL_LANES 0xffffffffu
+
+// Sum over the lanes of a warp, the same bits in every lane.
+__device__ __forceinline__ float warp_sum(float v) {
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) v += __shfl_xor_sync(ALL_LANES, v, step);
+    return v;
+}
+
+// Sum over a block of THREADS threads, in every thread; `scratch` holds one number per warp and is free again afterwards.
+template <int THREADS> __device__ __forceinline__ float block_sum(float v, float* scratch) {
+    v = warp_sum(v);
+    if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = v;
+    __syncthreads();
+    float total = 0.0f;
+#pragma unroll
+    for (int w = 0; w < THREADS / 32; ++w) total += scratch[w];
+    __syncthreads();
+    return total;
+}
+
+// What follows a layer's normalisation; the codes are `Activation::code`.
+#define SOFTPLUS 0
+#define RELU 1
+#define NO_ACTIVATION 2
+
+__device__ __forceinline__ float softplus(float x) { return fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x))); }
+
+__device__ __forceinline__ float sigmoid(float x) {
+    float e = expf(-fabsf(x));
+    float larger = 1.0f / (1.0f + e);
+    return x >= 0.0f ? larger : e * larger;
+}
+
+__device__ __forceinline__ float activation_value(int code, float x) {
+    if (code == SOFTPLUS) return softplus(x);
+    if (code == RELU) return x < 0.0f ? 0.0f : x;
+    return x;
+}
+
+__device__ __forceinline__ float activation_slope(int code, float x) {
+    if (code == SOFTPLUS) return sigmoid(x);
+    if (code == RELU) return x > 0.0f ? 1.0f : 0.0f;
+    return 1.0f;
+}
+
+// -1, 0 or 1: the derivative of |v|, taken as 0 at 0.
+__device__ __forceinline__ float sign_of(float v) { return v > 0.0f ? 1.0f : (v < 0.0f ? -1.0f : 0.0f); }
