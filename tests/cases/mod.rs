@@ -5,7 +5,9 @@
 use crate::common::{narrow, relative, widen};
 use striate::device::{Array, Device, Precision};
 
+mod conv;
 mod gather;
+mod readout;
 
 /// One op at one size.
 pub struct Case {
@@ -66,7 +68,10 @@ impl Output {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    [gather::cases()].into_iter().flatten().collect()
+    [conv::cases(), gather::cases(), readout::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The same numbers as float32 on the device and as float64 here.
