@@ -197,7 +197,7 @@ pub fn forward(shape: &Shape, x: &[f32], w: &Host, h: &mut [f32], keep: Option<&
     with_scratch(w.mask.len() + w.features.len() + buffer, |scratch| {
         let (mask, rest) = scratch.split_at_mut(w.mask.len());
         let (features, buffer) = rest.split_at_mut(w.features.len());
-        prepare(shape, &w, mask, features);
+        prepare(shape, w, mask, features);
         let projections = keep.unwrap_or(buffer);
         for (x, h) in x
             .chunks(at_once * shape.channels * shape.pixels)
@@ -226,7 +226,7 @@ pub fn backward_input(shape: &Shape, w: &Host, dh: &[f32], dx: &mut [f32]) {
     with_scratch(w.mask.len() + w.features.len() + buffer, |scratch| {
         let (mask, rest) = scratch.split_at_mut(w.mask.len());
         let (features, buffer) = rest.split_at_mut(w.features.len());
-        prepare(shape, &w, mask, features);
+        prepare(shape, w, mask, features);
         let images = at_once * shape.channels * shape.pixels;
         for (dx, dh) in dx
             .chunks_mut(images)
