@@ -6,6 +6,10 @@ use crate::common::{narrow, relative, widen};
 use striate::device::{Array, Device, Precision};
 
 mod gather;
+mod loss;
+mod norm;
+mod optimiser;
+mod penalty;
 
 /// One op at one size.
 pub struct Case {
@@ -66,7 +70,16 @@ impl Output {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    [gather::cases()].into_iter().flatten().collect()
+    [
+        gather::cases(),
+        loss::cases(),
+        norm::cases(),
+        optimiser::cases(),
+        penalty::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The same numbers as float32 on the device and as float64 here.
