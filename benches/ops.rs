@@ -167,7 +167,6 @@ fn normalisation(c: &mut Criterion) {
         channels: 128,
         groups: 128,
         pixels: 2304,
-        activation: Activation::Softplus,
     };
     let y = noise(BATCH * 128 * 2304);
     let (gain, offset, mean) = (noise(128), noise(128), noise(128));
@@ -179,18 +178,15 @@ fn normalisation(c: &mut Criterion) {
         .throughput(Throughput::Bytes(8 * y.len() as u64));
     group.bench_function("forward", |b| {
         b.iter(|| {
-            let affine = norm::Affine {
-                gain: Some(gain.view()),
-                offset: offset.view(),
+            let finish = norm::Finish {
+                statistics: (mean.view(), variance.view()),
+                affine: norm::Affine {
+                    gain: Some(gain.view()),
+                    offset: offset.view(),
+                },
+                activation: Activation::Softplus,
             };
-            norm::forward(
-                &device,
-                &shape,
-                y.view(),
-                (mean.view(), variance.view()),
-                affine,
-                z.view_mut(),
-            );
+            norm::forward(&device, &shape, y.view(), &finish, z.view_mut());
         });
     });
     group.finish();

@@ -64,7 +64,7 @@ impl Model {
         populations: &[Population],
     ) -> Result<Self> {
         let (mut params, mut statistics) = (Layout::default(), Layout::default());
-        let layers = core::declare(config, &mut params, &mut statistics);
+        let layers = core::declare(device, config, &mut params, &mut statistics);
         let readouts = populations
             .iter()
             .map(|p| readout::Readout::declare(config, p, &mut params))

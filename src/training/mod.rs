@@ -330,14 +330,21 @@ impl Trainer {
         self.state.recent.0 += loss;
         self.state.recent.1 += 1;
         let rate = self.learning_rate();
+        let step = device.zeros::<u32>(&[1]);
         let values = self.model.params.values.view_mut();
         let gradients = self.gradients.values.view();
         match self.model.config.training.optimiser {
             config::Optimiser::Adam => {
+                let rates = device.upload(&[optimiser::adam_rate(rate, self.state.t)], &[1]);
+                let rate = (rates.view(), step.view());
                 let moments = (self.first.values.view_mut(), self.second.values.view_mut());
-                optimiser::adam(&device, rate, self.state.t, values, gradients, moments);
+                optimiser::adam(&device, rate, values, gradients, moments);
             }
-            config::Optimiser::Sgd => optimiser::sgd(&device, rate, values, gradients),
+            config::Optimiser::Sgd => {
+                let rates = device.upload(&[rate as f32], &[1]);
+                let rate = (rates.view(), step.view());
+                optimiser::sgd(&device, rate, values, gradients);
+            }
         }
     }
 

@@ -7,6 +7,10 @@ use striate::device::{Array, Device, Precision};
 
 mod conv;
 mod gather;
+mod loss;
+mod norm;
+mod optimiser;
+mod penalty;
 mod readout;
 
 /// One op at one size.
@@ -68,10 +72,18 @@ impl Output {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    [conv::cases(), gather::cases(), readout::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        conv::cases(),
+        gather::cases(),
+        loss::cases(),
+        norm::cases(),
+        optimiser::cases(),
+        penalty::cases(),
+        readout::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The same numbers as float32 on the device and as float64 here.
