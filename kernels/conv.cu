@@ -13,7 +13,8 @@
 #include "product.cuh"
 
 #define THREADS 256
-#define TILE 128  // rows and columns of a block's product
+#define TILE 128   // rows and columns of a block's product
+#define NARROW 64  // rows where there are no more output channels than this
 
 // Moves a position in a filter (c, u, v) on by one.
 __device__ __forceinline__ void next_tap(int& c, int& u, int& v, int kernel) {
@@ -51,15 +52,13 @@ struct Window {
     __device__ __forceinline__ float value(float v) const { return v; }
 };
 
-// Block: TILE output channels by TILE output pixels.
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
-conv_forward(const float* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_in, k, k) */,
-             float* y /* (B, C_out, H', W') */, int batch, int in_channels, int out_channels, int height, int width,
-             int kernel, int padding) {
-    __shared__ float4 shared[product_shared(TILE, TILE)];
+// ROWS output channels by TILE output pixels.
+template <int ROWS> __device__ __forceinline__ void
+forward(float4* shared, const float* x, const float* w, float* y, int batch, int in_channels, int out_channels, int height,
+        int width, int kernel, int padding) {
     int out_width = width + 2 * padding + 1 - kernel, out_pixels = (height + 2 * padding + 1 - kernel) * out_width;
     int pixels = batch * out_pixels, taps = in_channels * kernel * kernel;
-    int first_pixel = blockIdx.x * TILE, first_row = blockIdx.y * TILE;
+    int first_pixel = blockIdx.x * TILE, first_row = blockIdx.y * ROWS;
 
     int pixel = first_pixel + own_row<TILE>(), in_image = pixel % out_pixels;
     int k = own_k<TILE>(), jump = STEP - AcrossK<TILE, Window>::COUNT;
@@ -74,8 +73,8 @@ conv_forward(const float* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_i
     window.channels = in_channels, window.height = height, window.width = width, window.kernel = kernel;
 
     const float* filters = w + (size_t)first_row * taps;
-    AlongK<TILE, Rows<false>> rows{{filters, out_channels - first_row, taps, in_quads(filters, taps)}};
-    Sums<TILE, TILE> sums;
+    AlongK<ROWS, Rows<false>> rows{{filters, out_channels - first_row, taps, in_quads(filters, taps)}};
+    Sums<ROWS, TILE> sums;
     sums.clear();
     product(sums, rows, windows, steps_of(taps), shared, [](int) {});
     sums.for_each([&](int row, int col, float& sum) {
@@ -84,6 +83,24 @@ conv_forward(const float* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_i
         if (o < out_channels && pixel < pixels)
             y[pixel + (pixel / out_pixels * (out_channels - 1) + o) * out_pixels] = sum;
     });
+}
+
+// Block: TILE output channels by TILE output pixels.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
+conv_forward(const float* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_in, k, k) */,
+             float* y /* (B, C_out, H', W') */, int batch, int in_channels, int out_channels, int height, int width,
+             int kernel, int padding) {
+    __shared__ float4 shared[product_shared(TILE, TILE)];
+    forward<TILE>(shared, x, w, y, batch, in_channels, out_channels, height, width, kernel, padding);
+}
+
+// Block: NARROW output channels by TILE output pixels.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
+conv_forward_narrow(const float* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_in, k, k) */,
+                    float* y /* (B, C_out, H', W') */, int batch, int in_channels, int out_channels, int height, int width,
+                    int kernel, int padding){
+    __shared__ float4 shared[product_shared(NARROW, TILE)];
+    forward<NARROW>(shared, x, w, y, batch, in_channels, out_channels, height, width, kernel, padding);
 }
 
 // The filters of the convolution that carries dy back: input and output exchanged, turned half around. Thread: one weight.
@@ -141,17 +158,15 @@ template <int QUADS> struct Taps {
     __device__ __forceinline__ float value(float v) const { return v; }
 };
 
-// Block: TILE output channels by TILE taps (c, u, v) over one slice of `steps` steps.
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
-conv_backward_weights(const float* x /* (B, C_in, H, W) */, const float* dy /* (B, C_out, H', W') */,
-                      float* parts /* (slices, C_out, C_in, k, k) */, int batch, int in_channels, int out_channels, int height,
-                      int width, int kernel, int padding, int steps) {
-    __shared__ float4 shared[product_shared(TILE, TILE)];
+// ROWS output channels by TILE taps (c, u, v) over one slice of `steps` steps.
+template <int ROWS> __device__ __forceinline__ void
+backward_weights(float4* shared, const float* x, const float* dy, float* parts, int batch, int in_channels, int out_channels,
+                 int height, int width, int kernel, int padding, int steps) {
     int out_width = width + 2 * padding + 1 - kernel, pixels = (height + 2 * padding + 1 - kernel) * out_width;
     int area = kernel * kernel, taps = in_channels * area;
-    int first_tap = blockIdx.x * TILE, first_row = blockIdx.y * TILE;
+    int first_tap = blockIdx.x * TILE, first_row = blockIdx.y * ROWS;
     Place place{(int)blockIdx.z * steps, steps_of(pixels)};
-    AlongK<TILE, OutputGradient> rows{{dy, place, out_channels, first_row, pixels, in_quads(dy, pixels)}};
+    AlongK<ROWS, OutputGradient> rows{{dy, place, out_channels, first_row, pixels, in_quads(dy, pixels)}};
     AlongK<TILE, Taps<2>> columns;
     columns.source.x = x, columns.source.place = place;
     columns.source.channels = in_channels, columns.source.height = height, columns.source.width = width;
@@ -164,13 +179,31 @@ conv_backward_weights(const float* x /* (B, C_in, H, W) */, const float* dy /* (
         columns.source.top[q] = tap < taps ? tap / kernel % kernel - padding : -0x40000000;
         columns.source.left[q] = tap % kernel - padding;
     }
-    Sums<TILE, TILE> sums;
+    Sums<ROWS, TILE> sums;
     sums.clear();
     product(sums, rows, columns, min(steps, batch * place.per_image - place.first), shared, [](int) {});
     sums.for_each([&](int row, int col, float& sum) {
         int o = first_row + row, tap = first_tap + col;
         if (o < out_channels && tap < taps) parts[((size_t)blockIdx.z * out_channels + o) * taps + tap] = sum;
     });
+}
+
+// Block: TILE output channels by TILE taps, one slice.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
+conv_backward_weights(const float* x /* (B, C_in, H, W) */, const float* dy /* (B, C_out, H', W') */,
+                      float* parts /* (slices, C_out, C_in, k, k) */, int batch, int in_channels, int out_channels, int height,
+                      int width, int kernel, int padding, int steps) {
+    __shared__ float4 shared[product_shared(TILE, TILE)];
+    backward_weights<TILE>(shared, x, dy, parts, batch, in_channels, out_channels, height, width, kernel, padding, steps);
+}
+
+// Block: NARROW output channels by TILE taps, one slice.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
+conv_backward_weights_narrow(const float* x /* (B, C_in, H, W) */, const float* dy /* (B, C_out, H', W') */,
+                             float* parts /* (slices, C_out, C_in, k, k) */, int batch, int in_channels, int out_channels, int height,
+                             int width, int kernel, int padding, int steps){
+    __shared__ float4 shared[product_shared(NARROW, TILE)];
+    backward_weights<NARROW>(shared, x, dy, parts, batch, in_channels, out_channels, height, width, kernel, padding, steps);
 }
 
 // Thread: one weight.

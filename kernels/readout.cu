@@ -14,9 +14,23 @@
 
 #define THREADS 256
 #define TILE 128    // rows and columns of a block's product
+#define BAND 16     // rows of tiles that blocks running together work on
 #define NEURONS 64  // rows of readout_backward_weights, which keeps two tiles
 
 __device__ __forceinline__ float counted(float feature, int positive) { return positive ? fabsf(feature) : feature; }
+
+// Which of gridDim.x columns (x) and gridDim.y rows (y) of tiles a block takes: BAND rows at a time, column after column. Blocks
+// that run together then need few rows and few columns, and share them in the cache.
+struct Tiles {
+    int x, y;
+
+    __device__ __forceinline__ Tiles() {
+        u32 block = blockIdx.y * gridDim.x + blockIdx.x, band = block / (BAND * gridDim.x);
+        u32 in_band = block - band * BAND * gridDim.x, rows = min(BAND, (int)(gridDim.y - band * BAND));
+        x = in_band / rows;
+        y = band * BAND + in_band % rows;
+    }
+};
 
 // Block: TILE neurons of `images` images, as many as there are whole ones in TILE rows (b, c), at least one.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
@@ -25,7 +39,8 @@ readout_forward(const float* x /* (B, C, P) */, const float* mask /* (N, P) */, 
                 int images, int positive) {
     __shared__ float4 shared[product_shared(TILE, TILE)];
     __shared__ float parts[2 * TILE];
-    int first_neuron = blockIdx.x * TILE, first_image = blockIdx.y * images;
+    Tiles tile;
+    int first_neuron = tile.x * TILE, first_image = tile.y * images;
     int here = min(images, batch - first_image), rows = here * channels;
     x += (size_t)first_image * channels * pixels;
     mask += (size_t)first_neuron * pixels;

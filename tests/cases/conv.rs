@@ -13,6 +13,7 @@ pub fn cases() -> Vec<Case> {
         // More filters than a tile has rows, then more taps than it has columns.
         (2, 3, 131, 6, 7, 3, 0),
         (2, 60, 3, 5, 5, 3, 1),
+        (1, 70, 66, 3, 4, 3, 1),
         (1, 4, 2, 13, 12, 13, 6),
         (5, 1, 2, 8, 9, 7, 6),
         // Images of one step each, in several slices.

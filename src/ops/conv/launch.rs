@@ -3,7 +3,7 @@
 use super::Shape;
 use crate::device::{Device, View, ViewMut};
 use crate::kernels::conv as kernels;
-use kernels::{THREADS, TILE};
+use kernels::{NARROW, THREADS, TILE};
 
 /// Images and pixels that one step of a product over pixels takes (`STEP` of `kernels/product.cuh`).
 const STEP: usize = 16;
@@ -22,7 +22,12 @@ fn check(shape: &Shape) {
 pub fn forward(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
     check(shape);
     let pixels = shape.batch * shape.out_height() * shape.out_width();
-    kernels::conv_forward(
+    let kernel = if shape.out_channels <= NARROW {
+        kernels::conv_forward_narrow
+    } else {
+        kernels::conv_forward
+    };
+    kernel(
         device,
         [pixels.div_ceil(TILE), shape.out_channels.div_ceil(TILE), 1],
         x,
@@ -63,8 +68,13 @@ pub fn backward_weights(device: &Device, shape: &Shape, x: View, dy: View, dw: V
         .div_ceil(BLOCKS.div_ceil(rows * columns))
         .max(SHORTEST);
     let slices = steps.div_ceil(per_slice);
+    let kernel = if shape.out_channels <= NARROW {
+        kernels::conv_backward_weights_narrow
+    } else {
+        kernels::conv_backward_weights
+    };
     device.scratch(slices * weights, |mut parts| {
-        kernels::conv_backward_weights(
+        kernel(
             device,
             [columns, rows, slices],
             x,
