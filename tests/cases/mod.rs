@@ -10,6 +10,7 @@ mod loss;
 mod norm;
 mod optimiser;
 mod penalty;
+pub mod training;
 
 /// One op at one size.
 pub struct Case {
