@@ -89,7 +89,7 @@ impl Data {
         buffers: &mut readout::Buffers,
     ) {
         let batch = rows.trials.shape()[1];
-        let mut pick = |source: &Array, rows: &Array<u32>, out: &mut Array| {
+        let pick = |source: &Array, rows: &Array<u32>, out: &mut Array| {
             let width = source.shape()[1];
             let out = out.slice_mut(0..batch * width);
             gather::scheduled_rows(device, width, source.view(), rows.view(), step, out);

@@ -5,12 +5,14 @@
 use crate::common::{narrow, relative, widen};
 use striate::device::{Array, Device, Precision};
 
+mod conv;
 mod gather;
 mod loss;
 mod norm;
 mod optimiser;
 mod penalty;
 pub mod training;
+mod readout;
 
 /// One op at one size.
 pub struct Case {
@@ -72,11 +74,13 @@ impl Output {
 /// All cases.
 pub fn all() -> Vec<Case> {
     [
+        conv::cases(),
         gather::cases(),
         loss::cases(),
         norm::cases(),
         optimiser::cases(),
         penalty::cases(),
+        readout::cases(),
     ]
     .into_iter()
     .flatten()
