@@ -58,12 +58,22 @@ fn main() {
         .measurement_time(Duration::from_millis(if on_card { 500 } else { 2000 }))
         .configure_from_args();
     let mut rows = Vec::new();
-    let precisions = if on_card { &Precision::ALL[..] } else { &Precision::ALL[..1] };
+    let precisions = if on_card {
+        &Precision::ALL[..]
+    } else {
+        &Precision::ALL[..1]
+    };
     for &precision in precisions {
         let device = device.with_precision(precision);
         let batch = if on_card { 256 } else { 8 };
         convolutions(&mut criterion, &mut rows, &device, batch);
-        readouts(&mut criterion, &mut rows, &device, batch, if on_card { 6005 } else { 500 });
+        readouts(
+            &mut criterion,
+            &mut rows,
+            &device,
+            batch,
+            if on_card { 6005 } else { 500 },
+        );
         if precision == Precision::F32 {
             pointwise(&mut criterion, &mut rows, &device, batch);
         }
@@ -94,8 +104,21 @@ fn measure(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, works: Vec<W
         });
         group.finish();
         if best.is_finite() {
-            let Work { group, name, products, bytes, .. } = work;
-            rows.push(Row { group, name, precision, seconds: best, products, bytes });
+            let Work {
+                group,
+                name,
+                products,
+                bytes,
+                ..
+            } = work;
+            rows.push(Row {
+                group,
+                name,
+                precision,
+                seconds: best,
+                products,
+                bytes,
+            });
         }
     }
 }
@@ -106,9 +129,10 @@ fn noise(device: &Device, n: usize) -> Array {
 }
 
 fn convolutions(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: usize) {
-    for (group, oriented_input, in_features, kernel) in
-        [("layer 1 (13, 1 to 16)", false, 1, 13), ("layer 2 (5, 16 to 16)", true, 16, 5)]
-    {
+    for (group, oriented_input, in_features, kernel) in [
+        ("layer 1 (13, 1 to 16)", false, 1, 13),
+        ("layer 2 (5, 16 to 16)", true, 16, 5),
+    ] {
         let shape = group_conv::Shape {
             batch,
             orientations: 8,
@@ -126,12 +150,23 @@ fn convolutions(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: 
         let (x, w, dy) = (noise(device, nx), noise(device, nw), noise(device, ny));
         let coefficients = noise(device, shape.coefficients());
         let zeros = |n: usize| device.zeros::<f32>(&[n]);
-        let (mut y, mut dx, mut dc, mut dw) = (zeros(ny), zeros(nx), zeros(shape.coefficients()), zeros(nw));
+        let (mut y, mut dx, mut dc, mut dw) =
+            (zeros(ny), zeros(nx), zeros(shape.coefficients()), zeros(nw));
         let (mut y2, mut y3, mut y4, mut dx2) = (zeros(ny), zeros(ny), zeros(ny), zeros(nx));
         let products = ny * direct.in_channels * kernel * kernel;
-        let backward = if oriented_input { 2 * products } else { products };
+        let backward = if oriented_input {
+            2 * products
+        } else {
+            products
+        };
         let bytes = 4 * (nx + ny);
-        let work = |name, products, run| Work { group, name, products, bytes, run };
+        let work = |name, products, run| Work {
+            group,
+            name,
+            products,
+            bytes,
+            run,
+        };
         let mut works = vec![
             work(
                 "forward, orientation-Fourier",
@@ -155,7 +190,14 @@ fn convolutions(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: 
                         let (dx, dc) = (dx.view_mut(), dc.view_mut());
                         group_conv::backward(device, &layer, batch, (x, c), dy, dx, dc);
                     } else {
-                        group_conv::backward_coefficients(device, &layer, batch, x, dy, dc.view_mut());
+                        group_conv::backward_coefficients(
+                            device,
+                            &layer,
+                            batch,
+                            x,
+                            dy,
+                            dc.view_mut(),
+                        );
                     }
                 }),
             ),
@@ -174,12 +216,16 @@ fn convolutions(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: 
             works.push(work(
                 "forward, plain rung",
                 products,
-                Box::new(|| conv::ladder::plain(device, &direct, x.view(), w.view(), y3.view_mut())),
+                Box::new(|| {
+                    conv::ladder::plain(device, &direct, x.view(), w.view(), y3.view_mut())
+                }),
             ));
             works.push(work(
                 "forward, tiled rung",
                 products,
-                Box::new(|| conv::ladder::tiled(device, &direct, x.view(), w.view(), y4.view_mut())),
+                Box::new(|| {
+                    conv::ladder::tiled(device, &direct, x.view(), w.view(), y4.view_mut())
+                }),
             ));
         }
         measure(c, rows, device, works);
@@ -188,20 +234,42 @@ fn convolutions(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: 
 
 fn readouts(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: usize, neurons: usize) {
     let (channels, pixels) = (128, 2304);
-    let shape = readout::Shape { batch, channels, pixels, neurons, positive_features: false };
+    let shape = readout::Shape {
+        batch,
+        channels,
+        pixels,
+        neurons,
+        positive_features: false,
+    };
     let x = noise(device, batch * channels * pixels);
-    let (mask, features) = (noise(device, neurons * pixels), noise(device, neurons * channels));
+    let (mask, features) = (
+        noise(device, neurons * pixels),
+        noise(device, neurons * channels),
+    );
     let (bias, dh) = (noise(device, neurons), noise(device, batch * neurons));
-    let weights =
-        || readout::Weights { mask: mask.view(), features: features.view(), bias: bias.view() };
+    let weights = || readout::Weights {
+        mask: mask.view(),
+        features: features.view(),
+        bias: bias.view(),
+    };
     let zeros = |n: usize| device.zeros::<f32>(&[n]);
-    let (mut h, mut h2, mut h3) = (zeros(batch * neurons), zeros(batch * neurons), zeros(batch * neurons));
+    let (mut h, mut h2, mut h3) = (
+        zeros(batch * neurons),
+        zeros(batch * neurons),
+        zeros(batch * neurons),
+    );
     let (mut dx, mut dx2) = (zeros(x.len()), zeros(x.len()));
     let mut d = [zeros(mask.len()), zeros(features.len()), zeros(neurons)];
     let group = "readout";
     let products = batch * channels * pixels * neurons;
     let bytes = 4 * (x.len() + mask.len());
-    let work = |name, products, run| Work { group, name, products, bytes, run };
+    let work = |name, products, run| Work {
+        group,
+        name,
+        products,
+        bytes,
+        run,
+    };
     let mut works = vec![
         work(
             "forward",
@@ -247,7 +315,12 @@ fn readouts(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: usiz
 }
 
 fn pointwise(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: usize) {
-    let shape = norm::Shape { batch, channels: 128, groups: 128, pixels: 2304 };
+    let shape = norm::Shape {
+        batch,
+        channels: 128,
+        groups: 128,
+        pixels: 2304,
+    };
     let n = batch * 128 * 2304;
     let y = noise(device, n);
     let (gain, offset) = (noise(device, 128), noise(device, 128));
@@ -257,7 +330,10 @@ fn pointwise(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: usi
     let (fixed_mean, fixed_variance) = (noise(device, 128), device.upload(&[1.0; 128], &[128]));
     let finish = norm::Finish {
         statistics: (fixed_mean.view(), fixed_variance.view()),
-        affine: norm::Affine { gain: Some(gain.view()), offset: offset.view() },
+        affine: norm::Affine {
+            gain: Some(gain.view()),
+            offset: offset.view(),
+        },
         activation: Activation::Softplus,
     };
     let (mut z, mut d) = (zeros(n), zeros(n));
@@ -272,10 +348,17 @@ fn pointwise(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: usi
     let (mut dh, mut of_images) = (zeros(per_neuron), zeros(batch));
     let parameters = 6005 * (2304 + 128);
     let gradients = noise(device, parameters);
-    let (mut values, mut first, mut second) = (zeros(parameters), zeros(parameters), zeros(parameters));
+    let (mut values, mut first, mut second) =
+        (zeros(parameters), zeros(parameters), zeros(parameters));
     let (rates, step) = (device.upload(&[1e-3f32], &[1]), device.zeros::<u32>(&[1]));
     let group = "pointwise and sums";
-    let work = |name, bytes, run| Work { group, name, products: 0, bytes, run };
+    let work = |name, bytes, run| Work {
+        group,
+        name,
+        products: 0,
+        bytes,
+        run,
+    };
     let works = vec![
         work(
             "normalisation: statistics",
@@ -304,7 +387,14 @@ fn pointwise(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: usi
             12 * per_neuron,
             Box::new(|| {
                 let dh = Some(dh.view_mut());
-                loss::poisson(device, &losses, h.view(), responses.view(), dh, of_images.view_mut());
+                loss::poisson(
+                    device,
+                    &losses,
+                    h.view(),
+                    responses.view(),
+                    dh,
+                    of_images.view_mut(),
+                );
             }),
         ),
         work(
@@ -328,7 +418,11 @@ fn roof(device: &Device) -> Option<Roof> {
         let number = |key: &str| report[key].as_f64();
         return Some(Roof {
             bytes_per_second: number("bytes_per_second")?,
-            flops: [number("f32_flops")?, number("tf32_flops")?, number("bf16_flops")?],
+            flops: [
+                number("f32_flops")?,
+                number("tf32_flops")?,
+                number("bf16_flops")?,
+            ],
         });
     }
     if !matches!(device, Device::Cpu) {
@@ -339,15 +433,32 @@ fn roof(device: &Device) -> Option<Roof> {
     let (from, mut to) = (noise(device, words), device.zeros::<f32>(&[words]));
     let copy = fastest(|| to.copy_from(&from));
     // The direct convolution of a plain layer runs as one matrix product.
-    let shape = readout::Shape { batch: 8, channels: 128, pixels: 2304, neurons: 512, positive_features: false };
+    let shape = readout::Shape {
+        batch: 8,
+        channels: 128,
+        pixels: 2304,
+        neurons: 512,
+        positive_features: false,
+    };
     let (x, mask) = (noise(device, 8 * 128 * 2304), noise(device, 512 * 2304));
-    let (features, bias, mut h) = (noise(device, 512 * 128), noise(device, 512), device.zeros::<f32>(&[8 * 512]));
+    let (features, bias, mut h) = (
+        noise(device, 512 * 128),
+        noise(device, 512),
+        device.zeros::<f32>(&[8 * 512]),
+    );
     let product = fastest(|| {
-        let weights = readout::Weights { mask: mask.view(), features: features.view(), bias: bias.view() };
+        let weights = readout::Weights {
+            mask: mask.view(),
+            features: features.view(),
+            bias: bias.view(),
+        };
         readout::forward(device, &shape, x.view(), weights, h.view_mut(), None);
     });
     let flops = 2.0 * (8 * 128 * 2304 * 512) as f64 / product;
-    Some(Roof { bytes_per_second: 8.0 * words as f64 / copy, flops: [flops; 3] })
+    Some(Roof {
+        bytes_per_second: 8.0 * words as f64 / copy,
+        flops: [flops; 3],
+    })
 }
 
 fn fastest(mut work: impl FnMut()) -> f64 {
@@ -382,7 +493,8 @@ fn table(rows: &[Row], roof: Option<&Roof>) {
             .map_or(String::new(), |p| format!("{:.1}", p.seconds / row.seconds));
         let share = roof.map_or(String::new(), |r| {
             let flops = r.flops[row.precision as usize];
-            let least = (row.bytes as f64 / r.bytes_per_second).max(2.0 * row.products as f64 / flops);
+            let least =
+                (row.bytes as f64 / r.bytes_per_second).max(2.0 * row.products as f64 / flops);
             format!("{:.0} %", 100.0 * least / row.seconds)
         });
         println!(

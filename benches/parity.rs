@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     for precision in Precision::ALL.into_iter().filter(wanted) {
         failed += at(&device.with_precision(precision), precision);
     }
-    for kind in [CoreKind::RotationEquivariant, CoreKind::Convolutional] {
+    for kind in [CoreKind::Convolutional, CoreKind::RotationEquivariant] {
         let found = beside_the_cpu(&device, kind);
         let fine = found.losses <= 1e-4 && found.rates <= 1e-3;
         failed += usize::from(!fine);

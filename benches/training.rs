@@ -147,7 +147,10 @@ fn parse() -> Result<Arguments, Failure> {
             "--batch" => arguments.batch = value()?.parse()?,
             "--neurons" => {
                 let counts = value()?;
-                arguments.neurons = counts.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                arguments.neurons = counts
+                    .split(',')
+                    .map(str::parse)
+                    .collect::<Result<_, _>>()?;
             }
             "--rounds" => arguments.rounds = value()?.parse()?,
             "--python" => arguments.python = value()?.into(),
@@ -211,16 +214,15 @@ fn has_torch(python: &Path) -> bool {
 }
 
 /// All layouts and orders of contraction; on a card the best of them also compiled.
-fn peer(
-    a: &Arguments,
-    precision: Precision,
-    neurons: usize,
-    mode: &str,
-) -> Result<Peer, Failure> {
+fn peer(a: &Arguments, precision: Precision, neurons: usize, mode: &str) -> Result<Peer, Failure> {
     let eager = run_peer(a, precision, neurons, mode, &[])?;
     let (mut best, layout, order) = best(&eager)?;
     if a.on_card {
-        let layout = if layout { "--channels-last" } else { "--no-channels-last" };
+        let layout = if layout {
+            "--channels-last"
+        } else {
+            "--no-channels-last"
+        };
         let chosen = ["--compile", "default", layout, "--readout", &order];
         // A variant that does not compile does not count.
         if let Ok(report) = run_peer(a, precision, neurons, mode, &chosen) {
@@ -250,10 +252,16 @@ fn run_peer(
         Path::new(env!("CARGO_MANIFEST_DIR")).join(here)
     };
     let dtype = serde_json::to_value(precision)?;
-    let (device, steps) = if a.on_card { ("cuda", "10") } else { ("cpu", "4") };
+    let (device, steps) = if a.on_card {
+        ("cuda", "10")
+    } else {
+        ("cpu", "4")
+    };
     let output = Command::new(&a.python)
         .arg(script)
-        .args(["--json", "--mode", mode, "--device", device, "--steps", steps])
+        .args([
+            "--json", "--mode", mode, "--device", device, "--steps", steps,
+        ])
         .args(["--warmup", if a.on_card { "3" } else { "1" }])
         .args(["--dtype", dtype.as_str().unwrap_or("f32")])
         .args(["--batch", &a.batch.to_string()])

@@ -92,19 +92,24 @@ mod enabled {
         if !status.success() {
             return Err("the driver without a card: g++ failed".into());
         }
-        println!("cargo:rustc-env=STRIATE_DRIVER={}", out.join("driver").display());
+        println!(
+            "cargo:rustc-env=STRIATE_DRIVER={}",
+            out.join("driver").display()
+        );
         Ok(())
     }
 
     /// Which kernels each piece of machine code holds; the driver knows the code by its hash.
     fn entries(files: &[File], images: &[Image]) -> Result<String, String> {
-        let mut declarations = String::from("#include <cstddef>\n#include <cstdint>\nextern \"C\" {\n");
+        let mut declarations =
+            String::from("#include <cstddef>\n#include <cstdint>\nextern \"C\" {\n");
         let mut rows = String::new();
         for image in images.iter().filter(|i| i.capability == 90) {
             let Some(file) = files.iter().find(|f| f.name == image.module) else {
                 continue;
             };
-            let bytes = fs::read(&image.path).map_err(|e| format!("{}: {e}", image.path.display()))?;
+            let bytes =
+                fs::read(&image.path).map_err(|e| format!("{}: {e}", image.path.display()))?;
             let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &b| {
                 (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
             });

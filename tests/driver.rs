@@ -55,9 +55,21 @@ fn every_case_passes_through_the_driver_and_repeats_its_bits() {
             device.check().unwrap();
             for (output, again) in first.iter().zip(&second) {
                 let (error, most) = output.error(precision);
-                assert!(error <= most, "{precision:?} {} {}: {error:e}", case.name, output.name);
-                let bits = |o: &cases::Output| o.got.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-                assert_eq!(bits(output), bits(again), "{precision:?} {} {}", case.name, output.name);
+                assert!(
+                    error <= most,
+                    "{precision:?} {} {}: {error:e}",
+                    case.name,
+                    output.name
+                );
+                let bits =
+                    |o: &cases::Output| o.got.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                assert_eq!(
+                    bits(output),
+                    bits(again),
+                    "{precision:?} {} {}",
+                    case.name,
+                    output.name
+                );
             }
         }
     }
@@ -68,9 +80,15 @@ fn a_fit_with_recorded_steps_follows_the_cpu() {
     let Some(device) = card("a_fit_with_recorded_steps_follows_the_cpu") else {
         return;
     };
-    for kind in [CoreKind::RotationEquivariant, CoreKind::Convolutional] {
+    for kind in [CoreKind::Convolutional, CoreKind::RotationEquivariant] {
         let found = beside_the_cpu(&device, kind);
-        assert!(found.losses <= 1e-4 && found.rates <= 1e-3, "{kind:?}: {:e} {:e}", found.losses, found.rates);
+        println!("{kind:?} {:e} {:e}", found.losses, found.rates);
+        assert!(
+            found.losses <= 1e-4 && found.rates <= 1e-3,
+            "{kind:?}: {:e} {:e}",
+            found.losses,
+            found.rates
+        );
     }
 }
 
@@ -107,7 +125,11 @@ fn too_little_memory_is_an_error_with_the_bytes_wanted_and_free() {
     device.check().unwrap();
     let second = device.zeros::<f32>(&[1 << 28]);
     let message = device.check().unwrap_err().to_string();
-    for part in ["1073741824 bytes of memory wanted", "536870912 free", "batch_size"] {
+    for part in [
+        "1073741824 bytes of memory wanted",
+        "536870912 free",
+        "batch_size",
+    ] {
         assert!(message.contains(part), "{message}");
     }
     drop((first, second));

@@ -75,7 +75,11 @@ impl Trainer {
     /// One prepared step. A device that can record repeats its recording from the second step on; the first one loads
     /// the kernels and sizes the scratch. False if a signal came in its middle; then nothing has changed.
     fn one(&mut self, interrupts: &Interrupts) -> bool {
-        if self.graph.as_ref().is_some_and(crate::device::Graph::replay) {
+        if self
+            .graph
+            .as_ref()
+            .is_some_and(crate::device::Graph::replay)
+        {
             return true;
         }
         if self.warm && self.graph.is_none() {

@@ -11,8 +11,8 @@ mod loss;
 mod norm;
 mod optimiser;
 mod penalty;
-pub mod training;
 mod readout;
+pub mod training;
 
 /// One op at one size.
 pub struct Case {

@@ -21,15 +21,30 @@ fn recordings() -> Vec<Recording> {
     [("left", 7, 41, 1), ("right", 3, 26, 2)]
         .map(|(name, neurons, count, seed)| {
             let pixels = crate::common::noise(count * 12 * 14, seed);
-            let images = Array3::from_shape_vec((count, 12, 14), pixels.iter().map(|&p| p as f32).collect()).unwrap();
+            let images =
+                Array3::from_shape_vec((count, 12, 14), pixels.iter().map(|&p| p as f32).collect())
+                    .unwrap();
             let drawn = crate::common::noise(count * neurons, seed + 10);
-            let responses = drawn.iter().enumerate().map(|(i, &r)| if i % 11 == 5 { f32::NAN } else { 1.0 + r as f32 });
+            let responses = drawn.iter().enumerate().map(|(i, &r)| {
+                if i % 11 == 5 {
+                    f32::NAN
+                } else {
+                    1.0 + r as f32
+                }
+            });
             Recording {
                 name: name.into(),
                 images,
                 responses: Array2::from_shape_vec((count, neurons), responses.collect()).unwrap(),
                 trials: (0..count)
-                    .map(|image| Trial { image, tier: if image < count - 4 { Tier::Train } else { Tier::Test } })
+                    .map(|image| Trial {
+                        image,
+                        tier: if image < count - 4 {
+                            Tier::Train
+                        } else {
+                            Tier::Test
+                        },
+                    })
                     .collect(),
                 neurons: None,
                 degrees_per_pixel: None,
@@ -56,13 +71,22 @@ fn config(kind: CoreKind) -> Config {
 
 fn run(device: &Device, config: &Config, recordings: &[Recording]) -> (Vec<f64>, Vec<f64>) {
     let out = tempfile::tempdir().unwrap();
-    let options = Options { out: out.path().into(), ..Options::default() };
+    let options = Options {
+        out: out.path().into(),
+        ..Options::default()
+    };
     let mut trainer = Trainer::new(device, config, recordings, &options).unwrap();
     let losses = trainer.steps(STEPS).iter().map(|&l| f64::from(l)).collect();
     let mut model = trainer.into_best();
     let mut rates = Vec::new();
     for (i, recording) in recordings.iter().enumerate() {
-        rates.extend(model.predict(i, recording.images.view()).unwrap().iter().map(|&r| f64::from(r)));
+        rates.extend(
+            model
+                .predict(i, recording.images.view())
+                .unwrap()
+                .iter()
+                .map(|&r| f64::from(r)),
+        );
     }
     device.check().unwrap();
     (losses, rates)
@@ -73,5 +97,8 @@ pub fn beside_the_cpu(device: &Device, kind: CoreKind) -> Difference {
     let (config, recordings) = (config(kind), recordings());
     let (losses, rates) = run(device, &config, &recordings);
     let (wanted_losses, wanted_rates) = run(&Device::Cpu, &config, &recordings);
-    Difference { losses: relative(&losses, &wanted_losses), rates: relative(&rates, &wanted_rates) }
+    Difference {
+        losses: relative(&losses, &wanted_losses),
+        rates: relative(&rates, &wanted_rates),
+    }
 }
