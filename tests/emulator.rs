@@ -4,24 +4,24 @@
 mod cases;
 mod common;
 
+use cases::training::beside_the_cpu;
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
+use striate::model::config::CoreKind;
 
 #[test]
 fn every_kernel_is_its_definition_in_any_order_of_threads() {
     let mut wrong = Vec::new();
-    let all = cases::all();
+    let mut cases = cases::all();
     for precision in Precision::ALL {
-        for case in &all {
+        let mut multiply = Vec::new();
+        for case in &cases {
             let runs = Order::ALL.map(|order| {
                 let device = Device::Emulated(Emulator::new(order, precision));
                 let outputs = (case.run)(&device);
                 (outputs, device.check())
             });
-            // Ops that do not multiply matrices are the same at every precision.
-            if precision != Precision::F32 && runs[0].0.iter().all(|o| !o.tensor) {
-                continue;
-            }
+            multiply.push(runs[0].0.iter().any(|o| o.tensor));
             for (i, (outputs, fault)) in runs.iter().enumerate() {
                 if let Err(e) = fault {
                     wrong.push(format!("{precision:?} {}: {e}", case.name));
@@ -49,6 +49,27 @@ fn every_kernel_is_its_definition_in_any_order_of_threads() {
                 }
             }
         }
+        // Ops that do not multiply matrices are the same at every precision.
+        let mut multiply = multiply.into_iter();
+        cases.retain(|_| multiply.next() == Some(true));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_fit_and_its_predictions_follow_the_cpu() {
+    for kind in [CoreKind::Convolutional, CoreKind::RotationEquivariant] {
+        let device = Device::Emulated(Emulator::new(Order::Shuffled, Precision::F32));
+        let found = beside_the_cpu(&device, kind);
+        assert!(
+            found.losses <= 1e-4,
+            "{kind:?}: losses off by {:e}",
+            found.losses
+        );
+        assert!(
+            found.rates <= 1e-3,
+            "{kind:?}: rates off by {:e}",
+            found.rates
+        );
+    }
 }

@@ -63,6 +63,7 @@ impl Model {
         preprocessing: Preprocessing,
         populations: &[Population],
     ) -> Result<Self> {
+        let device = &device.with_precision(config.training.precision);
         let (mut params, mut statistics) = (Layout::default(), Layout::default());
         let layers = core::declare(device, config, &mut params, &mut statistics);
         let readouts = populations

@@ -12,6 +12,7 @@ mod norm;
 mod optimiser;
 mod penalty;
 mod readout;
+pub mod training;
 
 /// One op at one size.
 pub struct Case {
