@@ -1,5 +1,7 @@
 //! Contiguous numbers with a shape, on one device.
 
+use super::cuda::{Memory, Span};
+use super::launch::Raw;
 use std::ops::Range;
 
 /// A number that arrays hold.
@@ -16,6 +18,7 @@ pub struct Array<T: Element = f32> {
 #[derive(Clone, Debug)]
 enum Storage<T> {
     Host(Vec<T>),
+    Cuda(Memory),
 }
 
 /// Part of an [`Array`], to read.
@@ -24,6 +27,8 @@ enum Storage<T> {
 pub enum View<'a, T: Element = f32> {
     /// In this machine's memory.
     Host(&'a [T]),
+    /// In a card's.
+    Cuda(Span<'a, T>),
 }
 
 /// Part of an [`Array`], to write.
@@ -32,6 +37,8 @@ pub enum View<'a, T: Element = f32> {
 pub enum ViewMut<'a, T: Element = f32> {
     /// In this machine's memory.
     Host(&'a mut [T]),
+    /// In a card's.
+    Cuda(Span<'a, T>),
 }
 
 impl<T: Element> Array<T> {
@@ -40,6 +47,13 @@ impl<T: Element> Array<T> {
         Self {
             shape: shape.to_vec(),
             storage: Storage::Host(values),
+        }
+    }
+
+    pub(super) fn from_card(memory: Memory, shape: &[usize]) -> Self {
+        Self {
+            shape: shape.to_vec(),
+            storage: Storage::Cuda(memory),
         }
     }
 
@@ -62,13 +76,16 @@ impl<T: Element> Array<T> {
     pub fn view(&self) -> View<'_, T> {
         match &self.storage {
             Storage::Host(v) => View::Host(v),
+            Storage::Cuda(m) => View::Cuda(Span::new(m, 0..self.len())),
         }
     }
 
     /// All of it, to write.
     pub fn view_mut(&mut self) -> ViewMut<'_, T> {
+        let len = self.len();
         match &mut self.storage {
             Storage::Host(v) => ViewMut::Host(v),
+            Storage::Cuda(m) => ViewMut::Cuda(Span::new(m, 0..len)),
         }
     }
 
@@ -76,6 +93,7 @@ impl<T: Element> Array<T> {
     pub fn slice(&self, range: Range<usize>) -> View<'_, T> {
         match &self.storage {
             Storage::Host(v) => View::Host(&v[range]),
+            Storage::Cuda(m) => View::Cuda(Span::new(m, range)),
         }
     }
 
@@ -83,6 +101,7 @@ impl<T: Element> Array<T> {
     pub fn slice_mut(&mut self, range: Range<usize>) -> ViewMut<'_, T> {
         match &mut self.storage {
             Storage::Host(v) => ViewMut::Host(&mut v[range]),
+            Storage::Cuda(m) => ViewMut::Cuda(Span::new(m, range)),
         }
     }
 
@@ -98,24 +117,24 @@ impl<T: Element> Array<T> {
 
     /// Overwrites everything with one value.
     pub fn fill(&mut self, value: T) {
-        match &mut self.storage {
-            Storage::Host(v) => v.fill(value),
-        }
+        self.view_mut().fill(value);
     }
 
     /// Overwrites everything with `other`, of the same length and device.
     pub fn copy_from(&mut self, other: &Self) {
-        match (&mut self.storage, &other.storage) {
-            (Storage::Host(to), Storage::Host(from)) => to.copy_from_slice(from),
-        }
+        self.view_mut().copy_from(other.view());
     }
 }
 
 impl<'a, T: Element> View<'a, T> {
     /// The numbers, of a view in this machine's memory.
+    ///
+    /// # Panics
+    /// For a view of a card's memory: a CPU path was given a card's array.
     pub fn host(self) -> &'a [T] {
         match self {
             Self::Host(v) => v,
+            Self::Cuda(_) => panic!("{ON_CARD}"),
         }
     }
 
@@ -123,6 +142,7 @@ impl<'a, T: Element> View<'a, T> {
     pub fn len(&self) -> usize {
         match self {
             Self::Host(v) => v.len(),
+            Self::Cuda(s) => s.len(),
         }
     }
 
@@ -135,6 +155,7 @@ impl<'a, T: Element> View<'a, T> {
     pub fn slice(self, range: Range<usize>) -> Self {
         match self {
             Self::Host(v) => Self::Host(&v[range]),
+            Self::Cuda(s) => Self::Cuda(s.slice(range)),
         }
     }
 
@@ -142,15 +163,64 @@ impl<'a, T: Element> View<'a, T> {
     pub fn download(self) -> Vec<T> {
         match self {
             Self::Host(v) => v.to_vec(),
+            Self::Cuda(s) => s.download(),
+        }
+    }
+
+    pub(super) fn raw(self) -> Raw {
+        match self {
+            Self::Host(v) => Raw {
+                address: v.as_ptr() as u64,
+                words: size_of_val(v) / 4,
+            },
+            Self::Cuda(s) => s.raw(),
         }
     }
 }
 
 impl<'a, T: Element> ViewMut<'a, T> {
     /// The numbers, of a view in this machine's memory.
+    ///
+    /// # Panics
+    /// For a view of a card's memory: a CPU path was given a card's array.
     pub fn host(self) -> &'a mut [T] {
         match self {
             Self::Host(v) => v,
+            Self::Cuda(_) => panic!("{ON_CARD}"),
+        }
+    }
+
+    /// Numbers seen.
+    pub fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Whether it sees none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The same numbers, to read.
+    pub fn read(&self) -> View<'_, T> {
+        match self {
+            Self::Host(v) => View::Host(v),
+            Self::Cuda(s) => View::Cuda(*s),
+        }
+    }
+
+    /// The same numbers, for a shorter time.
+    pub fn reborrow(&mut self) -> ViewMut<'_, T> {
+        match self {
+            Self::Host(v) => ViewMut::Host(v),
+            Self::Cuda(s) => ViewMut::Cuda(*s),
+        }
+    }
+
+    /// Elements `range` of this view.
+    pub fn slice(self, range: Range<usize>) -> Self {
+        match self {
+            Self::Host(v) => Self::Host(&mut v[range]),
+            Self::Cuda(s) => Self::Cuda(s.slice(range)),
         }
     }
 
@@ -161,13 +231,30 @@ impl<'a, T: Element> ViewMut<'a, T> {
                 let (a, b) = v.split_at_mut(middle);
                 (Self::Host(a), Self::Host(b))
             }
+            Self::Cuda(s) => (
+                Self::Cuda(s.slice(0..middle)),
+                Self::Cuda(s.slice(middle..s.len())),
+            ),
+        }
+    }
+
+    /// Overwrites everything with one value.
+    pub fn fill(self, value: T) {
+        match self {
+            Self::Host(v) => v.fill(value),
+            Self::Cuda(s) => s.fill(value),
         }
     }
 
     /// Overwrites with a view of the same length on the same device.
+    ///
+    /// # Panics
+    /// When they lie on different devices.
     pub fn copy_from(self, other: View<T>) {
         match (self, other) {
             (Self::Host(to), View::Host(from)) => to.copy_from_slice(from),
+            (Self::Cuda(to), View::Cuda(from)) => to.copy_from(from),
+            _ => panic!("{ON_CARD}"),
         }
     }
 
@@ -175,6 +262,14 @@ impl<'a, T: Element> ViewMut<'a, T> {
     pub fn fill_from(self, values: &[T]) {
         match self {
             Self::Host(v) => v.copy_from_slice(values),
+            Self::Cuda(s) => s.upload(values),
         }
     }
+
+    pub(super) fn raw(self) -> Raw {
+        self.read().raw()
+    }
 }
+
+const ON_CARD: &str =
+    "an array on a card where one in this machine's memory is wanted, or the other way round";

@@ -10,11 +10,16 @@ impl Device {
     /// Names what wants the memory, the bytes wanted and the bytes there are.
     pub fn require(&self, what: &str, bytes: u128) -> Result<()> {
         let most = match self {
-            Self::Cpu => host(),
+            Self::Cuda(cuda) => cuda.memory().map(|(free, _)| free as u64),
+            _ => host(),
         };
         match most {
             Some(most) if bytes > u128::from(most) => {
-                let wanted = format!("at most {most}: what this machine has");
+                let whose = match self {
+                    Self::Cuda(_) => "what the card has free",
+                    _ => "what this machine has",
+                };
+                let wanted = format!("at most {most}: {whose}");
                 Err(Error::bad(
                     what,
                     "the memory it takes",

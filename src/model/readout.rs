@@ -112,6 +112,7 @@ impl Buffers {
         let zeros = || device.zeros(&[batch, readout.neurons]);
         let keep = match device {
             Device::Cpu => gradients && shape.projections() <= KEPT,
+            _ => false,
         };
         Self {
             h: zeros(),

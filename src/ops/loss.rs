@@ -38,6 +38,7 @@ pub fn rates(device: &Device, shape: &Shape, h: View, rates: ViewMut) {
                         .for_each(|(r, &h)| *r = shape.output.value(h))
                 });
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -76,6 +77,7 @@ pub fn poisson(
                     *loss = total as f32;
                 });
         }
+        _ => unimplemented!(),
     }
 }
 

@@ -37,6 +37,7 @@ pub fn adam(
                 )
                 .for_each(|((v, g), (m, s))| reference::adam(learning_rate, t, v, g, m, s));
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -52,6 +53,7 @@ pub fn sgd(device: &Device, learning_rate: f64, values: ViewMut, gradients: View
                 .zip(gradients)
                 .for_each(|(v, g)| *v -= rate * g);
         }
+        _ => unimplemented!(),
     }
 }
 

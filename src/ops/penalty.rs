@@ -133,6 +133,7 @@ pub fn steerable(
             }
             total
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -212,6 +213,7 @@ pub fn filters(
                 .iter()
                 .sum()
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -240,6 +242,7 @@ pub fn readout(
                 .iter()
                 .sum()
         }
+        _ => unimplemented!(),
     }
 }
 

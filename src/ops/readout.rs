@@ -123,6 +123,7 @@ pub fn forward(
                 }
             });
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -143,6 +144,7 @@ pub fn backward(
             assert_eq!(x.len(), dx.len());
             cpu_backward(shape, x, &w, dh, dx, gradients, kept.map(ViewMut::host));
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -169,6 +171,7 @@ pub fn backward_input(device: &Device, shape: &Shape, weights: Weights, dh: View
                 }
             });
         }
+        _ => unimplemented!(),
     }
 }
 

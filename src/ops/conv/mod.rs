@@ -82,6 +82,7 @@ pub fn forward(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
             shape.check(x.len(), w.len(), y.len());
             cpu::forward(shape, x, w, y);
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -93,6 +94,7 @@ pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: View, dx: Vie
             shape.check(dx.len(), w.len(), dy.len());
             cpu::backward_input(shape, w, dy, dx);
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -104,5 +106,6 @@ pub fn backward_weights(device: &Device, shape: &Shape, x: View, dy: View, dw: V
             shape.check(x.len(), dw.len(), dy.len());
             cpu::backward_weights(shape, x, dy, dw);
         }
+        _ => unimplemented!(),
     }
 }

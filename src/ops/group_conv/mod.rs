@@ -160,6 +160,7 @@ pub fn forward(device: &Device, layer: &Layer, batch: usize, x: View, c: View, y
             layer.at(batch).check(x.len(), c.len(), y.len());
             cpu::forward(&layer.forward, x, c, None, y);
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -180,6 +181,7 @@ pub fn forward_finished(
             let epilogue = Some((&lines[..], finish.activation));
             cpu::forward(&layer.forward, x, c, epilogue, z);
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -205,6 +207,7 @@ pub fn backward(
             backward_coefficients(device, layer, batch, x, dy, dc);
             backward_input(device, layer, batch, c, dy, dx);
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -226,6 +229,7 @@ pub fn backward_input(
                 None => image::backward_image(&layer.forward, &layer.basis, c, dy, dx),
             }
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -244,5 +248,6 @@ pub fn backward_coefficients(
             layer.at(batch).check(x.len(), dc.len(), dy.len());
             cpu::backward_coefficients(&layer.forward, x, dy, dc);
         }
+        _ => unimplemented!(),
     }
 }

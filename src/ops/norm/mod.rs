@@ -111,6 +111,7 @@ pub fn statistics(
                 moving_variance[group] = blend(moving_variance[group], v * correction);
             }
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -142,6 +143,7 @@ pub fn forward(
                     });
                 });
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -193,6 +195,7 @@ pub fn backward(
                     });
                 });
         }
+        _ => unimplemented!(),
     }
 }
 
@@ -218,6 +221,7 @@ pub fn backward_fixed(
                     d.iter_mut().for_each(|d| *d *= slope);
                 });
         }
+        _ => unimplemented!(),
     }
 }
 

@@ -1,0 +1,142 @@
+//! The Rust side of the kernels: one typed function each, the constants, the machine code.
+
+use super::emulator::{range, symbol};
+use super::nvrtc::Image;
+use super::source::{File, Kernel, Kind};
+use std::fmt::Write as _;
+
+/// All of `kernels.rs`.
+pub fn kernels(files: &[File], images: &[Image], missing: Option<&str>, emulated: bool) -> String {
+    let mut text = String::new();
+    for file in files {
+        module(&mut text, file, emulated);
+    }
+    let _ = writeln!(
+        text,
+        "/// Why there is no machine code in this build, if there is none.\npub const MISSING: Option<&str> = {missing:?};"
+    );
+    text.push_str(
+        "/// Machine code of every file for every target.\npub static IMAGES: &[Image] = &[\n",
+    );
+    for image in images {
+        let _ = writeln!(
+            text,
+            "    Image {{ module: {:?}, precision: {}, arch: {:?}, capability: {}, ptx: {}, bytes: include_bytes!({:?}) }},",
+            image.module, image.precision, image.arch, image.capability, image.ptx, image.path
+        );
+    }
+    text.push_str("];\n/// What every kernel takes on every architecture, as `kernels/resources.csv` has it.\n#[allow(dead_code)]\npub const RESOURCES: &str = \"\\\n");
+    for line in resources(images) {
+        let _ = writeln!(text, "{line}\\n\\");
+    }
+    text.push_str("\";\n");
+    text
+}
+
+fn resources(images: &[Image]) -> Vec<String> {
+    let mut lines = vec!["kernel,precision,arch,registers,spilled_bytes,shared_bytes".to_owned()];
+    for image in images.iter().filter(|i| !i.ptx) {
+        for r in &image.resources {
+            lines.push(format!(
+                "{},{},{},{},{},{}",
+                r.kernel,
+                super::nvrtc::PRECISIONS[image.precision].to_lowercase(),
+                image.arch,
+                r.registers,
+                r.spills,
+                r.shared
+            ));
+        }
+    }
+    lines
+}
+
+fn module(text: &mut String, file: &File, emulated: bool) {
+    let _ = writeln!(
+        text,
+        "/// `{}`.\n#[allow(dead_code, clippy::too_many_arguments)]\npub mod {} {{\n    use super::{{Arg, Kernel}};\n    use crate::device::{{Device, View, ViewMut}};",
+        file.path.display(),
+        file.name
+    );
+    for (name, value) in &file.constants {
+        let _ = writeln!(text, "    pub const {name}: usize = {value};");
+    }
+    let precisions = if file.by_precision { 3 } else { 1 };
+    if emulated {
+        text.push_str("    unsafe extern \"C\" {\n");
+        for p in 0..precisions {
+            let _ = writeln!(
+                text,
+                "        fn {}(range: *mut *mut u32);",
+                range(&file.name, p)
+            );
+            for kernel in &file.kernels {
+                let _ = writeln!(
+                    text,
+                    "        fn {}(arguments: *mut *mut std::ffi::c_void);",
+                    symbol(&kernel.name, p)
+                );
+            }
+        }
+        text.push_str("    }\n");
+    }
+    for kernel in &file.kernels {
+        function(text, file, kernel, precisions, emulated);
+    }
+    text.push_str("}\n");
+}
+
+fn function(text: &mut String, file: &File, kernel: &Kernel, precisions: usize, emulated: bool) {
+    let upper = kernel.name.to_uppercase();
+    let codes: Vec<String> = (0..precisions)
+        .map(|p| {
+            format!(
+                "super::Emulated {{ run: {}, shared: {} }}",
+                symbol(&kernel.name, p),
+                range(&file.name, p)
+            )
+        })
+        .collect();
+    let code = if emulated {
+        format!(" emulated: &[{}],", codes.join(", "))
+    } else {
+        String::new()
+    };
+    let _ = writeln!(
+        text,
+        "    pub static {upper}: Kernel = Kernel {{ module: {:?}, name: {:?}, threads: {}, by_precision: {},{code} }};",
+        file.name, kernel.name, kernel.threads, file.by_precision
+    );
+    let mut parameters = String::new();
+    let mut arguments = Vec::new();
+    let mut shapes = Vec::new();
+    for p in &kernel.parameters {
+        let (kind, argument) = match p.kind {
+            Kind::InFloat => ("View<'_, f32>", "Arg::input"),
+            Kind::InWord => ("View<'_, u32>", "Arg::input"),
+            Kind::OutFloat => ("ViewMut<'_, f32>", "Arg::output"),
+            Kind::OutWord => ("ViewMut<'_, u32>", "Arg::output"),
+            Kind::Int => ("usize", "Arg::int"),
+            Kind::Word => ("u32", "Arg::Word"),
+            Kind::Float => ("f32", "Arg::Float"),
+        };
+        let name = p.name.to_lowercase();
+        let _ = write!(parameters, ", {name}: {kind}");
+        arguments.push(format!("{argument}({name})"));
+        if !p.shape.is_empty() {
+            shapes.push(format!("{name} {}", p.shape));
+        }
+    }
+    let _ = writeln!(
+        text,
+        "    /// `{}`: {}.\n    pub fn {}(device: &Device, grid: [usize; 3]{parameters}) {{\n        device.launch(&{upper}, grid, &mut [{}]);\n    }}",
+        file.path.display(),
+        if shapes.is_empty() {
+            "scalars only".into()
+        } else {
+            shapes.join("; ").replace(['[', ']', '<', '>'], " ")
+        },
+        kernel.name,
+        arguments.join(", ")
+    );
+}

@@ -1,0 +1,331 @@
+//! The kernels on this machine's processor, thread by thread, with what a card does not check: reads and writes outside of
+//! the arguments, two blocks on one element, threads that miss a barrier, shared memory that nobody wrote.
+
+use super::fault::Fault;
+use super::launch::{Arg, Kernel, Raw};
+use super::precision::Precision;
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// In which order the emulator runs blocks, warps and lanes; no result may depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// 0, 1, 2 ..
+    Forward,
+    /// From the last to the first.
+    Reverse,
+    /// A fixed shuffle.
+    Shuffled,
+}
+
+impl Order {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Forward, Self::Reverse, Self::Shuffled];
+}
+
+/// Runs kernels on this machine's processor.
+#[derive(Clone, Debug)]
+pub struct Emulator {
+    pub(super) order: Order,
+    pub(super) precision: Precision,
+    pub(super) fault: Arc<Fault>,
+}
+
+unsafe extern "C" {
+    fn striate_emulate(
+        kernel: unsafe extern "C" fn(*mut *mut c_void),
+        arguments: *mut *mut c_void,
+        grid: *const c_uint,
+        threads: c_uint,
+        order: c_uint,
+        outputs: *const *mut u32,
+        words: *const usize,
+        output_count: usize,
+        shared: *const *mut u32,
+        message: *mut c_char,
+        message_size: usize,
+    ) -> c_int;
+}
+
+/// There is one shared memory.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Words before and after each argument.
+const GUARD: usize = 1024;
+/// What lies around inputs and around outputs: two NaNs.
+const AROUND: [u32; 2] = [0x7fc0_1001, 0x7fc0_2002];
+
+/// A copy of an argument between guards.
+struct Guarded {
+    words: Vec<u32>,
+    target: Raw,
+    output: bool,
+}
+
+impl Guarded {
+    fn new(target: Raw, output: bool) -> Self {
+        let mut words = vec![AROUND[usize::from(output)]; target.words + 2 * GUARD];
+        // SAFETY: a view's address and length, borrowed for the whole launch.
+        let source =
+            unsafe { std::slice::from_raw_parts(target.address as *const u32, target.words) };
+        words[GUARD..GUARD + target.words].copy_from_slice(source);
+        Self {
+            words,
+            target,
+            output,
+        }
+    }
+
+    fn start(&mut self) -> *mut u32 {
+        self.words[GUARD..].as_mut_ptr()
+    }
+
+    /// What the kernel did where it must not write.
+    fn broken(&self) -> Option<String> {
+        let around = AROUND[usize::from(self.output)];
+        let end = GUARD + self.target.words;
+        let at = (0..self.words.len())
+            .filter(|i| !(GUARD..end).contains(i))
+            .find(|&i| self.words[i] != around)?;
+        Some(format!(
+            "writes element {} of {}",
+            at as i64 - GUARD as i64,
+            self.target.words
+        ))
+    }
+
+    fn store(&self) {
+        // SAFETY: a mutable view's address and length, borrowed for the whole launch.
+        let target = unsafe {
+            std::slice::from_raw_parts_mut(self.target.address as *mut u32, self.target.words)
+        };
+        target.copy_from_slice(&self.words[GUARD..GUARD + self.target.words]);
+    }
+}
+
+impl Emulator {
+    /// With this order of threads and this precision.
+    pub fn new(order: Order, precision: Precision) -> Self {
+        Self {
+            order,
+            precision,
+            fault: Arc::default(),
+        }
+    }
+
+    pub(super) fn launch(
+        &self,
+        kernel: &Kernel,
+        grid: [u32; 3],
+        args: &[Arg],
+    ) -> Result<(), String> {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let code = &kernel.emulated[if kernel.by_precision {
+            self.precision as usize
+        } else {
+            0
+        }];
+        let mut guarded = Vec::new();
+        for arg in args {
+            match arg {
+                Arg::In(raw, _) => guarded.push(Guarded::new(*raw, false)),
+                Arg::Out(raw, _) => guarded.push(Guarded::new(*raw, true)),
+                _ => {}
+            }
+        }
+        let mut starts: Vec<*mut u32> = guarded.iter_mut().map(Guarded::start).collect();
+        let mut scalars: Vec<u32> = args
+            .iter()
+            .map(|a| match a {
+                Arg::Int(n) => *n as u32,
+                Arg::Word(n) => *n,
+                Arg::Float(v) => v.to_bits(),
+                _ => 0,
+            })
+            .collect();
+        let mut pointers = starts.iter_mut();
+        let mut arguments: Vec<*mut c_void> = Vec::new();
+        for (arg, scalar) in args.iter().zip(&mut scalars) {
+            let pointer = match arg {
+                Arg::In(..) | Arg::Out(..) => pointers.next().map(|p| std::ptr::from_mut(p).cast()),
+                _ => Some(std::ptr::from_mut(scalar).cast()),
+            };
+            arguments.extend(pointer);
+        }
+        let outputs: Vec<*mut u32> = starts_of(&mut guarded);
+        let words: Vec<usize> = guarded
+            .iter()
+            .filter(|g| g.output)
+            .map(|g| g.target.words)
+            .collect();
+        let mut shared = [std::ptr::null_mut(); 2];
+        let mut message = [0; 256];
+        // SAFETY: build.rs wrote the call from the kernel's signature; arguments are guarded copies that live through it.
+        let status = unsafe {
+            (code.shared)(shared.as_mut_ptr());
+            striate_emulate(
+                code.run,
+                arguments.as_mut_ptr(),
+                grid.as_ptr(),
+                kernel.threads as c_uint,
+                self.order as c_uint,
+                outputs.as_ptr(),
+                words.as_ptr(),
+                outputs.len(),
+                shared.as_ptr(),
+                message.as_mut_ptr(),
+                message.len(),
+            )
+        };
+        if status != 0 {
+            // SAFETY: written by snprintf within its length.
+            let text = unsafe { CStr::from_ptr(message.as_ptr()) };
+            return Err(format!("{}: {}", kernel.name, text.to_string_lossy()));
+        }
+        for (i, argument) in guarded.iter().enumerate() {
+            if let Some(what) = argument.broken() {
+                return Err(format!("{}: {what} of pointer {i}", kernel.name));
+            }
+        }
+        guarded.iter().filter(|g| g.output).for_each(Guarded::store);
+        Ok(())
+    }
+}
+
+fn starts_of(guarded: &mut [Guarded]) -> Vec<*mut u32> {
+    guarded
+        .iter_mut()
+        .filter(|g| g.output)
+        .map(Guarded::start)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::kernels::planted;
+
+    const N: usize = planted::PLANTED_THREADS;
+
+    fn device(order: Order) -> Device {
+        Device::Emulated(Emulator::new(order, Precision::Tf32))
+    }
+
+    #[track_caller]
+    fn assert_caught(order: Order, wanted: &str, run: impl FnOnce(&Device)) {
+        let device = device(order);
+        run(&device);
+        let message = device
+            .check()
+            .map(|()| "no fault".to_string())
+            .unwrap_or_else(|e| e.to_string());
+        assert!(message.contains(wanted), "{message}");
+    }
+
+    #[test]
+    fn a_write_outside_of_an_argument_is_caught() {
+        for order in Order::ALL {
+            assert_caught(order, "writes element 10 of 10", |d| {
+                let mut y = d.zeros(&[10]);
+                planted::planted_write_past_the_end(d, [1, 1, 1], y.view_mut(), 10);
+            });
+        }
+    }
+
+    #[test]
+    fn two_blocks_that_write_one_element_are_caught() {
+        assert_caught(Order::Reverse, "another block wrote", |d| {
+            let mut y = d.zeros(&[1]);
+            planted::planted_two_blocks_one_element(d, [2, 1, 1], y.view_mut());
+        });
+    }
+
+    #[test]
+    fn leaving_before_a_barrier_is_caught() {
+        assert_caught(
+            Order::Forward,
+            "7 of 64 threads left before the barrier",
+            |d| {
+                let mut y = d.zeros(&[N]);
+                planted::planted_leave_before_a_barrier(d, [1, 1, 1], y.view_mut(), N - 7);
+            },
+        );
+    }
+
+    #[test]
+    fn half_a_warp_that_exchanges_is_caught() {
+        assert_caught(Order::Shuffled, "16 of 32 lanes", |d| {
+            let mut y = d.zeros(&[N]);
+            planted::planted_half_a_warp_exchanges(d, [1, 1, 1], y.view_mut());
+        });
+    }
+
+    #[test]
+    fn barriers_at_two_places_are_caught() {
+        assert_caught(Order::Forward, "different barriers", |d| {
+            let mut y = d.zeros(&[N]);
+            planted::planted_two_barriers_for_one(d, [1, 1, 1], y.view_mut());
+        });
+    }
+
+    #[test]
+    fn a_missing_barrier_shows_as_nan_or_as_a_difference_between_orders() {
+        let run = |order| {
+            let d = device(order);
+            let mut y = d.zeros(&[N]);
+            planted::planted_missing_barrier(&d, [1, 1, 1], y.view_mut());
+            d.check().unwrap();
+            y.download()
+        };
+        let results = Order::ALL.map(run);
+        assert!(results.iter().any(|r| r.iter().any(|v| v.is_nan())));
+        assert_ne!(
+            results[0].iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+            results[1].iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn what_is_read_outside_of_an_argument_is_nan() {
+        let d = device(Order::Forward);
+        let (x, mut y) = (d.upload(&[1.0; 5], &[5]), d.zeros(&[5]));
+        planted::planted_read_past_the_end(&d, [1, 1, 1], x.view(), y.view_mut(), 5);
+        d.check().unwrap();
+        let y: Vec<f32> = y.download();
+        assert!(y[..4].iter().all(|&v| v == 1.0) && y[4].is_nan());
+    }
+
+    #[test]
+    fn matrix_fragments_lie_where_the_hardware_has_them() {
+        for (precision, k) in [(Precision::Tf32, 8), (Precision::Bf16, 16)] {
+            // Small whole numbers, which all precisions hold.
+            let a: Vec<f32> = (0..16 * k).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
+            let b: Vec<f32> = (0..k * 8).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
+            let d = Device::Emulated(Emulator::new(Order::Shuffled, precision));
+            let (on_a, on_b, mut on_d) = (
+                d.upload(&a, &[16, k]),
+                d.upload(&b, &[k, 8]),
+                d.zeros(&[16, 8]),
+            );
+            planted::planted_product(&d, [1, 1, 1], on_a.view(), on_b.view(), on_d.view_mut());
+            d.check().unwrap();
+            let wanted: Vec<f32> = (0..128)
+                .map(|i| (0..k).map(|l| a[i / 8 * k + l] * b[l * 8 + i % 8]).sum())
+                .collect();
+            assert_eq!(on_d.download(), wanted, "{precision:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_int_holds_is_refused() {
+        assert_caught(Order::Forward, "an argument of 3000000000", |d| {
+            let mut y = d.zeros(&[1]);
+            planted::planted_write_past_the_end(d, [1, 1, 1], y.view_mut(), 3_000_000_000);
+        });
+        assert_caught(Order::Forward, "blocks, wanted at most", |d| {
+            let mut y = d.zeros(&[1]);
+            planted::planted_two_blocks_one_element(d, [1, 70_000, 1], y.view_mut());
+        });
+    }
+}

@@ -1,0 +1,143 @@
+// The CUDA that kernels may use, for g++: what `striate.cuh` and the compiler give them on a card.
+//
+// Threads of a block are fibers that meet at barriers (`emulator.cpp` runs them). Shared memory is static memory in a section of
+// its own per translation unit, so that it can be filled with NaN before each block.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace emulator {
+
+struct Index {
+    unsigned x, y, z;
+};
+
+extern Index thread_index, block_index, block_size, grid_size;
+
+// Waits for all threads of the block. `line` says where: all must wait at the same place.
+void block_barrier(int line);
+// Waits for all lanes of the warp.
+void warp_barrier(int line);
+// This lane's place for up to 64 bytes that the next warp_barrier shows to the others; two take turns, so that nobody overwrites
+// what a slower lane still has to read.
+void* deposit();
+// What lane `lane` left there before the last warp_barrier.
+const void* deposited(int lane);
+
+template <typename T> T shuffle(T value, int source, int line) {
+    static_assert(sizeof(T) <= 64, "shuffles move at most 64 bytes");
+    std::memcpy(deposit(), &value, sizeof(T));
+    warp_barrier(line);
+    T result;
+    std::memcpy(&result, deposited(source & 31), sizeof(T));
+    return result;
+}
+
+inline int lane() { return static_cast<int>(thread_index.x % 32); }
+
+inline float number(uint32_t bits) {
+    float v;
+    std::memcpy(&v, &bits, 4);
+    return v;
+}
+
+inline uint32_t bits_of(float v) {
+    uint32_t bits;
+    std::memcpy(&bits, &v, 4);
+    return bits;
+}
+
+// bits rounded to nearest, ties to even, after the lowest `drop`; NaN stays NaN.
+inline uint32_t rounded(float v, int drop, bool ties_away) {
+    uint32_t bits = bits_of(v);
+    if ((bits & 0x7f800000u) == 0x7f800000u) return bits & ~((1u << drop) - 1) | (v != v ? 0x00400000u : 0u);
+    uint32_t half = 1u << (drop - 1);
+    uint32_t up = ties_away ? half : half - 1 + ((bits >> drop) & 1u);
+    return (bits + up) & ~((1u << drop) - 1);
+}
+
+// d += a b with the fragments of mma.sync: `k` pairs of neighbours (bf16) or single numbers (TF32) per word.
+template <typename Unpack> void matrix_product(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], int per_word, Unpack unpack, int line) {
+    struct Fragments {
+        uint32_t a[4], b[2];
+    } mine = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+    std::memcpy(deposit(), &mine, sizeof mine);
+    warp_barrier(line);
+    int group = lane() / 4, pair = lane() % 4;
+    for (int out = 0; out < 4; ++out) {
+        int upper = out / 2, column = 2 * pair + out % 2;
+        float sum = d[out];
+        for (int half = 0; half < 2; ++half)
+            for (int t = 0; t < 4; ++t) {
+                Fragments of_row, of_column;
+                std::memcpy(&of_row, deposited(group * 4 + t), sizeof of_row);
+                std::memcpy(&of_column, deposited(column * 4 + t), sizeof of_column);
+                for (int i = 0; i < per_word; ++i)
+                    sum += unpack(of_row.a[half * 2 + upper], i) * unpack(of_column.b[half], i);
+            }
+        d[out] = sum;
+    }
+}
+
+}  // namespace emulator
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __noinline__
+#define __launch_bounds__(...)
+#define __restrict__ __restrict
+#define __constant__ static const
+#define __shared__ static __attribute__((section(STRIATE_SHARED)))
+
+#define threadIdx emulator::thread_index
+#define blockIdx emulator::block_index
+#define blockDim emulator::block_size
+#define gridDim emulator::grid_size
+
+#define __syncthreads() emulator::block_barrier(__LINE__)
+#define __syncwarp(...) emulator::warp_barrier(__LINE__)
+#define __shfl_sync(mask, value, source) emulator::shuffle(value, source, __LINE__)
+#define __shfl_xor_sync(mask, value, bits) emulator::shuffle(value, emulator::lane() ^ (bits), __LINE__)
+#define __shfl_down_sync(mask, value, by) \
+    emulator::shuffle(value, emulator::lane() + (by) < 32 ? emulator::lane() + (by) : emulator::lane(), __LINE__)
+#define __shfl_up_sync(mask, value, by) \
+    emulator::shuffle(value, emulator::lane() >= (by) ? emulator::lane() - (by) : emulator::lane(), __LINE__)
+
+using std::max;
+using std::min;
+
+struct float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct int2 { int x, y; };
+struct alignas(16) int4 { int x, y, z, w; };
+struct uint2 { unsigned x, y; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline int2 make_int2(int x, int y) { return {x, y}; }
+inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
+inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+
+template <typename T> T __ldg(const T* p) { return *p; }
+inline unsigned __float_as_uint(float v) { return emulator::bits_of(v); }
+inline float __uint_as_float(unsigned bits) { return emulator::number(bits); }
+inline int __float_as_int(float v) { return static_cast<int>(emulator::bits_of(v)); }
+inline float __int_as_float(int bits) { return emulator::number(static_cast<unsigned>(bits)); }
+inline float rsqrtf(float v) { return 1.0f / std::sqrt(v); }
+
+inline uint32_t to_tf32(float v) { return emulator::rounded(v, 13, true); }
+inline uint32_t pack_bf16(float low, float high) {
+    return (emulator::rounded(low, 16, false) >> 16) | emulator::rounded(high, 16, false);
+}
+inline void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    emulator::matrix_product(d, a, b, 1, [](uint32_t word, int) { return emulator::number(word & 0xffffe000u); }, -1);
+}
+inline void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    emulator::matrix_product(
+        d, a, b, 2, [](uint32_t word, int i) { return emulator::number(i ? word & 0xffff0000u : word << 16); }, -2);
+}

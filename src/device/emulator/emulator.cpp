@@ -1,0 +1,273 @@
+// Runs kernels block by block, the threads of a block as fibers on one processor thread.
+//
+// Checked: all threads of a block meet at the same barriers, all lanes of a warp at the same exchanges, no thread leaves
+// before a barrier that others wait at, and no two blocks write one element. Shared memory is NaN when a block starts.
+#include "cuda.h"
+
+#include <cstdio>
+#include <vector>
+
+#if !defined(__x86_64__)
+#include <ucontext.h>
+#endif
+
+namespace emulator {
+
+Index thread_index, block_index, block_size, grid_size;
+
+namespace {
+
+constexpr size_t STACK = 128 * 1024;
+constexpr uint32_t FRESH = 0x7fc0fade;  // a NaN
+
+enum class State { Runnable, AtWarp, AtBlock, Done };
+
+#if defined(__x86_64__)
+// Saves the registers that calls preserve, changes stacks, restores them.
+extern "C" void striate_switch(void** save, void* load);
+asm(R"(
+.text
+.globl striate_switch
+.hidden striate_switch
+.type striate_switch, @function
+striate_switch:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+.size striate_switch, .-striate_switch
+)");
+using Context = void*;
+#else
+using Context = ucontext_t;
+#endif
+
+struct Fiber {
+    Context context;
+    State state;
+    int line;
+    unsigned parity;
+    unsigned char deposits[2][64];
+};
+
+std::vector<Fiber> fibers;
+std::vector<unsigned char> stacks;
+Context scheduler;
+unsigned current;
+void (*body)(void**);
+void** arguments;
+
+void resume(unsigned t) {
+    current = t;
+    thread_index = {t, 0, 0};
+#if defined(__x86_64__)
+    striate_switch(&scheduler, fibers[t].context);
+#else
+    swapcontext(&scheduler, &fibers[t].context);
+#endif
+}
+
+void yield(State state, int line) {
+    Fiber& me = fibers[current];
+    unsigned t = current;
+    me.state = state;
+    me.line = line;
+#if defined(__x86_64__)
+    striate_switch(&me.context, scheduler);
+#else
+    swapcontext(&me.context, &scheduler);
+#endif
+    (void)t;
+}
+
+void enter() {
+    body(arguments);
+    yield(State::Done, 0);
+    __builtin_unreachable();
+}
+
+void prepare(unsigned t) {
+    Fiber& f = fibers[t];
+    f.state = State::Runnable;
+    f.parity = 0;
+    unsigned char* top = stacks.data() + (t + 1) * STACK;
+#if defined(__x86_64__)
+    auto** sp = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(top) & ~uintptr_t(15));
+    *--sp = nullptr;  // where `enter` would return to: keeps the stack aligned as after a call
+    *--sp = reinterpret_cast<void*>(&enter);
+    for (int i = 0; i < 6; ++i) *--sp = nullptr;
+    f.context = sp;
+#else
+    getcontext(&f.context);
+    f.context.uc_stack.ss_sp = top - STACK;
+    f.context.uc_stack.ss_size = STACK;
+    f.context.uc_link = nullptr;
+    makecontext(&f.context, enter, 0);
+#endif
+}
+
+// 0, 1, 2 .. or n - 1, n - 2 .. or a fixed shuffle.
+void order(std::vector<unsigned>& out, unsigned n, unsigned kind, uint64_t seed) {
+    out.resize(n);
+    for (unsigned i = 0; i < n; ++i) out[i] = kind == 1 ? n - 1 - i : i;
+    if (kind != 2) return;
+    uint64_t state = seed * 2654435769u + 88172645463325252u;
+    for (unsigned i = n; i > 1; --i) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        std::swap(out[i - 1], out[state % i]);
+    }
+}
+
+struct Failure {
+    char* text;
+    size_t size;
+    bool set = false;
+    template <typename... A> void say(const char* format, A... a) {
+        if (set) return;
+        set = true;
+        std::snprintf(text, size, format, a...);
+    }
+};
+
+// Runs the lanes of a warp until all are done or wait for the block.
+void run_warp(unsigned warp, const std::vector<unsigned>& lanes, Failure& failure) {
+    for (;;) {
+        for (unsigned lane : lanes) {
+            unsigned t = warp * 32 + lane;
+            if (fibers[t].state == State::Runnable) resume(t);
+        }
+        unsigned waiting = 0, line = 0;
+        bool same = true;
+        for (unsigned lane = 0; lane < 32; ++lane) {
+            const Fiber& f = fibers[warp * 32 + lane];
+            if (f.state != State::AtWarp) continue;
+            if (waiting++ == 0) line = static_cast<unsigned>(f.line);
+            same = same && static_cast<unsigned>(f.line) == line;
+        }
+        if (waiting == 0) return;
+        if (waiting < 32 || !same)
+            return failure.say("block (%u, %u, %u), warp %u: %u of 32 lanes reach the exchange at line %d",
+                               block_index.x, block_index.y, block_index.z, warp, same ? waiting : 0u, static_cast<int>(line));
+        for (unsigned lane = 0; lane < 32; ++lane) fibers[warp * 32 + lane].state = State::Runnable;
+    }
+}
+
+void run_block(unsigned threads, unsigned kind, uint64_t seed, Failure& failure) {
+    static std::vector<unsigned> warps, lanes;
+    for (unsigned t = 0; t < threads; ++t) prepare(t);
+    order(warps, threads / 32, kind, seed);
+    order(lanes, 32, kind, seed + 1);
+    for (;;) {
+        for (unsigned warp : warps) {
+            run_warp(warp, lanes, failure);
+            if (failure.set) return;
+        }
+        unsigned waiting = 0;
+        int line = 0;
+        bool same = true;
+        for (unsigned t = 0; t < threads; ++t) {
+            if (fibers[t].state != State::AtBlock) continue;
+            if (waiting++ == 0) line = fibers[t].line;
+            same = same && fibers[t].line == line;
+        }
+        if (waiting == 0) return;
+        if (waiting < threads)
+            return failure.say("block (%u, %u, %u): %u of %u threads left before the barrier at line %d", block_index.x,
+                               block_index.y, block_index.z, threads - waiting, threads, line);
+        if (!same)
+            return failure.say("block (%u, %u, %u): threads wait at different barriers, one at line %d", block_index.x,
+                               block_index.y, block_index.z, line);
+        for (unsigned t = 0; t < threads; ++t) fibers[t].state = State::Runnable;
+    }
+}
+
+struct Output {
+    const uint32_t* now;
+    size_t words;
+    std::vector<uint32_t> before;
+    std::vector<uint32_t> owner;  // 0: nobody, else block + 1
+
+    // Notes what this block changed; the first word that another block had changed before, or words.
+    size_t claim(uint32_t block) {
+        constexpr size_t STEP = 1024;
+        size_t clash = words;
+        for (size_t at = 0; at < words; at += STEP) {
+            size_t n = std::min(STEP, words - at);
+            if (std::memcmp(now + at, before.data() + at, n * 4) == 0) continue;
+            for (size_t i = at; i < at + n; ++i) {
+                if (now[i] == before[i]) continue;
+                if (owner[i] != 0 && owner[i] != block + 1) clash = std::min(clash, i);
+                owner[i] = block + 1;
+                before[i] = now[i];
+            }
+        }
+        return clash;
+    }
+};
+
+}  // namespace
+
+void block_barrier(int line) { yield(State::AtBlock, line); }
+
+void warp_barrier(int line) {
+    yield(State::AtWarp, line);
+    fibers[current].parity ^= 1;
+}
+
+void* deposit() { return fibers[current].deposits[fibers[current].parity]; }
+
+const void* deposited(int lane) {
+    return fibers[current / 32 * 32 + static_cast<unsigned>(lane)].deposits[fibers[current].parity ^ 1];
+}
+
+}  // namespace emulator
+
+using namespace emulator;
+
+// One launch. `outputs`: (pointer, 32-bit words) pairs. `shared`: begin and end of the kernel's shared memory. Returns 0, or 1 with
+// a message. Not for two threads at a time.
+extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsigned* grid, unsigned threads, unsigned kind,
+                               uint32_t* const* outputs, const size_t* words, size_t output_count, uint32_t* const* shared,
+                               char* message, size_t message_size) {
+    Failure failure{message, message_size};
+    if (fibers.size() < threads) {
+        fibers.resize(threads);
+        stacks.resize(threads * STACK);
+    }
+    body = kernel;
+    arguments = args;
+    grid_size = {grid[0], grid[1], grid[2]};
+    block_size = {threads, 1, 1};
+    std::vector<Output> written(output_count);
+    for (size_t i = 0; i < output_count; ++i) {
+        written[i] = {outputs[i], words[i], std::vector<uint32_t>(outputs[i], outputs[i] + words[i]), std::vector<uint32_t>(words[i], 0)};
+    }
+    std::vector<unsigned> blocks;
+    order(blocks, grid[0] * grid[1] * grid[2], kind, 17);
+    for (unsigned b : blocks) {
+        block_index = {b % grid[0], b / grid[0] % grid[1], b / grid[0] / grid[1]};
+        for (uint32_t* word = shared[0]; word < shared[1]; ++word) *word = FRESH;
+        run_block(threads, kind, b, failure);
+        for (size_t i = 0; i < output_count && !failure.set; ++i) {
+            size_t clash = written[i].claim(b);
+            if (clash != written[i].words)
+                failure.say("block (%u, %u, %u) changes element %zu of output %zu, which another block wrote", block_index.x,
+                            block_index.y, block_index.z, clash, i);
+        }
+        if (failure.set) return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,127 @@
+//! The one door to kernels: every launch of every device passes [`Device::launch`].
+
+use super::{Device, Element, View, ViewMut};
+use std::marker::PhantomData;
+
+/// A kernel as its source declares it.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The file that holds it, without extension.
+    pub module: &'static str,
+    /// Its name in the machine code.
+    pub name: &'static str,
+    /// Threads of a block.
+    pub threads: usize,
+    /// Whether there is one for each precision.
+    pub by_precision: bool,
+    /// Compiled for this machine's processor: one, or one per precision.
+    #[cfg(feature = "emulator")]
+    pub emulated: &'static [Emulated],
+}
+
+/// A kernel compiled for this machine's processor.
+#[cfg(feature = "emulator")]
+#[derive(Debug)]
+pub struct Emulated {
+    /// Calls it with pointers to its arguments.
+    pub run: unsafe extern "C" fn(*mut *mut std::ffi::c_void),
+    /// Writes begin and end of its file's shared memory.
+    pub shared: unsafe extern "C" fn(*mut *mut u32),
+}
+
+/// Machine code of one file of kernels for one target.
+#[derive(Debug)]
+pub struct Image {
+    /// The file, without extension.
+    pub module: &'static str,
+    /// Index among the precisions.
+    pub precision: usize,
+    /// `sm_90` or `compute_80`.
+    pub arch: &'static str,
+    /// 90.
+    pub capability: u32,
+    /// Text that the driver compiles, for later architectures, instead of machine code.
+    pub ptx: bool,
+    /// The code.
+    pub bytes: &'static [u8],
+}
+
+/// One argument of a launch.
+#[derive(Debug)]
+pub enum Arg<'a> {
+    /// Read.
+    In(Raw, PhantomData<&'a ()>),
+    /// Written, and perhaps read.
+    Out(Raw, PhantomData<&'a mut ()>),
+    /// `int`.
+    Int(i32),
+    /// `u32`.
+    Word(u32),
+    /// `float`.
+    Float(f32),
+    /// A number that no `int` holds.
+    TooLarge(usize),
+}
+
+/// Memory of 32-bit words.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw {
+    /// Address on the device, or here.
+    pub address: u64,
+    /// Length.
+    pub words: usize,
+}
+
+impl<'a> Arg<'a> {
+    /// A view that the kernel reads.
+    pub fn input<T: Element>(view: View<'a, T>) -> Self {
+        Self::In(view.raw(), PhantomData)
+    }
+
+    /// A view that the kernel writes.
+    pub fn output<T: Element>(view: ViewMut<'a, T>) -> Self {
+        Self::Out(view.raw(), PhantomData)
+    }
+
+    /// A count or a size.
+    pub fn int(n: usize) -> Self {
+        i32::try_from(n).map_or(Self::TooLarge(n), Self::Int)
+    }
+}
+
+/// Most blocks along each axis of a grid.
+const MOST_BLOCKS: [usize; 3] = [i32::MAX as usize, 65_535, 65_535];
+
+impl Device {
+    /// Runs `grid` blocks of a kernel, after what was asked of the device before. Faults are kept for [`Device::check`].
+    pub(crate) fn launch(&self, kernel: &Kernel, grid: [usize; 3], args: &mut [Arg]) {
+        if grid.contains(&0) || self.failed() {
+            return;
+        }
+        let mut blocks = [0u32; 3];
+        for axis in 0..3 {
+            if grid[axis] > MOST_BLOCKS[axis] {
+                return self.fail(format!(
+                    "{}: {grid:?} blocks, wanted at most {MOST_BLOCKS:?}",
+                    kernel.name
+                ));
+            }
+            blocks[axis] = grid[axis] as u32;
+        }
+        if let Some(Arg::TooLarge(n)) = args.iter().find(|a| matches!(a, Arg::TooLarge(_))) {
+            return self.fail(format!(
+                "{}: an argument of {n}, wanted less than 2^31",
+                kernel.name
+            ));
+        }
+        let outcome = match self {
+            Self::Cpu => Err(format!("{}: the CPU runs no kernels", kernel.name)),
+            Self::Cuda(cuda) => cuda.launch(kernel, blocks, args),
+            #[cfg(feature = "emulator")]
+            Self::Emulated(emulator) => emulator.launch(kernel, blocks, args),
+        };
+        if let Err(message) = outcome {
+            self.fail(message);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! How a device multiplies matrices.
+
+use serde::{Deserialize, Serialize};
+
+/// The numbers that matrix products take; sums are float32 in all of them, and so is everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// float32.
+    #[default]
+    F32,
+    /// Tensor cores, factors rounded to 10 bits of mantissa.
+    Tf32,
+    /// Tensor cores, factors rounded to 7 bits of mantissa.
+    Bf16,
+}
+
+impl Precision {
+    /// All, in the order of `kernels/striate.cuh`.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Tf32, Self::Bf16];
+}

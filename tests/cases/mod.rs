@@ -1,0 +1,86 @@
+//! The one table of cases: every op at odd sizes, tails and edges, against its definition in float64. The emulator, the CPU
+//! and a card all run these.
+#![allow(dead_code)]
+
+use crate::common::{narrow, relative, widen};
+use striate::device::{Array, Device, Precision};
+
+mod gather;
+
+/// One op at one size.
+pub struct Case {
+    pub name: String,
+    pub run: Box<dyn Fn(&Device) -> Vec<Output> + Send + Sync>,
+}
+
+/// What an op wrote, and what its definition says.
+pub struct Output {
+    pub name: &'static str,
+    pub got: Vec<f32>,
+    pub wanted: Vec<f64>,
+    /// Whether factors are rounded to the device's precision on the way.
+    pub tensor: bool,
+}
+
+impl Case {
+    pub fn new(
+        name: impl Into<String>,
+        run: impl Fn(&Device) -> Vec<Output> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            run: Box::new(run),
+        }
+    }
+}
+
+impl Output {
+    /// Of an op that multiplies in float32 on every device.
+    pub fn new(name: &'static str, got: &Array, wanted: Vec<f64>) -> Self {
+        Self {
+            name,
+            got: got.download(),
+            wanted,
+            tensor: false,
+        }
+    }
+
+    /// Of an op whose factors are rounded to the device's precision.
+    pub fn tensor(name: &'static str, got: &Array, wanted: Vec<f64>) -> Self {
+        Self {
+            tensor: true,
+            ..Self::new(name, got, wanted)
+        }
+    }
+
+    /// Largest difference over the largest wanted magnitude, and the most that it may be.
+    pub fn error(&self, precision: Precision) -> (f64, f64) {
+        let most = match precision {
+            Precision::Tf32 if self.tensor => 4e-3,
+            Precision::Bf16 if self.tensor => 3e-2,
+            _ => 1e-5,
+        };
+        (relative(&widen(&self.got), &self.wanted), most)
+    }
+}
+
+/// All cases.
+pub fn all() -> Vec<Case> {
+    [gather::cases()].into_iter().flatten().collect()
+}
+
+/// The same numbers as float32 on the device and as float64 here.
+pub fn both(device: &Device, values: &[f64]) -> (Array, Vec<f64>) {
+    let v = narrow(values);
+    (device.upload(&v, &[v.len()]), widen(&v))
+}
+
+/// `n` times the same number on the device: NaN for what must be overwritten, 1 for what must be added to.
+pub fn filled(device: &Device, value: f32, n: usize) -> Array {
+    device.upload(&vec![value; n], &[n])
+}
+
+/// A gradient that began as 1.
+pub fn plus_one(v: &[f64]) -> Vec<f64> {
+    v.iter().map(|v| v + 1.0).collect()
+}
