@@ -35,7 +35,7 @@ fn convolutions(c: &mut Criterion) {
             kernel,
             padding: kernel / 2,
         };
-        let layer = group_conv::Layer::new(shape);
+        let layer = group_conv::Layer::new(&CPU, shape);
         let direct = shape.direct();
         let (nx, nw, ny) = direct.lengths();
         let (x, w, dy) = (noise(nx), noise(nw), noise(ny));

@@ -257,7 +257,7 @@ fn the_forward_pass_has_the_published_values() {
     ];
     group_conv::forward(
         &device,
-        &Layer::new(a),
+        &Layer::new(&CPU, a),
         1,
         upload(&x).view(),
         upload(&ca).view(),
@@ -268,7 +268,7 @@ fn the_forward_pass_has_the_published_values() {
     let (hidden, out) = maps.split_at_mut(1);
     group_conv::forward(
         &device,
-        &Layer::new(b),
+        &Layer::new(&CPU, b),
         1,
         hidden[0].view(),
         upload(&cb).view(),

@@ -6,6 +6,7 @@ use crate::common::{narrow, relative, widen};
 use striate::device::{Array, Device, Precision};
 
 mod gather;
+mod group_conv;
 
 /// One op at one size.
 pub struct Case {
@@ -66,7 +67,10 @@ impl Output {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    [gather::cases()].into_iter().flatten().collect()
+    [gather::cases(), group_conv::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The same numbers as float32 on the device and as float64 here.
