@@ -45,7 +45,7 @@ fn build() -> Result<(), String> {
     if emulated {
         // Faults that the emulator's own tests plant.
         all.extend(source::read("src/device/emulator", &["kernels"])?);
-        emulator::compile(&all, &out)?;
+        emulator::compile(&all, &images, &out)?;
     }
     let text = write::kernels(&all, &images, missing.as_deref(), emulated);
     fs::write(out.join("kernels.rs"), text).map_err(|e| format!("kernels.rs: {e}"))

@@ -1,7 +1,11 @@
 //! The kernels through g++, for machines without a GPU.
 
 #[cfg(not(feature = "emulator"))]
-pub fn compile(_: &[super::source::File], _: &std::path::Path) -> Result<(), String> {
+pub fn compile(
+    _: &[super::source::File],
+    _: &[super::nvrtc::Image],
+    _: &std::path::Path,
+) -> Result<(), String> {
     Ok(())
 }
 
@@ -29,14 +33,16 @@ fn section(file: &str, precision: usize) -> String {
 
 #[cfg(feature = "emulator")]
 mod enabled {
+    use super::super::nvrtc::Image;
     use super::super::source::{File, Kernel, Kind};
     use super::{range, section, symbol};
     use std::fmt::Write as _;
     use std::fs;
     use std::path::Path;
 
-    /// One translation unit per file and precision, and the emulator itself, into one static library.
-    pub fn compile(files: &[File], out: &Path) -> Result<(), String> {
+    /// One translation unit per file and precision, and the emulator itself, into one static library; and a driver that runs
+    /// them, `driver/libcuda.so`.
+    pub fn compile(files: &[File], images: &[Image], out: &Path) -> Result<(), String> {
         let manifest = std::env::var("CARGO_MANIFEST_DIR").map_err(|e| e.to_string())?;
         let mut build = cc::Build::new();
         build
@@ -63,7 +69,68 @@ mod enabled {
         }
         build
             .try_compile("striate_emulator")
-            .map_err(|e| format!("the emulator's kernels: {e}"))
+            .map_err(|e| format!("the emulator's kernels: {e}"))?;
+        driver(files, images, out, &manifest)
+    }
+
+    fn driver(files: &[File], images: &[Image], out: &Path, manifest: &str) -> Result<(), String> {
+        let (table, library) = (out.join("entries.cpp"), out.join("driver/libcuda.so"));
+        fs::write(&table, entries(files, images)?).map_err(|e| format!("entries.cpp: {e}"))?;
+        fs::create_dir_all(out.join("driver")).map_err(|e| format!("driver: {e}"))?;
+        let status = cc::Build::new()
+            .cpp(true)
+            .cargo_metadata(false)
+            .get_compiler()
+            .to_command()
+            .args(["-std=c++17", "-O2", "-shared", "-fPIC", "-w", "-o"])
+            .arg(&library)
+            .arg(format!("{manifest}/src/device/emulator/driver.cpp"))
+            .arg(&table)
+            .arg(out.join("libstriate_emulator.a"))
+            .status()
+            .map_err(|e| format!("the driver without a card: {e}"))?;
+        if !status.success() {
+            return Err("the driver without a card: g++ failed".into());
+        }
+        println!(
+            "cargo:rustc-env=STRIATE_DRIVER={}",
+            out.join("driver").display()
+        );
+        Ok(())
+    }
+
+    /// Which kernels each piece of machine code holds; the driver knows the code by its hash.
+    fn entries(files: &[File], images: &[Image]) -> Result<String, String> {
+        let mut declarations =
+            String::from("#include <cstddef>\n#include <cstdint>\nextern \"C\" {\n");
+        let mut rows = String::new();
+        for image in images.iter().filter(|i| i.capability == 90) {
+            let Some(file) = files.iter().find(|f| f.name == image.module) else {
+                continue;
+            };
+            let bytes =
+                fs::read(&image.path).map_err(|e| format!("{}: {e}", image.path.display()))?;
+            let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &b| {
+                (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+            let shared = range(&file.name, image.precision);
+            let _ = writeln!(declarations, "void {shared}(uint32_t**);");
+            for kernel in &file.kernels {
+                let run = symbol(&kernel.name, image.precision);
+                let _ = writeln!(declarations, "void {run}(void**);");
+                let _ = writeln!(
+                    rows,
+                    "    {{{hash}u, \"{}\", {}, {run}, {shared}}},",
+                    kernel.name,
+                    kernel.parameters.len()
+                );
+            }
+        }
+        Ok(format!(
+            "{declarations}}}\nstruct Entry {{ uint64_t code; const char* name; int parameters; void (*run)(void**); void (*shared)(uint32_t**); }};\n\
+             extern const Entry striate_entries[] = {{\n{rows}    {{0, \"\", 0, nullptr, nullptr}}}};\n\
+             extern const size_t striate_entry_count = sizeof striate_entries / sizeof striate_entries[0] - 1;\n"
+        ))
     }
 
     fn unit(file: &File, precision: usize, manifest: &str) -> String {

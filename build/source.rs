@@ -117,8 +117,7 @@ fn file(path: &Path, headers: &str) -> Result<File, String> {
         path: path.to_owned(),
         name,
         kernels,
-        by_precision: without_comments(&text).contains("PRECISION")
-            || (text.contains("product.cuh") && headers.contains("PRECISION")),
+        by_precision: without_comments(&text).contains("PRECISION"),
         constants,
         everything: format!("{text}{headers}"),
     })

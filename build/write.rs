@@ -54,7 +54,7 @@ fn resources(images: &[Image]) -> Vec<String> {
 fn module(text: &mut String, file: &File, emulated: bool) {
     let _ = writeln!(
         text,
-        "/// `{}`.\n#[allow(dead_code, clippy::too_many_arguments)]\npub mod {} {{\n    use super::{{Arg, Kernel}};\n    use crate::device::{{Device, View, ViewMut}};",
+        "/// `{}`.\n#[allow(dead_code, unused_imports, clippy::too_many_arguments)]\npub mod {} {{\n    use super::{{Arg, Kernel}};\n    use crate::device::{{Device, View, ViewMut}};",
         file.path.display(),
         file.name
     );

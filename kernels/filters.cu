@@ -5,7 +5,6 @@
 // Forward, one product per orientation: a block makes 32 taps of 64 filters, lanes along taps. Back, a warp sums over
 // orientations and taps for four functions of one column (i, g) of C.
 #include "striate.cuh"
-#include "finish.cuh"
 
 #define FILTERS_THREADS 256
 #define FILTERS_TAPS 32
@@ -86,17 +85,4 @@ extern "C" __global__ void __launch_bounds__(FILTERS_THREADS) filters_rotate_adj
 extern "C" __global__ void __launch_bounds__(FILTERS_THREADS) filters_clear(float* w /* (n) */, int n) {
     int i = blockIdx.x * FILTERS_THREADS + threadIdx.x;
     if (i < n) w[i] = 0.0f;
-}
-
-// Normalises with fixed statistics and activates, in place. One block row per plane of P pixels.
-extern "C" __global__ void __launch_bounds__(FILTERS_THREADS) filters_finish(
-    const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
-    const float* offset /* (groups) */, float* z /* (B, C, P) */, int channels, int groups, int pixels, int gained,
-    int activation) {
-    int p = blockIdx.y * FILTERS_THREADS + threadIdx.x;
-    Line line = line_of(mean, variance, gained ? gain : nullptr, offset, blockIdx.x % channels % groups);
-    if (p < pixels) {
-        size_t at = (size_t)blockIdx.x * pixels + p;
-        z[at] = finished(line, activation, z[at]);
-    }
 }

@@ -4,8 +4,10 @@
 mod cases;
 mod common;
 
+use cases::training::beside_the_cpu;
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
+use striate::model::config::CoreKind;
 
 #[test]
 fn every_kernel_is_its_definition_in_any_order_of_threads() {
@@ -51,4 +53,22 @@ fn every_kernel_is_its_definition_in_any_order_of_threads() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_fit_and_its_predictions_follow_the_cpu() {
+    for kind in [CoreKind::RotationEquivariant, CoreKind::Convolutional] {
+        let device = Device::Emulated(Emulator::new(Order::Shuffled, Precision::F32));
+        let found = beside_the_cpu(&device, kind);
+        assert!(
+            found.losses <= 1e-4,
+            "{kind:?}: losses off by {:e}",
+            found.losses
+        );
+        assert!(
+            found.rates <= 1e-3,
+            "{kind:?}: rates off by {:e}",
+            found.rates
+        );
+    }
 }

@@ -8,7 +8,7 @@ use striate::model::config::{CoreKind, Padding};
 use striate::model::{Config, Mode, Model, Population, Workspace, core};
 use striate::ops::activation::Activation;
 use striate::ops::basis::Basis;
-use striate::ops::norm::Affine;
+use striate::ops::norm::{Affine, Finish};
 use striate::ops::penalty::{Metric, Strength};
 use striate::ops::readout::{Gradients, Weights};
 use striate::ops::{conv, group_conv, norm, penalty, readout};
@@ -290,10 +290,17 @@ fn ways_back_are_adjoint_to_ways_forward() {
     }
 }
 
+/// The penalty of filters (C_out, C_in, k, k).
+fn filters_value((inputs, kernel): (usize, usize), strength: Strength, w: &[f64]) -> f64 {
+    w.chunks_exact(inputs * kernel * kernel)
+        .map(|w| penalty::reference::filter(kernel, strength, w, &mut vec![0.0; w.len()]))
+        .sum()
+}
+
 #[test]
 fn penalties_do_not_see_the_filters_scale() {
     let basis = Basis::new(5);
-    let metric = Metric::new(&basis, 8);
+    let metric = Metric::new(&CPU, &basis, 8);
     let (n_in, features) = (6, 3);
     let c = noise(basis.len() * n_in * features, 1);
     let w = noise(4 * n_in * 25, 2);
@@ -308,14 +315,12 @@ fn penalties_do_not_see_the_filters_scale() {
         },
     ] {
         let steerable = |scale: f64| {
-            let c = upload(&c.iter().map(|c| scale * c).collect::<Vec<_>>());
-            let mut dc = CPU.zeros(&[c.len()]);
-            penalty::steerable(&CPU, &metric, features, strength, c.view(), dc.view_mut())
+            let c: Vec<f64> = c.iter().map(|c| scale * c).collect();
+            penalty::steerable_value(&metric, features, strength, &narrow(&c))
         };
         let filters = |scale: f64| {
-            let w = upload(&w.iter().map(|w| scale * w).collect::<Vec<_>>());
-            let mut dw = CPU.zeros(&[w.len()]);
-            penalty::filters(&CPU, (n_in, 5), strength, w.view(), dw.view_mut())
+            let w: Vec<f64> = w.iter().map(|w| scale * w).collect();
+            filters_value((n_in, 5), strength, &w)
         };
         assert_close("steerable", &[steerable(3.0)], &[steerable(1.0)], 1e-6);
         assert_close("filters", &[filters(3.0)], &[filters(1.0)], 1e-6);
@@ -329,16 +334,7 @@ fn group_sparsity_lies_between_1_and_the_root_of_the_inputs() {
         group_sparsity: 1.0,
     };
     let (n_in, area) = (6, 25);
-    let filter = |w: &[f64]| {
-        let w = upload(w);
-        penalty::filters(
-            &CPU,
-            (n_in, 5),
-            g,
-            w.view(),
-            CPU.zeros(&[w.len()]).view_mut(),
-        )
-    };
+    let filter = |w: &[f64]| filters_value((n_in, 5), g, w);
     for seed in 0..20 {
         let value = filter(&noise(n_in * area, seed));
         assert!((1.0..=6f64.sqrt()).contains(&value), "{value}");
@@ -355,12 +351,8 @@ fn group_sparsity_lies_between_1_and_the_root_of_the_inputs() {
     );
 
     let basis = Basis::new(5);
-    let metric = Metric::new(&basis, 8);
-    let steerable = |c: &[f64]| {
-        let c = upload(c);
-        let mut dc = CPU.zeros(&[c.len()]);
-        penalty::steerable(&CPU, &metric, 1, g, c.view(), dc.view_mut()) / 8.0
-    };
+    let metric = Metric::new(&CPU, &basis, 8);
+    let steerable = |c: &[f64]| penalty::steerable_value(&metric, 1, g, &narrow(c)) / 8.0;
     for seed in 0..20 {
         let value = steerable(&noise(basis.len() * n_in, seed));
         assert!((1.0..=6f64.sqrt()).contains(&value), "{value}");
@@ -452,7 +444,7 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
             ("conv dx", bits(&dx)),
             ("conv dw", bits(&dw)),
         ]);
-        let metric = Metric::new(layer.basis(), 8);
+        let metric = Metric::new(&CPU, layer.basis(), 8);
         let strength = Strength {
             smoothness: 0.3,
             group_sparsity: 0.2,
@@ -461,13 +453,11 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
         results.push(("penalty dc", bits(&dc)));
     }
 
-    let activation = Activation::Softplus;
     let s = norm::Shape {
         batch: 5,
         channels: 24,
         groups: 6,
         pixels: 437,
-        activation,
     };
     let n = s.batch * s.channels * s.pixels;
     let (y, mut d, mut z) = (upload(&noise(n, 1)), upload(&noise(n, 2)), CPU.zeros(&[n]));
@@ -478,23 +468,18 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
     );
     norm::statistics(&CPU, &s, y.view(), 0.9, current, running);
     let (gain, offset) = (upload(&noise(6, 3)), upload(&noise(6, 4)));
-    let affine = Affine {
-        gain: Some(gain.view()),
-        offset: offset.view(),
+    let finish = Finish {
+        statistics: (mean.view(), variance.view()),
+        affine: Affine {
+            gain: Some(gain.view()),
+            offset: offset.view(),
+        },
+        activation: Activation::Softplus,
     };
-    let statistics = (mean.view(), variance.view());
     let (mut dgain, mut doffset) = (CPU.zeros(&[6]), CPU.zeros(&[6]));
-    norm::forward(&CPU, &s, y.view(), statistics, affine, z.view_mut());
+    norm::forward(&CPU, &s, y.view(), &finish, z.view_mut());
     let gradients = (Some(dgain.view_mut()), doffset.view_mut());
-    norm::backward(
-        &CPU,
-        &s,
-        y.view(),
-        statistics,
-        affine,
-        d.view_mut(),
-        gradients,
-    );
+    norm::backward(&CPU, &s, y.view(), &finish, d.view_mut(), gradients);
     for (name, a) in [
         ("norm mean", &mean),
         ("norm variance", &variance),

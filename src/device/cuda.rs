@@ -175,6 +175,30 @@ fn count() -> Result<usize, String> {
         .map_err(|e| e.to_string())
 }
 
+/// The architectures that this build has kernels for.
+///
+/// # Errors
+/// Why there are none, and how to get them.
+pub fn architectures() -> Result<String, &'static str> {
+    if let Some(why) = kernels::MISSING {
+        return Err(why);
+    }
+    let mut names: Vec<&str> = kernels::IMAGES.iter().map(|i| i.arch).collect();
+    names.sort_by_key(|n| (n.starts_with("compute"), n.len(), *n));
+    names.dedup();
+    Ok(names.join(", "))
+}
+
+/// Every card that the driver shows, in words.
+///
+/// # Errors
+/// When there is no driver.
+pub fn list() -> Result<Vec<String>, String> {
+    (0..count()?)
+        .map(|i| Ok(Cuda::open(i).map_or_else(|e| e.to_string(), |c| c.describe())))
+        .collect()
+}
+
 /// How many cards can be opened; 0 without a driver.
 pub fn cards() -> usize {
     count().unwrap_or(0)

@@ -7,6 +7,9 @@ use super::precision::Precision;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Directory of a driver library that needs no card and runs the emulated kernels: for tests of the way to a card.
+pub const DRIVER: &str = env!("STRIATE_DRIVER");
+
 /// In which order the emulator runs blocks, warps and lanes; no result may depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {

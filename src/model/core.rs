@@ -4,9 +4,10 @@ use super::Model;
 use super::config::{Config, CoreKind, Padding};
 use super::params::{Arena, Layout};
 use super::workspace::{Operation, Workspace};
+use crate::device::{Device, View};
 use crate::ops::activation::Activation;
 use crate::ops::basis::Basis;
-use crate::ops::norm::Affine;
+use crate::ops::norm::{Affine, Finish};
 use crate::ops::penalty::{Metric, Strength};
 use crate::ops::{conv, group_conv, norm, penalty};
 use crate::{Error, Result};
@@ -50,7 +51,12 @@ pub enum Mode {
 }
 
 /// Declares every layer's tensors.
-pub fn declare(config: &Config, params: &mut Layout, statistics: &mut Layout) -> Vec<Layer> {
+pub fn declare(
+    device: &Device,
+    config: &Config,
+    params: &mut Layout,
+    statistics: &mut Layout,
+) -> Vec<Layer> {
     let c = &config.core;
     let (o, steerable) = (
         config.orientations(),
@@ -96,7 +102,7 @@ pub fn declare(config: &Config, params: &mut Layout, statistics: &mut Layout) ->
                     smoothness: p.smoothness * p.smoothness_per_layer[l],
                     group_sparsity: p.group_sparsity * p.group_sparsity_per_layer[l],
                 },
-                metric: steerable.then(|| Metric::new(&Basis::new(kernel), o)),
+                metric: steerable.then(|| Metric::new(device, &Basis::new(kernel), o)),
             }
         })
         .collect()
@@ -122,10 +128,14 @@ pub fn output_size(config: &Config, height: usize, width: usize) -> Result<(usiz
     Ok((height - lost, width - lost))
 }
 
-fn affine<'a>(params: &'a Arena, layer: &Layer) -> Affine<'a> {
-    Affine {
-        gain: layer.gain.map(|g| params.view(g)),
-        offset: params.view(layer.offset),
+fn finish<'a>(params: &'a Arena, layer: &Layer, statistics: (View<'a>, View<'a>)) -> Finish<'a> {
+    Finish {
+        statistics,
+        affine: Affine {
+            gain: layer.gain.map(|g| params.view(g)),
+            offset: params.view(layer.offset),
+        },
+        activation: layer.activation,
     }
 }
 
@@ -179,15 +189,9 @@ pub fn forward(model: &mut Model, space: &mut Workspace, batch: usize, mode: Mod
             }
         }
         let statistics = (space.mean[l].view(), space.variance[l].view());
+        let finish = finish(&model.params, layer, statistics);
         let z = space.after[slot].slice_mut(0..out_len);
-        norm::forward(
-            &model.device,
-            &shape,
-            y,
-            statistics,
-            affine(&model.params, layer),
-            z,
-        );
+        norm::forward(&model.device, &shape, y, &finish, z);
     }
 }
 
@@ -203,14 +207,11 @@ fn predict_layer(model: &Model, space: &mut Workspace, batch: usize, l: usize) -
         _ => space.after[0].slice(0..batch * sized.in_len),
     };
     let output = space.before[0].slice_mut(0..batch * sized.channels * sized.out_pixels);
-    let finish = norm::Finish {
-        statistics: (
-            model.statistics.view(layer.mean),
-            model.statistics.view(layer.variance),
-        ),
-        affine: affine(&model.params, layer),
-        activation: layer.activation,
-    };
+    let statistics = (
+        model.statistics.view(layer.mean),
+        model.statistics.view(layer.variance),
+    );
+    let finish = finish(&model.params, layer, statistics);
     let filters = model.params.view(layer.filters);
     group_conv::forward_finished(
         &model.device,
@@ -238,12 +239,12 @@ pub fn backward(model: &Model, space: &mut Workspace, batch: usize, gradients: &
             }
             None => (None, gradients.view_mut(layer.offset)),
         };
+        let statistics = (space.mean[l].view(), space.variance[l].view());
         norm::backward(
             &model.device,
             &shape,
             space.before[l].slice(0..out_len),
-            (space.mean[l].view(), space.variance[l].view()),
-            affine(&model.params, layer),
+            &finish(&model.params, layer, statistics),
             gradient.slice_mut(0..out_len),
             (dgain, doffset),
         );
@@ -282,12 +283,12 @@ pub fn backward_images(model: &Model, space: &mut Workspace, batch: usize) {
         let (layer, sized) = (&model.layers[l], &space.layers[l]);
         let out_len = batch * sized.channels * sized.out_pixels;
         let [gradient, below] = &mut space.gradient;
+        let statistics = (space.mean[l].view(), space.variance[l].view());
         norm::backward_fixed(
             &model.device,
             &shape,
             space.before[l].slice(0..out_len),
-            (space.mean[l].view(), space.variance[l].view()),
-            affine(&model.params, layer),
+            &finish(&model.params, layer, statistics),
             gradient.slice_mut(0..out_len),
         );
         let dy = gradient.slice(0..out_len);
@@ -306,29 +307,25 @@ pub fn backward_images(model: &Model, space: &mut Workspace, batch: usize) {
     }
 }
 
-/// The core's penalties; adds their gradients.
-pub fn penalties(model: &Model, gradients: &mut Arena) -> f64 {
-    let mut total = 0.0;
+/// Adds the gradients of the core's penalties.
+pub fn penalties(model: &Model, gradients: &mut Arena) {
+    let device = &model.device;
     for layer in &model.layers {
-        if layer.strength.smoothness == 0.0 && layer.strength.group_sparsity == 0.0 {
+        let strength = layer.strength;
+        if strength.smoothness == 0.0 && strength.group_sparsity == 0.0 {
             continue;
         }
         let filters = model.params.view(layer.filters);
         let dfilters = gradients.view_mut(layer.filters);
-        total += match &layer.metric {
-            Some(metric) => penalty::steerable(
-                &model.device,
-                metric,
-                layer.features,
-                layer.strength,
-                filters,
-                dfilters,
-            ),
+        match &layer.metric {
+            Some(metric) => {
+                let features = layer.features;
+                penalty::steerable(device, metric, features, strength, filters, dfilters);
+            }
             None => {
                 let shape = (layer.in_features, layer.kernel);
-                penalty::filters(&model.device, shape, layer.strength, filters, dfilters)
+                penalty::filters(device, shape, strength, filters, dfilters);
             }
-        };
+        }
     }
-    total
 }

@@ -63,8 +63,9 @@ impl Model {
         preprocessing: Preprocessing,
         populations: &[Population],
     ) -> Result<Self> {
+        let device = &device.with_precision(config.training.precision);
         let (mut params, mut statistics) = (Layout::default(), Layout::default());
-        let layers = core::declare(config, &mut params, &mut statistics);
+        let layers = core::declare(device, config, &mut params, &mut statistics);
         let readouts = populations
             .iter()
             .map(|p| readout::Readout::declare(config, p, &mut params))

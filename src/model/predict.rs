@@ -55,6 +55,7 @@ impl Predictor<'_> {
             readout::rates(self.model, self.index, &mut self.buffers, count);
             rates.extend(self.buffers.rates.slice(0..count * neurons).download());
         }
+        self.model.device.check()?;
         Array2::from_shape_vec((n, neurons), rates)
             .map_err(|e| Error::Other(format!("predictions: {e}")))
     }
@@ -153,6 +154,7 @@ impl Model {
             core::backward_images(self, &mut space, count);
             gradient.extend(space.output_gradient().slice(0..pixels.len()).download());
         }
+        self.device.check()?;
         let gradient = Array3::from_shape_vec(images.dim(), gradient)
             .map_err(|e| Error::Other(format!("image gradient: {e}")))?;
         Ok(ImageGradient { values, gradient })

@@ -242,12 +242,12 @@ pub fn backward_images(
     );
 }
 
-/// The readout's penalty; adds its gradients.
-pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) -> f64 {
+/// Adds the gradients of the readout's penalty.
+pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) {
     let readout = &model.readouts[index];
     let strength = model.config.penalties.readout_sparsity;
     if strength == 0.0 {
-        return 0.0;
+        return;
     }
     let weights = readout.weights(&model.params);
     let g = readout.gradients(gradients);
@@ -258,5 +258,5 @@ pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) -> f64 {
         strength,
         values,
         (g.mask, g.features),
-    )
+    );
 }

@@ -174,7 +174,6 @@ impl Workspace {
             channels: self.layers[l].channels,
             groups: model.layers[l].groups,
             pixels: self.layers[l].out_pixels,
-            activation: model.layers[l].activation,
         }
     }
 

@@ -45,6 +45,15 @@ pub fn sigmoid<T: Real>(x: T) -> T {
 }
 
 impl Activation {
+    /// What kernels call it.
+    pub(super) fn code(self) -> usize {
+        match self {
+            Self::Softplus => 0,
+            Self::Relu => 1,
+            Self::None => 2,
+        }
+    }
+
     /// Value at x.
     pub fn value<T: Real>(self, x: T) -> T {
         match self {
@@ -78,6 +87,16 @@ impl Activation {
 }
 
 impl Output {
+    /// What kernels call it.
+    pub(super) fn code(self) -> usize {
+        match self {
+            Self::Softplus => 0,
+            Self::EluPlusOne => 1,
+            Self::Exponential => 2,
+            Self::Linear => 3,
+        }
+    }
+
     /// Value at x.
     pub fn value<T: Real>(self, x: T) -> T {
         match self {

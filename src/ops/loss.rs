@@ -4,6 +4,7 @@
 use super::Real;
 use super::activation::Output;
 use crate::device::{Device, View, ViewMut};
+use crate::kernels;
 use rayon::prelude::*;
 
 /// Keeps the logarithm finite.
@@ -22,13 +23,11 @@ pub struct Shape {
 
 /// Writes the rates (B, N) of h (B, N).
 pub fn rates(device: &Device, shape: &Shape, h: View, rates: ViewMut) {
+    let count = shape.batch * shape.neurons;
+    assert_eq!((h.len(), rates.len()), (count, count), "{shape:?}");
     match device {
         Device::Cpu => {
             let (h, rates) = (h.host(), rates.host());
-            assert_eq!(
-                (h.len(), rates.len()),
-                (shape.batch * shape.neurons, h.len())
-            );
             rates
                 .par_chunks_mut(4096)
                 .zip(h.par_chunks(4096))
@@ -38,7 +37,10 @@ pub fn rates(device: &Device, shape: &Shape, h: View, rates: ViewMut) {
                         .for_each(|(r, &h)| *r = shape.output.value(h))
                 });
         }
-        _ => unimplemented!(),
+        _ => {
+            let grid = [count.div_ceil(kernels::loss::THREADS), 1, 1];
+            kernels::loss::loss_rates(device, grid, h, rates, count, shape.output.code());
+        }
     }
 }
 
@@ -51,15 +53,18 @@ pub fn poisson(
     dh: Option<ViewMut>,
     losses: ViewMut,
 ) {
-    match device {
-        Device::Cpu => {
+    let (batch, n) = (shape.batch, shape.neurons);
+    assert_eq!(
+        (h.len(), responses.len(), losses.len()),
+        (batch * n, batch * n, batch),
+        "{shape:?}"
+    );
+    let of_gradient = dh.as_ref().map_or(h.len(), |dh| dh.len());
+    assert_eq!(of_gradient, h.len(), "{shape:?}");
+    let scale = 1.0 / batch as f64;
+    match (device, dh) {
+        (Device::Cpu, dh) => {
             let (h, r, losses) = (h.host(), responses.host(), losses.host());
-            let n = shape.neurons;
-            assert_eq!(
-                (h.len(), r.len(), losses.len()),
-                (shape.batch * n, h.len(), shape.batch)
-            );
-            let scale = 1.0 / shape.batch as f64;
             let mut unwanted = Vec::new();
             let dh = match dh {
                 Some(dh) => dh.host(),
@@ -77,7 +82,47 @@ pub fn poisson(
                     *loss = total as f32;
                 });
         }
-        _ => unimplemented!(),
+        (_, Some(dh)) => kernels::loss::loss_poisson_gradient(
+            device,
+            [batch, 1, 1],
+            h,
+            responses,
+            dh,
+            losses,
+            n,
+            shape.output.code(),
+            scale as f32,
+        ),
+        (_, None) => kernels::loss::loss_poisson(
+            device,
+            [batch, 1, 1],
+            h,
+            responses,
+            losses,
+            n,
+            shape.output.code(),
+            scale as f32,
+        ),
+    }
+}
+
+/// Writes the sum of a step's losses to its place among the totals, or adds it to what is there.
+pub fn total(device: &Device, losses: View, step: View<u32>, totals: ViewMut, add: bool) {
+    assert_eq!(step.len(), 1);
+    match device {
+        Device::Cpu => {
+            let sum: f64 = losses.host().iter().map(|&l| f64::from(l)).sum();
+            let total = &mut totals.host()[step.host()[0] as usize];
+            *total = if add {
+                (f64::from(*total) + sum) as f32
+            } else {
+                sum as f32
+            };
+        }
+        _ => {
+            let (batch, add) = (losses.len(), usize::from(add));
+            kernels::loss::loss_total(device, [1, 1, 1], losses, step, totals, batch, add);
+        }
     }
 }
 

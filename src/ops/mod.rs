@@ -14,6 +14,7 @@ pub mod optimiser;
 mod panel;
 pub mod penalty;
 pub mod readout;
+pub mod schedule;
 
 /// The numbers in which references run: `f32` or `f64`.
 pub trait Real:

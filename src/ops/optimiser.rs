@@ -1,7 +1,10 @@
 //! One step over all parameters at once.
+//!
+//! Its rate is `rates[step[0]]`, so that a recorded step can be replayed with the rate of another.
 
 use super::Real;
 use crate::device::{Device, View, ViewMut};
+use crate::kernels;
 use rayon::prelude::*;
 
 /// Decay of Adam's first moment.
@@ -13,55 +16,74 @@ pub const EPSILON: f64 = 1e-8;
 
 const CHUNK: usize = 1 << 14;
 
-/// Adam as TensorFlow writes it: `v -= rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(s) + eps)`, t counted from 1.
+/// What [`adam`] finds in its table for step t, counted from 1: `learning_rate sqrt(1 - b2^t) / (1 - b1^t)`.
+pub fn adam_rate(learning_rate: f64, t: u64) -> f32 {
+    corrected(learning_rate, t) as f32
+}
+
+fn corrected(learning_rate: f64, t: u64) -> f64 {
+    let t = t as f64;
+    learning_rate * (1.0 - BETA_2.powf(t)).sqrt() / (1.0 - BETA_1.powf(t))
+}
+
+/// Adam as TensorFlow writes it: `v -= rate m / (sqrt(s) + eps)`, with the rates of [`adam_rate`].
 pub fn adam(
     device: &Device,
-    learning_rate: f64,
-    t: u64,
+    (rates, step): (View, View<u32>),
     values: ViewMut,
     gradients: View,
     (first, second): (ViewMut, ViewMut),
 ) {
+    let n = gradients.len();
+    let lengths = [&values, &first, &second].map(|v| v.len());
+    assert_eq!((lengths, step.len()), ([n; 3], 1));
     match device {
         Device::Cpu => {
-            let (values, gradients) = (values.host(), gradients.host());
+            let rate = rates.host()[step.host()[0] as usize];
             let (first, second) = (first.host(), second.host());
-            assert_eq!((values.len(), first.len()), (gradients.len(), second.len()));
             values
+                .host()
                 .par_chunks_mut(CHUNK)
-                .zip(gradients.par_chunks(CHUNK))
+                .zip(gradients.host().par_chunks(CHUNK))
                 .zip(
                     first
                         .par_chunks_mut(CHUNK)
                         .zip(second.par_chunks_mut(CHUNK)),
                 )
-                .for_each(|((v, g), (m, s))| reference::adam(learning_rate, t, v, g, m, s));
+                .for_each(|((v, g), (m, s))| reference::adam_at(rate, v, g, m, s));
         }
-        _ => unimplemented!(),
+        _ => {
+            let block = kernels::optimiser::THREADS * kernels::optimiser::PAIR;
+            let grid = [n.div_ceil(block), 1, 1];
+            kernels::optimiser::optimiser_adam(
+                device, grid, gradients, rates, step, values, first, second, n,
+            );
+        }
     }
 }
 
 /// `v -= rate g`.
-pub fn sgd(device: &Device, learning_rate: f64, values: ViewMut, gradients: View) {
+pub fn sgd(device: &Device, (rates, step): (View, View<u32>), values: ViewMut, gradients: View) {
+    let n = gradients.len();
+    assert_eq!((values.len(), step.len()), (n, 1));
     match device {
         Device::Cpu => {
-            let (values, gradients) = (values.host(), gradients.host());
-            assert_eq!(values.len(), gradients.len());
-            let rate = learning_rate as f32;
-            values
-                .iter_mut()
-                .zip(gradients)
-                .for_each(|(v, g)| *v -= rate * g);
+            let rate = rates.host()[step.host()[0] as usize];
+            let values = values.host().iter_mut().zip(gradients.host());
+            values.for_each(|(v, g)| *v -= rate * g);
         }
-        _ => unimplemented!(),
+        _ => {
+            let grid = [n.div_ceil(kernels::optimiser::THREADS), 1, 1];
+            kernels::optimiser::optimiser_sgd(device, grid, gradients, rates, step, values, n);
+        }
     }
 }
 
 /// The definition, in plain loops.
 pub mod reference {
-    use super::{BETA_1, BETA_2, EPSILON, Real};
+    use super::{BETA_1, BETA_2, EPSILON, Real, corrected};
 
-    /// One Adam step.
+    /// One Adam step, t counted from 1.
     pub fn adam<T: Real>(
         learning_rate: f64,
         t: u64,
@@ -70,8 +92,18 @@ pub mod reference {
         first: &mut [T],
         second: &mut [T],
     ) {
-        let t = t as f64;
-        let rate = T::of(learning_rate * (1.0 - BETA_2.powf(t)).sqrt() / (1.0 - BETA_1.powf(t)));
+        let rate = T::of(corrected(learning_rate, t));
+        adam_at(rate, values, gradients, first, second);
+    }
+
+    /// One Adam step with a rate that holds the corrections of its t.
+    pub fn adam_at<T: Real>(
+        rate: T,
+        values: &mut [T],
+        gradients: &[T],
+        first: &mut [T],
+        second: &mut [T],
+    ) {
         let (keep_1, keep_2) = (T::of(BETA_1), T::of(BETA_2));
         let (new_1, new_2) = (T::of(1.0 - BETA_1), T::of(1.0 - BETA_2));
         let epsilon = T::of(EPSILON);

@@ -1,6 +1,7 @@
 //! A recording on the device, and the order in which its training trials come.
 
-use crate::device::{Array, Device};
+use super::schedule::Rows;
+use crate::device::{Array, Device, View};
 use crate::model::{Workspace, readout};
 use crate::ops::gather;
 use crate::recording::preprocess::Preprocessing;
@@ -66,12 +67,35 @@ impl Data {
         space: &mut Workspace,
         buffers: &mut readout::Buffers,
     ) {
-        let images: Vec<u32> = trials
-            .iter()
-            .map(|&t| self.image_of_trial[t as usize])
-            .collect();
+        let images: Vec<u32> = trials.iter().map(|&t| self.image_of(t)).collect();
         pick(device, &self.images, &images, &mut space.images);
         pick(device, &self.responses, trials, &mut buffers.responses);
+    }
+}
+
+impl Data {
+    /// Row of the image of a trial.
+    pub fn image_of(&self, trial: u32) -> u32 {
+        self.image_of_trial[trial as usize]
+    }
+
+    /// Copies images and responses of the trials of step `step[0]` into the buffers.
+    pub fn load_scheduled(
+        &self,
+        device: &Device,
+        rows: &Rows,
+        step: View<u32>,
+        space: &mut Workspace,
+        buffers: &mut readout::Buffers,
+    ) {
+        let batch = rows.trials.shape()[1];
+        let pick = |source: &Array, rows: &Array<u32>, out: &mut Array| {
+            let width = source.shape()[1];
+            let out = out.slice_mut(0..batch * width);
+            gather::scheduled_rows(device, width, source.view(), rows.view(), step, out);
+        };
+        pick(&self.images, &rows.images, &mut space.images);
+        pick(&self.responses, &rows.trials, &mut buffers.responses);
     }
 }
 

@@ -5,7 +5,9 @@ mod history;
 mod progress;
 mod resume;
 mod run;
+mod schedule;
 mod signals;
+mod step;
 mod validation;
 
 pub use history::History;
@@ -13,14 +15,14 @@ pub use progress::Progress;
 pub use run::open_recordings;
 pub use signals::Interrupts;
 
-use crate::device::Device;
+use crate::device::{Array, Device, Graph};
 use crate::model::params::Arena;
-use crate::model::{Config, Mode, Model, Population, Workspace, config, core, readout};
-use crate::ops::optimiser;
+use crate::model::{Config, Model, Population, Workspace, readout};
 use crate::recording::Recording;
 use crate::recording::preprocess::{self, Preprocessing};
 use crate::{Error, Result};
 use batches::{Data, Order};
+use schedule::Schedule;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -116,6 +118,13 @@ pub struct Trainer {
     gradients: Arena,
     first: Arena,
     second: Arena,
+    /// Running statistics before the step in progress.
+    before_step: Array,
+    schedule: Schedule,
+    /// Whether a step has been taken, after which one can be recorded.
+    warm: bool,
+    /// One step as the device repeats it.
+    graph: Option<Graph>,
     state: State,
     history: History,
     out: PathBuf,
@@ -183,6 +192,10 @@ impl Trainer {
             .collect();
         let zeros = Arena::zeros(device, &model.params.layout);
         let mut trainer = Self {
+            before_step: model.statistics.values.clone(),
+            schedule: Schedule::new(device, orders.iter().map(|o| o.batch)),
+            warm: false,
+            graph: None,
             gradients: zeros.clone(),
             first: zeros.clone(),
             second: zeros,
@@ -207,6 +220,7 @@ impl Trainer {
             space_of,
             buffers,
         };
+        device.check()?;
         if options.resume && options.out.join(resume::FILE).exists() {
             trainer.restore_run()?;
         } else {
@@ -271,8 +285,10 @@ impl Trainer {
             } else if due {
                 self.history.write(&self.out.join(history::FILE))?;
             }
-            self.step();
-            progress.step(self.state.step);
+            let to_validation = settings.validate_every - self.state.step % settings.validate_every;
+            let to_end = settings.max_steps - self.state.step;
+            self.advance(to_validation.min(to_end), interrupts, progress);
+            self.model.device.check()?;
             if !self.state.recent.0.is_finite() {
                 self.state.seconds = before + started.elapsed().as_secs_f64();
                 self.diverged(progress);
@@ -300,47 +316,6 @@ impl Trainer {
         t.learning_rate / t.decay.powi(self.state.phase as i32)
     }
 
-    /// One batch of each recording, one update of the parameters.
-    pub fn step(&mut self) {
-        let device = self.model.device.clone();
-        self.gradients.values.fill(0.0);
-        let mut loss = 0.0;
-        for r in 0..self.data.len() {
-            let batch = self.orders[r].batch;
-            let order = self.orders[r].positions(self.state.taken);
-            let trials: Vec<u32> = order
-                .iter()
-                .map(|&i| self.data[r].training[i as usize])
-                .collect();
-            let space = &mut self.spaces[self.space_of[r]];
-            let buffers = &mut self.buffers[r];
-            self.data[r].load(&device, &trials, space, buffers);
-            core::forward(&mut self.model, space, batch, Mode::Training);
-            readout::forward(&self.model, r, space, buffers, batch);
-            readout::losses(&self.model, r, buffers, batch, true);
-            readout::backward(&self.model, r, space, buffers, batch, &mut self.gradients);
-            core::backward(&self.model, space, batch, &mut self.gradients);
-            loss += total(&buffers.losses.slice(0..batch).download());
-            readout::penalties(&self.model, r, &mut self.gradients);
-        }
-        core::penalties(&self.model, &mut self.gradients);
-        self.state.taken += 1;
-        self.state.step += 1;
-        self.state.t += 1;
-        self.state.recent.0 += loss;
-        self.state.recent.1 += 1;
-        let rate = self.learning_rate();
-        let values = self.model.params.values.view_mut();
-        let gradients = self.gradients.values.view();
-        match self.model.config.training.optimiser {
-            config::Optimiser::Adam => {
-                let moments = (self.first.values.view_mut(), self.second.values.view_mut());
-                optimiser::adam(&device, rate, self.state.t, values, gradients, moments);
-            }
-            config::Optimiser::Sgd => optimiser::sgd(&device, rate, values, gradients),
-        }
-    }
-
     /// The best model so far.
     pub fn into_best(mut self) -> Model {
         if let Some(best) = self.state.best {
@@ -351,6 +326,7 @@ impl Trainer {
     }
 }
 
+/// Sum in float64.
 fn total(losses: &[f32]) -> f64 {
     losses.iter().map(|&l| f64::from(l)).sum()
 }

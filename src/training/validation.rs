@@ -48,12 +48,19 @@ impl Trainer {
         let best_loss = self.state.best.as_ref().map_or(f64::INFINITY, |b| b.loss);
         if loss < best_loss {
             self.state.worse = 0;
+            let snapshot = match self.state.best.take() {
+                Some(mut best) => {
+                    best.snapshot.overwrite(self);
+                    best.snapshot
+                }
+                None => self.snapshot(),
+            };
             self.state.best = Some(Best {
                 loss,
                 correlation: correlation.unwrap_or(f64::NAN),
                 taken: self.state.taken,
                 t: self.state.t,
-                snapshot: self.snapshot(),
+                snapshot,
             });
             return;
         }
@@ -133,6 +140,21 @@ impl Trainer {
             ));
         }
         Some((Some(loss), Some(statistics::mean_of_known(&correlations))))
+    }
+}
+
+impl Snapshot {
+    /// Takes the numbers as they stand, into the memory it has.
+    fn overwrite(&mut self, trainer: &Trainer) {
+        let pairs = [
+            (&mut self.params, &trainer.model.params),
+            (&mut self.statistics, &trainer.model.statistics),
+            (&mut self.first, &trainer.first),
+            (&mut self.second, &trainer.second),
+        ];
+        for (to, from) in pairs {
+            to.values.copy_from(&from.values);
+        }
     }
 }
 

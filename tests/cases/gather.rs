@@ -1,27 +1,58 @@
+//! Rows picked out, by a list and by a line of a table; the counter that chooses the line.
+
 use super::{Case, Output, both, filled};
 use crate::common::noise;
-use striate::ops::gather;
+use striate::ops::{gather, schedule};
 
 pub fn cases() -> Vec<Case> {
-    [(1, 1, 1), (7, 5, 3), (4, 600, 9)]
-        .map(|(count, width, batch)| {
-            Case::new(
-                format!("gather {count} x {width}, {batch}"),
-                move |device| {
-                    let (source, wanted) = both(device, &noise(count * width, 1));
-                    let rows: Vec<u32> = (0..batch)
-                        .map(|i| (i * 5 + 2) as u32 % count as u32)
-                        .collect();
-                    let index = device.upload(&rows, &[batch]);
-                    let mut out = filled(device, f32::NAN, batch * width);
-                    gather::rows(device, width, source.view(), index.view(), out.view_mut());
-                    let wanted = rows
-                        .iter()
-                        .flat_map(|&r| wanted[r as usize * width..][..width].to_vec())
-                        .collect();
-                    vec![Output::new("rows", &out, wanted)]
-                },
-            )
-        })
-        .into()
+    let mut cases = Vec::new();
+    for width in [1, 5, 64, 2049, 4100] {
+        cases.push(rows(width, 0));
+        cases.push(scheduled_rows(width));
+    }
+    // Rows that begin off the 16 bytes.
+    cases.push(rows(64, 3));
+    cases
+}
+
+const ROWS: [u32; 6] = [8, 0, 3, 3, 7, 1];
+
+fn picked(values: &[f64], width: usize, rows: &[u32]) -> Vec<f64> {
+    let row = |&r: &u32| values[r as usize * width..][..width].to_vec();
+    rows.iter().flat_map(row).collect()
+}
+
+fn rows(width: usize, start: usize) -> Case {
+    Case::new(
+        format!("gather rows of {width} from {start}"),
+        move |device| {
+            let (source, values) = both(device, &noise(start + 9 * width, 1));
+            let from = source.slice(start..source.len());
+            let rows = device.upload(&ROWS, &[ROWS.len()]);
+            let mut out = filled(device, f32::NAN, ROWS.len() * width);
+            gather::rows(device, width, from, rows.view(), out.view_mut());
+            let wanted = picked(&values[start..], width, &ROWS);
+            vec![Output::new("rows", &out, wanted)]
+        },
+    )
+}
+
+/// A table of three steps of two rows.
+fn scheduled_rows(width: usize) -> Case {
+    Case::new(format!("gather scheduled rows of {width}"), move |device| {
+        let (source, values) = both(device, &noise(9 * width, 1));
+        let rows = device.upload(&ROWS, &[3, 2]);
+        let mut step = device.zeros::<u32>(&[1]);
+        let names = ["step 0", "step 1", "step 2"];
+        let steps = names.iter().zip(ROWS.chunks_exact(2));
+        steps
+            .map(|(name, wanted)| {
+                let mut out = filled(device, f32::NAN, 2 * width);
+                let (from, table) = (source.view(), rows.view());
+                gather::scheduled_rows(device, width, from, table, step.view(), out.view_mut());
+                schedule::advance(device, step.view_mut());
+                Output::new(name, &out, picked(&values, width, wanted))
+            })
+            .collect()
+    })
 }

@@ -5,8 +5,15 @@
 use crate::common::{narrow, relative, widen};
 use striate::device::{Array, Device, Precision};
 
+mod conv;
 mod gather;
 mod group_conv;
+mod loss;
+mod norm;
+mod optimiser;
+mod penalty;
+mod readout;
+pub mod training;
 
 /// One op at one size.
 pub struct Case {
@@ -67,10 +74,19 @@ impl Output {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    [gather::cases(), group_conv::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        conv::cases(),
+        gather::cases(),
+        group_conv::cases(),
+        loss::cases(),
+        norm::cases(),
+        optimiser::cases(),
+        penalty::cases(),
+        readout::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The same numbers as float32 on the device and as float64 here.

@@ -518,8 +518,8 @@ fn arguments() -> Vec<Case> {
         case(
             "no CUDA",
             nothing,
-            "evaluate run --device cuda",
-            &["--device", "cuda"],
+            "evaluate run --device cuda:99",
+            &["--device", "cuda:99"],
         ),
         case(
             "neurons beyond",

@@ -3,6 +3,7 @@
 mod check;
 mod text;
 
+pub use crate::device::Precision;
 use crate::ops::activation::{Activation, Output};
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
@@ -134,7 +135,8 @@ pub struct Training {
     pub phases: u32,
     /// The learning rate is divided by this after each phase.
     pub decay: f64,
-    /// "f32", "tf32" or "bf16": what the matrix products of a GPU compute in. A CPU always uses f32.
+    /// "f32", "tf32" or "bf16": the numbers that a GPU multiplies; sums and weights are float32 in all of them. A CPU
+    /// always uses f32.
     pub precision: Precision,
 }
 
@@ -156,18 +158,6 @@ pub enum Optimiser {
     Adam,
     /// Plain gradient descent.
     Sgd,
-}
-
-/// `training.precision`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats.
-    F32,
-    /// TF32 tensor cores.
-    Tf32,
-    /// bfloat16 tensor cores.
-    Bf16,
 }
 
 impl Default for Config {

@@ -4,6 +4,8 @@
 //! x is (B, C_in, H, W), w (C_out, C_in, k, k), y (B, C_out, H', W') with H' = H + 2p - k + 1.
 
 mod cpu;
+pub mod ladder;
+mod launch;
 pub mod reference;
 
 use super::panel::Geometry;
@@ -76,36 +78,27 @@ impl Shape {
 
 /// Writes y.
 pub fn forward(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
+    shape.check(x.len(), w.len(), y.len());
     match device {
-        Device::Cpu => {
-            let (x, w, y) = (x.host(), w.host(), y.host());
-            shape.check(x.len(), w.len(), y.len());
-            cpu::forward(shape, x, w, y);
-        }
-        _ => unimplemented!(),
+        Device::Cpu => cpu::forward(shape, x.host(), w.host(), y.host()),
+        _ => launch::forward(device, shape, x, w, y),
     }
 }
 
 /// Writes dx: dy convolved with the filters, turned half around, input and output exchanged.
 pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: View, dx: ViewMut) {
+    shape.check(dx.len(), w.len(), dy.len());
     match device {
-        Device::Cpu => {
-            let (w, dy, dx) = (w.host(), dy.host(), dx.host());
-            shape.check(dx.len(), w.len(), dy.len());
-            cpu::backward_input(shape, w, dy, dx);
-        }
-        _ => unimplemented!(),
+        Device::Cpu => cpu::backward_input(shape, w.host(), dy.host(), dx.host()),
+        _ => launch::backward_input(device, shape, w, dy, dx),
     }
 }
 
 /// Adds to dw.
 pub fn backward_weights(device: &Device, shape: &Shape, x: View, dy: View, dw: ViewMut) {
+    shape.check(x.len(), dw.len(), dy.len());
     match device {
-        Device::Cpu => {
-            let (x, dy, dw) = (x.host(), dy.host(), dw.host());
-            shape.check(x.len(), dw.len(), dy.len());
-            cpu::backward_weights(shape, x, dy, dw);
-        }
-        _ => unimplemented!(),
+        Device::Cpu => cpu::backward_weights(shape, x.host(), dy.host(), dw.host()),
+        _ => launch::backward_weights(device, shape, x, dy, dw),
     }
 }

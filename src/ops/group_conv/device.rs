@@ -4,10 +4,9 @@ use super::fourier::Fourier;
 use super::{Layer, Shape};
 use crate::device::{Array, Device, View, ViewMut};
 use crate::kernels::filters as kernels;
-use crate::ops::activation::Activation;
 use crate::ops::basis::Basis;
 use crate::ops::conv;
-use crate::ops::norm::Finish;
+use crate::ops::norm::{self, Finish};
 use std::f64::consts::TAU;
 
 /// A layer's constants on a device.
@@ -91,44 +90,21 @@ pub fn forward(
     mut y: ViewMut,
 ) {
     if let Some(fourier) = &tables.fourier {
-        return fourier.run(device, s.batch, x, c, finish.map(|f| (f, code(f))), y);
+        return fourier.run(device, s.batch, x, c, finish, y);
     }
     with_filters(device, tables, s, c, |w| {
         conv::forward(device, &s.direct(), x, w, y.reborrow());
     });
     if let Some(finish) = finish {
-        let (mean, variance) = finish.statistics;
-        let (gain, offset) = (finish.affine.gain, finish.affine.offset);
         let direct = s.direct();
-        let pixels = direct.out_height() * direct.out_width();
-        let channels = s.out_channels();
-        let grid = [
-            s.batch * channels,
-            pixels.div_ceil(kernels::FILTERS_THREADS),
-            1,
-        ];
-        kernels::filters_finish(
-            device,
-            grid,
-            mean,
-            variance,
-            gain.unwrap_or(offset),
-            offset,
-            y,
-            channels,
-            offset.len(),
-            pixels,
-            usize::from(gain.is_some()),
-            code(finish),
-        );
-    }
-}
-
-fn code(finish: &Finish) -> usize {
-    match finish.activation {
-        Activation::Softplus => 0,
-        Activation::Relu => 1,
-        Activation::None => 2,
+        let shape = norm::Shape {
+            batch: s.batch,
+            channels: s.out_channels(),
+            groups: finish.affine.offset.len(),
+            pixels: direct.out_height() * direct.out_width(),
+            activation: finish.activation,
+        };
+        norm::finish(device, &shape, finish, y);
     }
 }
 

@@ -104,14 +104,14 @@ impl Fourier {
         })
     }
 
-    /// Writes y, or with an ending (and its activation's code) what it makes of it.
+    /// Writes y, or with an ending what it makes of it.
     pub fn run(
         &self,
         device: &Device,
         batch: usize,
         x: View,
         c: View,
-        ending: Option<(&Finish, usize)>,
+        ending: Option<&Finish>,
         mut y: ViewMut,
     ) {
         let (s, sizes) = (&self.shape, &self.sizes);
@@ -147,9 +147,9 @@ impl Fourier {
             let tiles = direct.out_height().div_ceil(sizes.rows)
                 * direct.out_width().div_ceil(kernels::GROUP_CONV_COLUMNS);
             let none = self.transform.view();
-            let (mean, variance) = ending.map_or((none, none), |(f, _)| f.statistics);
-            let gain = ending.and_then(|(f, _)| f.affine.gain);
-            let offset = ending.map_or(none, |(f, _)| f.affine.offset);
+            let (mean, variance) = ending.map_or((none, none), |f| f.statistics);
+            let gain = ending.and_then(|f| f.affine.gain);
+            let offset = ending.map_or(none, |f| f.affine.offset);
             kernel(
                 device,
                 [batch * tiles, chunks, 1],
@@ -172,7 +172,7 @@ impl Fourier {
                 sizes.rows,
                 offset.len(),
                 usize::from(gain.is_some()),
-                ending.map_or(0, |(_, code)| code + 1),
+                ending.map_or(0, |f| f.activation.code() + 1),
             );
         });
     }

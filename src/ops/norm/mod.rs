@@ -5,18 +5,19 @@
 //! variance over images, pixels and the group's channels, and moves the running ones:
 //! `m <- decay m + (1 - decay) batch`, the variance with the n/(n-1) correction. y and z are (B, C, P).
 
+mod cpu;
 pub mod reference;
 
 use super::activation::Activation;
 use crate::device::{Device, View, ViewMut};
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use crate::kernels;
+pub(super) use cpu::Line;
 
 /// Keeps the denominator from 0.
 pub const EPSILON: f64 = 1e-3;
 
-/// Sizes and kind of one call.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Sizes of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// B.
     pub batch: usize,
@@ -26,8 +27,6 @@ pub struct Shape {
     pub groups: usize,
     /// P.
     pub pixels: usize,
-    /// What follows.
-    pub activation: Activation,
 }
 
 impl Shape {
@@ -42,29 +41,28 @@ impl Shape {
             "{self:?}"
         );
     }
+
+    /// Images that one block of a kernel sums for one channel: two waves of an H200 if the batch has that many.
+    fn images_per_slice(&self) -> usize {
+        const BLOCKS: usize = 2640;
+        let slices = (BLOCKS / self.channels).clamp(1, self.batch);
+        self.batch.div_ceil(slices)
+    }
+
+    fn planes(&self) -> [usize; 3] {
+        [self.batch * self.channels, 1, 1]
+    }
 }
 
-/// The normalisation with fixed statistics and its activation, for ops that end in it.
+/// What makes z of y: statistics, gain and offset, activation.
 #[derive(Clone, Copy, Debug)]
 pub struct Finish<'a> {
-    /// Running mean and variance, (groups) each.
+    /// Mean and variance, (groups) each: the batch's in training, else the running ones.
     pub statistics: (View<'a>, View<'a>),
     /// Gain and offset.
     pub affine: Affine<'a>,
     /// What follows.
     pub activation: Activation,
-}
-
-impl Finish<'_> {
-    /// One line per channel.
-    pub(super) fn lines(&self, channels: usize) -> Vec<Line> {
-        let groups = lines(
-            self.statistics.0.host(),
-            self.statistics.1.host(),
-            self.affine,
-        );
-        (0..channels).map(|c| groups[c % groups.len()]).collect()
-    }
 }
 
 /// Gain (absent: 1) and offset, (groups) each.
@@ -76,6 +74,28 @@ pub struct Affine<'a> {
     pub offset: View<'a>,
 }
 
+impl<'a> Finish<'a> {
+    fn groups(&self) -> usize {
+        let (mean, variance) = self.statistics;
+        let offset = self.affine.offset.len();
+        let gain = self.affine.gain.map_or(offset, |g| g.len());
+        assert_eq!(
+            (mean.len(), offset, gain),
+            (variance.len(), gain, mean.len())
+        );
+        mean.len()
+    }
+
+    /// For a kernel: the gain or anything as long, and whether it is one.
+    fn gain(&self) -> (View<'a>, usize) {
+        let gain = self.affine.gain;
+        (
+            gain.unwrap_or(self.affine.offset),
+            usize::from(gain.is_some()),
+        )
+    }
+}
+
 /// Writes the batch's mean and variance, then each group's, and moves the running ones.
 pub fn statistics(
     device: &Device,
@@ -85,65 +105,111 @@ pub fn statistics(
     (mean, variance): (ViewMut, ViewMut),
     (moving_mean, moving_variance): (ViewMut, ViewMut),
 ) {
+    shape.check(y.len(), mean.len());
+    let n = shape.count() as f64;
+    let correction = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
     match device {
         Device::Cpu => {
-            let (y, mean, variance) = (y.host(), mean.host(), variance.host());
-            shape.check(y.len(), mean.len());
+            let (mean, variance) = (mean.host(), variance.host());
             let (moving_mean, moving_variance) = (moving_mean.host(), moving_variance.host());
-            let planes: Vec<(f64, f64)> = y
-                .par_chunks_exact(shape.pixels)
-                .map(|plane| Arch::new().dispatch(Moments(plane)))
-                .collect();
-            let n = shape.count() as f64;
-            let correction = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
-            for group in 0..shape.groups {
-                let of_group = || planes.iter().skip(group).step_by(shape.groups);
-                let m = of_group().map(|p| p.0).sum::<f64>() * shape.pixels as f64 / n;
-                let squares: f64 = of_group()
-                    .map(|p| p.1 + shape.pixels as f64 * (p.0 - m) * (p.0 - m))
-                    .sum();
-                let v = squares / n;
+            let blend = |old: f32, new: f64| (decay * f64::from(old) + (1.0 - decay) * new) as f32;
+            for (group, (m, v)) in cpu::statistics(shape, y.host()).into_iter().enumerate() {
                 mean[group] = m as f32;
                 variance[group] = v as f32;
-                let blend =
-                    |old: f32, new: f64| (decay * f64::from(old) + (1.0 - decay) * new) as f32;
                 moving_mean[group] = blend(moving_mean[group], m);
                 moving_variance[group] = blend(moving_variance[group], v * correction);
             }
         }
-        _ => unimplemented!(),
+        _ => {
+            let Shape {
+                batch,
+                channels,
+                groups,
+                pixels,
+            } = *shape;
+            let images = shape.images_per_slice();
+            let count = batch.div_ceil(images);
+            device.scratch(3 * channels * count, |mut slices| {
+                kernels::norm::norm_statistics_slices(
+                    device,
+                    [channels, count, 1],
+                    y,
+                    slices.reborrow(),
+                    batch,
+                    channels,
+                    pixels,
+                    images,
+                );
+                kernels::norm::norm_statistics_merge(
+                    device,
+                    [groups, 1, 1],
+                    slices.read(),
+                    mean,
+                    variance,
+                    moving_mean,
+                    moving_variance,
+                    batch,
+                    channels,
+                    groups,
+                    pixels,
+                    images,
+                    decay as f32,
+                    correction as f32,
+                );
+            });
+        }
     }
 }
 
-/// Writes z from y with the given statistics.
-pub fn forward(
-    device: &Device,
-    shape: &Shape,
-    y: View,
-    (mean, variance): (View, View),
-    affine: Affine,
-    z: ViewMut,
-) {
+/// Writes z from y.
+pub fn forward(device: &Device, shape: &Shape, y: View, finish: &Finish, z: ViewMut) {
+    shape.check(y.len(), finish.groups());
+    shape.check(z.len(), shape.groups);
     match device {
-        Device::Cpu => {
-            let (y, z) = (y.host(), z.host());
-            let lines = lines(mean.host(), variance.host(), affine);
-            shape.check(y.len(), lines.len());
-            z.par_chunks_exact_mut(shape.pixels)
-                .zip(y.par_chunks_exact(shape.pixels))
-                .enumerate()
-                .for_each(|(plane, (z, y))| {
-                    let line = lines[plane % shape.channels % shape.groups];
-                    let activation = shape.activation;
-                    Arch::new().dispatch(Apply {
-                        line,
-                        activation,
-                        y,
-                        z,
-                    });
-                });
+        Device::Cpu => cpu::forward(shape, y.host(), finish, z.host()),
+        _ => {
+            let (gain, has_gain) = finish.gain();
+            kernels::norm::norm_forward(
+                device,
+                shape.planes(),
+                y,
+                finish.statistics.0,
+                finish.statistics.1,
+                gain,
+                finish.affine.offset,
+                z,
+                shape.channels,
+                shape.groups,
+                shape.pixels,
+                has_gain,
+                finish.activation.code(),
+            );
         }
-        _ => unimplemented!(),
+    }
+}
+
+/// Turns z (in: y) into what [`forward`] would write.
+pub fn finish(device: &Device, shape: &Shape, finish: &Finish, z: ViewMut) {
+    shape.check(z.len(), finish.groups());
+    match device {
+        Device::Cpu => cpu::finish(shape, finish, z.host()),
+        _ => {
+            let (gain, has_gain) = finish.gain();
+            kernels::norm::norm_finish(
+                device,
+                shape.planes(),
+                finish.statistics.0,
+                finish.statistics.1,
+                gain,
+                finish.affine.offset,
+                z,
+                shape.channels,
+                shape.groups,
+                shape.pixels,
+                has_gain,
+                finish.activation.code(),
+            );
+        }
     }
 }
 
@@ -152,263 +218,123 @@ pub fn backward(
     device: &Device,
     shape: &Shape,
     y: View,
-    (mean, variance): (View, View),
-    affine: Affine,
+    finish: &Finish,
     d: ViewMut,
     (dgain, doffset): (Option<ViewMut>, ViewMut),
 ) {
+    shape.check(y.len(), finish.groups());
+    shape.check(d.len(), doffset.len());
     match device {
         Device::Cpu => {
-            let (y, d, doffset) = (y.host(), d.host(), doffset.host());
-            let lines = lines(mean.host(), variance.host(), affine);
-            shape.check(y.len(), lines.len());
-            let sums = activation_gradient(shape, &lines, y, d);
-            let n = shape.count() as f32;
-            let mut per_group = vec![(0.0f64, 0.0f64); shape.groups];
-            for (plane, (a, b)) in sums.iter().enumerate() {
-                let total = &mut per_group[plane % shape.channels % shape.groups];
-                total.0 += a;
-                total.1 += b;
+            let sums = cpu::backward(shape, y.host(), finish, d.host());
+            for (doffset, sum) in doffset.host().iter_mut().zip(&sums) {
+                *doffset += sum.0 as f32;
             }
-            for (doffset, total) in doffset.iter_mut().zip(&per_group) {
-                *doffset += total.0 as f32;
+            let dgain = dgain.map(ViewMut::host);
+            for (dgain, sum) in dgain.into_iter().flatten().zip(&sums) {
+                *dgain += sum.1 as f32;
             }
-            for (dgain, total) in dgain
-                .map(ViewMut::host)
-                .into_iter()
-                .flatten()
-                .zip(&per_group)
-            {
-                *dgain += total.1 as f32;
-            }
-            d.par_chunks_exact_mut(shape.pixels)
-                .zip(y.par_chunks_exact(shape.pixels))
-                .enumerate()
-                .for_each(|(plane, (d, y))| {
-                    let group = plane % shape.channels % shape.groups;
-                    let means = (per_group[group].0 as f32 / n, per_group[group].1 as f32 / n);
-                    Arch::new().dispatch(ThroughStatistics {
-                        line: lines[group],
-                        means,
-                        y,
-                        d,
-                    });
-                });
         }
-        _ => unimplemented!(),
+        _ => backward_launches(device, shape, y, finish, d, (dgain, doffset)),
     }
 }
 
-/// Turns d (in: z's gradient; out: y's) with the statistics held fixed, as in prediction.
-pub fn backward_fixed(
+fn backward_launches(
     device: &Device,
     shape: &Shape,
     y: View,
-    (mean, variance): (View, View),
-    affine: Affine,
-    d: ViewMut,
+    finish: &Finish,
+    mut d: ViewMut,
+    (dgain, doffset): (Option<ViewMut>, ViewMut),
 ) {
+    let Shape {
+        batch,
+        channels,
+        groups,
+        pixels,
+    } = *shape;
+    let (mean, variance) = finish.statistics;
+    let ((gain, has_gain), offset) = (finish.gain(), finish.affine.offset);
+    let activation = finish.activation.code();
+    let images = shape.images_per_slice();
+    let count = batch.div_ceil(images);
+    device.scratch(2 * channels * count + 3 * groups, |scratch| {
+        let (mut slices, rest) = scratch.split_at(2 * channels * count);
+        let (mut averages, unused) = rest.split_at(2 * groups);
+        let has_dgain = usize::from(dgain.is_some());
+        kernels::norm::norm_backward_slices(
+            device,
+            [channels, count, 1],
+            y,
+            d.read(),
+            mean,
+            variance,
+            gain,
+            offset,
+            slices.reborrow(),
+            batch,
+            channels,
+            groups,
+            pixels,
+            images,
+            has_gain,
+            activation,
+        );
+        kernels::norm::norm_backward_merge(
+            device,
+            [groups, 1, 1],
+            slices.read(),
+            averages.reborrow(),
+            dgain.unwrap_or(unused),
+            doffset,
+            channels,
+            groups,
+            count,
+            has_dgain,
+            shape.count() as f32,
+        );
+        kernels::norm::norm_backward(
+            device,
+            shape.planes(),
+            y,
+            mean,
+            variance,
+            gain,
+            offset,
+            averages.read(),
+            d.reborrow(),
+            channels,
+            groups,
+            pixels,
+            has_gain,
+            activation,
+        );
+    });
+}
+
+/// Turns d (in: z's gradient; out: y's) with the statistics held fixed, as in prediction.
+pub fn backward_fixed(device: &Device, shape: &Shape, y: View, finish: &Finish, d: ViewMut) {
+    shape.check(y.len(), finish.groups());
+    shape.check(d.len(), shape.groups);
     match device {
-        Device::Cpu => {
-            let (y, d) = (y.host(), d.host());
-            let lines = lines(mean.host(), variance.host(), affine);
-            shape.check(y.len(), lines.len());
-            activation_gradient(shape, &lines, y, d);
-            d.par_chunks_exact_mut(shape.pixels)
-                .enumerate()
-                .for_each(|(plane, d)| {
-                    let slope = lines[plane % shape.channels % shape.groups].slope;
-                    d.iter_mut().for_each(|d| *d *= slope);
-                });
-        }
-        _ => unimplemented!(),
-    }
-}
-
-/// One group's `u = slope (y - mean) + offset`.
-#[derive(Clone, Copy)]
-pub(super) struct Line {
-    mean: f32,
-    inverse_sd: f32,
-    slope: f32,
-    offset: f32,
-}
-
-impl Line {
-    /// u at y.
-    #[inline(always)]
-    fn at<S: Simd>(self, simd: S, y: S::f32s) -> S::f32s {
-        let (slope, offset) = (simd.splat_f32s(self.slope), simd.splat_f32s(self.offset));
-        simd.mul_add_e_f32s(simd.sub_f32s(y, simd.splat_f32s(self.mean)), slope, offset)
-    }
-
-    /// z at y.
-    #[inline(always)]
-    pub(super) fn finish<S: Simd>(self, simd: S, activation: Activation, y: S::f32s) -> S::f32s {
-        activation.values(simd, self.at(simd, y))
-    }
-}
-
-fn lines(mean: &[f32], variance: &[f32], affine: Affine) -> Vec<Line> {
-    let offset = affine.offset.host();
-    let gain = affine.gain.map(View::host);
-    (0..mean.len())
-        .map(|i| {
-            let inverse_sd = (1.0 / (f64::from(variance[i]) + EPSILON).sqrt()) as f32;
-            Line {
-                mean: mean[i],
-                inverse_sd,
-                slope: gain.map_or(1.0, |g| g[i]) * inverse_sd,
-                offset: offset[i],
-            }
-        })
-        .collect()
-}
-
-/// d becomes u's gradient; returns, per plane, its sum and its sum against the normalised y.
-fn activation_gradient(shape: &Shape, lines: &[Line], y: &[f32], d: &mut [f32]) -> Vec<(f64, f64)> {
-    d.par_chunks_exact_mut(shape.pixels)
-        .zip(y.par_chunks_exact(shape.pixels))
-        .enumerate()
-        .map(|(plane, (d, y))| {
-            let line = lines[plane % shape.channels % shape.groups];
-            let activation = shape.activation;
-            Arch::new().dispatch(ThroughActivation {
-                line,
-                activation,
+        Device::Cpu => cpu::backward_fixed(shape, y.host(), finish, d.host()),
+        _ => {
+            let (gain, has_gain) = finish.gain();
+            kernels::norm::norm_backward_fixed(
+                device,
+                shape.planes(),
                 y,
+                finish.statistics.0,
+                finish.statistics.1,
+                gain,
+                finish.affine.offset,
                 d,
-            })
-        })
-        .collect()
-}
-
-/// Mean and sum of squared deviations of one plane.
-struct Moments<'a>(&'a [f32]);
-
-impl WithSimd for Moments<'_> {
-    type Output = (f64, f64);
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> (f64, f64) {
-        let (body, tail) = S::as_simd_f32s(self.0);
-        let mut sum = [simd.splat_f32s(0.0); 4];
-        for (i, &v) in body.iter().enumerate() {
-            sum[i % 4] = simd.add_f32s(sum[i % 4], v);
-        }
-        let mut total: f64 = sum
-            .iter()
-            .map(|&s| f64::from(simd.reduce_sum_f32s(s)))
-            .sum();
-        total += tail.iter().map(|&v| f64::from(v)).sum::<f64>();
-        let mean = total / self.0.len() as f64;
-        let centre = simd.splat_f32s(mean as f32);
-        let mut squares = [simd.splat_f32s(0.0); 4];
-        for (i, &v) in body.iter().enumerate() {
-            let d = simd.sub_f32s(v, centre);
-            squares[i % 4] = simd.mul_add_e_f32s(d, d, squares[i % 4]);
-        }
-        let mut total: f64 = squares
-            .iter()
-            .map(|&s| f64::from(simd.reduce_sum_f32s(s)))
-            .sum();
-        total += tail
-            .iter()
-            .map(|&v| (f64::from(v) - mean).powi(2))
-            .sum::<f64>();
-        (mean, total)
-    }
-}
-
-struct Apply<'a> {
-    line: Line,
-    activation: Activation,
-    y: &'a [f32],
-    z: &'a mut [f32],
-}
-
-impl WithSimd for Apply<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (y, y_tail) = S::as_simd_f32s(self.y);
-        let (z, z_tail) = S::as_mut_simd_f32s(self.z);
-        for (z, &y) in z.iter_mut().zip(y) {
-            *z = self.line.finish(simd, self.activation, y);
-        }
-        if !z_tail.is_empty() {
-            let y = simd.partial_load_f32s(y_tail);
-            let z = self.line.finish(simd, self.activation, y);
-            simd.partial_store_f32s(z_tail, z);
-        }
-    }
-}
-
-struct ThroughActivation<'a> {
-    line: Line,
-    activation: Activation,
-    y: &'a [f32],
-    d: &'a mut [f32],
-}
-
-impl WithSimd for ThroughActivation<'_> {
-    type Output = (f64, f64);
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> (f64, f64) {
-        let l = self.line;
-        if self.activation != Activation::None {
-            let (y, y_tail) = S::as_simd_f32s(self.y);
-            let (d, d_tail) = S::as_mut_simd_f32s(self.d);
-            let slope = |y| self.activation.slopes(simd, l.at(simd, y));
-            for (d, &y) in d.iter_mut().zip(y) {
-                *d = simd.mul_f32s(*d, slope(y));
-            }
-            if !d_tail.is_empty() {
-                let y = simd.partial_load_f32s(y_tail);
-                let d = simd.partial_load_f32s(d_tail);
-                simd.partial_store_f32s(d_tail, simd.mul_f32s(d, slope(y)));
-            }
-        }
-        let (d, d_tail) = S::as_simd_f32s(self.d);
-        let (y, y_tail) = S::as_simd_f32s(self.y);
-        let (mean, scale) = (simd.splat_f32s(l.mean), simd.splat_f32s(l.inverse_sd));
-        let mut sum = [simd.splat_f32s(0.0); 2];
-        let mut against = [simd.splat_f32s(0.0); 2];
-        for i in 0..d.len() {
-            let normal = simd.mul_f32s(simd.sub_f32s(y[i], mean), scale);
-            sum[i % 2] = simd.add_f32s(sum[i % 2], d[i]);
-            against[i % 2] = simd.mul_add_e_f32s(d[i], normal, against[i % 2]);
-        }
-        let reduce = |v: [S::f32s; 2]| {
-            f64::from(simd.reduce_sum_f32s(v[0])) + f64::from(simd.reduce_sum_f32s(v[1]))
-        };
-        let mut totals = (reduce(sum), reduce(against));
-        for (d, y) in d_tail.iter().zip(y_tail) {
-            totals.0 += f64::from(*d);
-            totals.1 += f64::from(*d) * f64::from((y - l.mean) * l.inverse_sd);
-        }
-        totals
-    }
-}
-
-struct ThroughStatistics<'a> {
-    line: Line,
-    means: (f32, f32),
-    y: &'a [f32],
-    d: &'a mut [f32],
-}
-
-impl WithSimd for ThroughStatistics<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let l = self.line;
-        let (a, b) = self.means;
-        for (d, &y) in self.d.iter_mut().zip(self.y) {
-            *d = l.slope * (*d - a - (y - l.mean) * l.inverse_sd * b);
+                shape.channels,
+                shape.groups,
+                shape.pixels,
+                has_gain,
+                finish.activation.code(),
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{EPSILON, Shape};
 use crate::ops::Real;
+use crate::ops::activation::Activation;
 
 fn group(s: &Shape, i: usize) -> usize {
     i / s.pixels % s.channels % s.groups
@@ -24,7 +25,7 @@ pub fn statistics<T: Real>(s: &Shape, y: &[T]) -> (Vec<T>, Vec<T>) {
 
 /// z.
 pub fn forward<T: Real>(
-    s: &Shape,
+    (s, activation): (&Shape, Activation),
     y: &[T],
     (mean, variance): (&[T], &[T]),
     gain: Option<&[T]>,
@@ -35,7 +36,7 @@ pub fn forward<T: Real>(
         .map(|i| {
             let g = group(s, i);
             let gain = gain.map_or(T::one(), |v| v[g]);
-            s.activation.value(gain * at(i) + offset[g])
+            activation.value(gain * at(i) + offset[g])
         })
         .collect()
 }
@@ -47,7 +48,7 @@ fn normal<T: Real>(s: &Shape, y: &[T], mean: &[T], variance: &[T], i: usize) -> 
 
 /// y's gradient, and what the gains' and the offsets' gradients grow by.
 pub fn backward<T: Real>(
-    s: &Shape,
+    (s, activation): (&Shape, Activation),
     y: &[T],
     gain: Option<&[T]>,
     offset: &[T],
@@ -60,11 +61,7 @@ pub fn backward<T: Real>(
         .map(|i| normal(s, y, &mean, &variance, i))
         .collect();
     let du: Vec<T> = (0..y.len())
-        .map(|i| {
-            dz[i]
-                * s.activation
-                    .slope(of(group(s, i)) * normals[i] + offset[group(s, i)])
-        })
+        .map(|i| dz[i] * activation.slope(of(group(s, i)) * normals[i] + offset[group(s, i)]))
         .collect();
     let (mut dgain, mut doffset) = (vec![T::zero(); s.groups], vec![T::zero(); s.groups]);
     for i in 0..y.len() {
@@ -82,7 +79,7 @@ pub fn backward<T: Real>(
 }
 /// y's gradient with the statistics held fixed.
 pub fn backward_fixed<T: Real>(
-    s: &Shape,
+    (s, activation): (&Shape, Activation),
     y: &[T],
     (mean, variance): (&[T], &[T]),
     gain: Option<&[T]>,
@@ -94,7 +91,7 @@ pub fn backward_fixed<T: Real>(
             let g = group(s, i);
             let gain = gain.map_or(T::one(), |v| v[g]);
             let u = gain * normal(s, y, mean, variance, i) + offset[g];
-            dz[i] * s.activation.slope(u) * gain / (variance[g] + T::of(EPSILON)).sqrt()
+            dz[i] * activation.slope(u) * gain / (variance[g] + T::of(EPSILON)).sqrt()
         })
         .collect()
 }

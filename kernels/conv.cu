@@ -1,0 +1,184 @@
+// Direct convolution (cross-correlation, stride 1) as a matrix product over windows that are never stored:
+//
+//     y[b, o, i, j] = sum_{c, u, v} w[o, c, u, v] x[b, c, i + u - p, j + v - p], zero outside the image.
+//
+// forward   over k = (c, u, v), as w lies in memory: rows o, columns (b, i, j), all images in one sequence. A thread gathers the
+//           window of one output pixel and moves (c, u, v) on like a clock, without a division.
+// input     is forward again, on dy, with the filters turned half around (conv_transpose_weights) and padding k - 1 - p.
+// weights   over (b, i, j): rows o, columns (c, u, v). The steps are cut into slices, a block each, whose parts
+//           conv_backward_weights_sum adds in order.
+//
+// PRECISION decides how x, w and dy enter the products; everything else is float32.
+#include "striate.cuh"
+#include "product.cuh"
+
+#define THREADS 256
+#define TILE 128  // rows and columns of a block's product
+
+// Moves a position in a filter (c, u, v) on by one.
+__device__ __forceinline__ void next_tap(int& c, int& u, int& v, int kernel) {
+    if (++v < kernel) return;
+    v = 0;
+    if (++u < kernel) return;
+    u = 0;
+    ++c;
+}
+
+// The window under this thread's output pixel, in the order of a filter's weights.
+struct Window {
+    const float* x;
+    int image;       // where its image begins
+    int top, left;   // its first row and column, may lie outside
+    int c, u, v;     // what is fetched next
+    int du, dv;      // from the end of one fetch to the begin of the next, 8 taps: within a filter unless k = 1
+    int channels, height, width, kernel;
+    typedef float Held;
+
+    template <int COUNT> __device__ __forceinline__ void fetch(int, int, float (&held)[COUNT]) {
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i) {
+            int row = top + u, col = left + v;
+            bool inside = c < channels && (u32)row < (u32)height && (u32)col < (u32)width;
+            held[i] = inside ? x[image + (c * height + row) * width + col] : 0.0f;
+            next_tap(c, u, v, kernel);
+        }
+        v += dv;
+        if (v >= kernel) v -= kernel, ++u;
+        u += du;
+        if (u >= kernel) u -= kernel, ++c;
+        if (kernel == 1) c += STEP - COUNT;
+    }
+    __device__ __forceinline__ float value(float v) const { return v; }
+};
+
+// Block: TILE output channels by TILE output pixels.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
+conv_forward(const float* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_in, k, k) */,
+             float* y /* (B, C_out, H', W') */, int batch, int in_channels, int out_channels, int height, int width,
+             int kernel, int padding) {
+    __shared__ float4 shared[product_shared(TILE, TILE)];
+    int out_width = width + 2 * padding + 1 - kernel, out_pixels = (height + 2 * padding + 1 - kernel) * out_width;
+    int pixels = batch * out_pixels, taps = in_channels * kernel * kernel;
+    int first_pixel = blockIdx.x * TILE, first_row = blockIdx.y * TILE;
+
+    int pixel = first_pixel + own_row<TILE>(), in_image = pixel % out_pixels;
+    int k = own_k<TILE>(), jump = STEP - AcrossK<TILE, Window>::COUNT;
+    AcrossK<TILE, Window> windows;
+    Window& window = windows.source;
+    window.x = x, window.image = pixel / out_pixels * in_channels * height * width;
+    // A pixel that is none looks above the image.
+    window.top = pixel < pixels ? in_image / out_width - padding : -0x40000000;
+    window.left = in_image % out_width - padding;
+    window.c = k / (kernel * kernel), window.u = k / kernel % kernel, window.v = k % kernel;
+    window.du = jump / kernel % kernel, window.dv = jump % kernel;
+    window.channels = in_channels, window.height = height, window.width = width, window.kernel = kernel;
+
+    const float* filters = w + (size_t)first_row * taps;
+    AlongK<TILE, Rows<false>> rows{{filters, out_channels - first_row, taps, in_quads(filters, taps)}};
+    Sums<TILE, TILE> sums;
+    sums.clear();
+    product(sums, rows, windows, steps_of(taps), shared, [](int) {});
+    sums.for_each([&](int row, int col, float& sum) {
+        int o = first_row + row, pixel = first_pixel + col;
+        // Maps of one channel lie out_channels maps apart.
+        if (o < out_channels && pixel < pixels)
+            y[pixel + (pixel / out_pixels * (out_channels - 1) + o) * out_pixels] = sum;
+    });
+}
+
+// The filters of the convolution that carries dy back: input and output exchanged, turned half around. Thread: one weight.
+extern "C" __global__ void __launch_bounds__(THREADS)
+conv_transpose_weights(const float* w /* (C_out, C_in, k, k) */, float* turned /* (C_in, C_out, k, k) */, int in_channels,
+                       int out_channels, int area /* k k */) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= in_channels * out_channels * area) return;
+    int tap = i % area, o = i / area % out_channels, c = i / (area * out_channels);
+    turned[i] = w[(o * in_channels + c) * area + (area - 1 - tap)];
+}
+
+// Where a step of the sum over pixels lies: 16 pixels of one image. The last step of an image may be shorter.
+struct Place {
+    int first, per_image;
+
+    __device__ __forceinline__ int image(int step) const { return (first + step) / per_image; }
+    __device__ __forceinline__ int pixel(int step) const { return (first + step) % per_image * STEP; }
+};
+
+// Rows o of dy along the pixels.
+struct OutputGradient {
+    const float* dy;
+    Place place;
+    int channels, first_row, pixels;
+    bool quads;
+
+    __device__ __forceinline__ void fetch(int step, int, int row, int k, float (&v)[4]) const {
+        int o = first_row + row;
+        const float* from = dy + (place.image(step) * channels + o) * pixels;
+        fetch_quad(from, place.pixel(step) + k, o < channels ? pixels : 0, quads, v);
+    }
+    __device__ __forceinline__ float value(float v) const { return v; }
+};
+
+// What taps (c, u, v) of this thread's rows see of x along the output pixels.
+template <int QUADS> struct Taps {
+    const float* x;
+    Place place;
+    int top[QUADS], left[QUADS];  // u - p, v - p
+    int plane[QUADS];             // where channel c begins
+    int channels, height, width, out_width, pixels;
+
+    __device__ __forceinline__ void fetch(int step, int q, int, int k, float (&held)[4]) const {
+        const float* from = x + (place.image(step) * channels * height * width + plane[q]);
+        int pixel = place.pixel(step) + k, i = pixel / out_width, j = pixel - i * out_width;
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+            int row = i + top[q], col = j + left[q];
+            bool inside = pixel + e < pixels && (u32)row < (u32)height && (u32)col < (u32)width;
+            held[e] = inside ? from[row * width + col] : 0.0f;
+            if (++j == out_width) j = 0, ++i;
+        }
+    }
+    __device__ __forceinline__ float value(float v) const { return v; }
+};
+
+// Block: TILE output channels by TILE taps (c, u, v) over one slice of `steps` steps.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
+conv_backward_weights(const float* x /* (B, C_in, H, W) */, const float* dy /* (B, C_out, H', W') */,
+                      float* parts /* (slices, C_out, C_in, k, k) */, int batch, int in_channels, int out_channels, int height,
+                      int width, int kernel, int padding, int steps) {
+    __shared__ float4 shared[product_shared(TILE, TILE)];
+    int out_width = width + 2 * padding + 1 - kernel, pixels = (height + 2 * padding + 1 - kernel) * out_width;
+    int area = kernel * kernel, taps = in_channels * area;
+    int first_tap = blockIdx.x * TILE, first_row = blockIdx.y * TILE;
+    Place place{(int)blockIdx.z * steps, steps_of(pixels)};
+    AlongK<TILE, OutputGradient> rows{{dy, place, out_channels, first_row, pixels, in_quads(dy, pixels)}};
+    AlongK<TILE, Taps<2>> columns;
+    columns.source.x = x, columns.source.place = place;
+    columns.source.channels = in_channels, columns.source.height = height, columns.source.width = width;
+    columns.source.out_width = out_width, columns.source.pixels = pixels;
+#pragma unroll
+    for (int q = 0; q < 2; ++q) {
+        int tap = first_tap + quad_row(q), c = tap / area;
+        columns.source.plane[q] = c * height * width;
+        // A tap that is none looks above the image.
+        columns.source.top[q] = tap < taps ? tap / kernel % kernel - padding : -0x40000000;
+        columns.source.left[q] = tap % kernel - padding;
+    }
+    Sums<TILE, TILE> sums;
+    sums.clear();
+    product(sums, rows, columns, min(steps, batch * place.per_image - place.first), shared, [](int) {});
+    sums.for_each([&](int row, int col, float& sum) {
+        int o = first_row + row, tap = first_tap + col;
+        if (o < out_channels && tap < taps) parts[((size_t)blockIdx.z * out_channels + o) * taps + tap] = sum;
+    });
+}
+
+// Thread: one weight.
+extern "C" __global__ void __launch_bounds__(THREADS)
+conv_backward_weights_sum(const float* parts /* (slices, weights) */, float* dw /* (weights) */, int slices, int weights) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= weights) return;
+    float sum = 0.0f;
+    for (int slice = 0; slice < slices; ++slice) sum += parts[(size_t)slice * weights + i];
+    dw[i] += sum;
+}

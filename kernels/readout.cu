@@ -1,0 +1,192 @@
+// Factorised readout: h[b, n] = bias[n] + sum_c v[n, c] sum_p |mask[n, p]| x[b, c, p], v = features or |features|.
+//
+// Each pass is one matrix product (product.cuh) whose (B, C, N)-sized part never leaves the registers:
+//
+// forward   over p: rows (b, c), columns n; the tile is contracted with v over c before it is given up.
+// input     over n: rows (b, c), columns p; the factor dh[b, n] v[n, c] is formed on the way to shared memory.
+// weights   over b: rows n, columns p, for one c after the other: G[n, c, p] = sum_b dh[b, n] x[b, c, p] serves both
+//           dmask[n, p] += sign(mask) sum_c v[n, c] G, a second tile of sums in registers, and
+//           dfeatures[n, c] += sum_p |mask[n, p]| G, one part per tile of pixels, added up by readout_backward_features.
+//
+// PRECISION decides how x, |mask|, dh and dh v enter the products; everything else is float32.
+#include "striate.cuh"
+#include "product.cuh"
+
+#define THREADS 256
+#define TILE 128    // rows and columns of a block's product
+#define NEURONS 64  // rows of readout_backward_weights, which keeps two tiles
+
+__device__ __forceinline__ float counted(float feature, int positive) { return positive ? fabsf(feature) : feature; }
+
+// Block: TILE neurons of `images` images, as many as there are whole ones in TILE rows (b, c), at least one.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
+readout_forward(const float* x /* (B, C, P) */, const float* mask /* (N, P) */, const float* features /* (N, C) */,
+                const float* bias /* (N) */, float* h /* (B, N) */, int batch, int channels, int pixels, int neurons,
+                int images, int positive) {
+    __shared__ float4 shared[product_shared(TILE, TILE)];
+    __shared__ float parts[2 * TILE];
+    int first_neuron = blockIdx.x * TILE, first_image = blockIdx.y * images;
+    int here = min(images, batch - first_image), rows = here * channels;
+    x += (size_t)first_image * channels * pixels;
+    mask += (size_t)first_neuron * pixels;
+    AlongK<TILE, Rows<true>> masks{{mask, neurons - first_neuron, pixels, in_quads(mask, pixels)}};
+    for (int first_row = 0; first_row < rows; first_row += TILE) {
+        const float* maps = x + (size_t)first_row * pixels;
+        AlongK<TILE, Rows<false>> a{{maps, rows - first_row, pixels, in_quads(maps, pixels)}};
+        Sums<TILE, TILE> sums;
+        sums.clear();
+        product(sums, a, masks, steps_of(pixels), shared, [](int) {});
+        for (int image = 0; image < here; ++image) {
+            sums.over_rows(parts, [&](int row, int col, float sum) {
+                int c = first_row + row - image * channels, n = first_neuron + col;
+                if (c < 0 || c >= channels || n >= neurons) return 0.0f;
+                return counted(features[n * channels + c], positive) * sum;
+            });
+            __syncthreads();
+            int n = first_neuron + threadIdx.x;
+            if (threadIdx.x < TILE && n < neurons) {
+                float* to = h + (size_t)(first_image + image) * neurons + n;
+                float before = first_row == 0 ? bias[n] : *to;
+                *to = before + (parts[threadIdx.x] + parts[TILE + threadIdx.x]);
+            }
+            __syncthreads();
+        }
+    }
+}
+
+// dh[b, n] v[n, c] for this thread's row (b, c), along n.
+struct Spread {
+    const float* features;  // (N, C)
+    const float* dh;        // (B, N)
+    int channel, image;     // where the row begins in either
+    int channels, neurons, positive;
+    typedef float2 Held;
+
+    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, float2 (&held)[COUNT]) const {
+        int n = step * STEP + k, left = neurons - n;
+        const float* feature = features + (n * channels + channel);
+        const float* gradient = dh + (image + n);
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i, feature += channels) {
+            held[i].x = i < left ? *feature : 0.0f;
+            held[i].y = i < left ? gradient[i] : 0.0f;
+        }
+    }
+    __device__ __forceinline__ float value(float2 v) const { return counted(v.x, positive) * v.y; }
+};
+
+// Block: TILE rows (b, c) by TILE pixels.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
+readout_backward_input(const float* mask /* (N, P) */, const float* features /* (N, C) */, const float* dh /* (B, N) */,
+                       float* dx /* (B, C, P) */, int batch, int channels, int pixels, int neurons, int positive) {
+    __shared__ float4 shared[product_shared(TILE, TILE)];
+    int first_pixel = blockIdx.x * TILE, first_row = blockIdx.y * TILE, rows = batch * channels;
+    int row = first_row + own_row<TILE>(), pixel = first_pixel + own_row<TILE>();
+    AcrossK<TILE, Spread> spread{{features, dh, row % channels, row / channels * neurons, channels,
+                                  row < rows ? neurons : 0, positive}};
+    AcrossK<TILE, Column<true>> masks{{mask, pixel, pixels, pixel < pixels ? neurons : 0}};
+    Sums<TILE, TILE> sums;
+    sums.clear();
+    product(sums, spread, masks, steps_of(neurons), shared, [](int) {});
+    sums.for_each([&](int row, int col, float& sum) {
+        if (first_row + row < rows && first_pixel + col < pixels)
+            dx[(size_t)(first_row + row) * pixels + first_pixel + col] = sum;
+    });
+}
+
+// A step of readout_backward_weights is 16 images of one channel: all images of channel 0, then of channel 1, ...
+struct Gradients {
+    Column<false> column;  // of dh (B, N)
+    int steps;             // per channel
+    typedef float Held;
+
+    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, float (&held)[COUNT]) const {
+        column.fetch(step % steps, k, held);
+    }
+    __device__ __forceinline__ float value(float v) const { return v; }
+};
+
+struct Maps {
+    const float* x;  // this thread's pixel
+    int batch, channels, pixels, steps;
+    typedef float Held;
+
+    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, float (&held)[COUNT]) const {
+        int c = step / steps, b = (step - c * steps) * STEP + k;
+        const float* at = x + ((size_t)b * channels + c) * pixels;
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i, at += channels * pixels) held[i] = b + i < batch ? *at : 0.0f;
+    }
+    __device__ __forceinline__ float value(float v) const { return v; }
+};
+
+// Block: NEURONS neurons by TILE pixels, all channels one after the other.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
+readout_backward_weights(const float* x /* (B, C, P) */, const float* mask /* (N, P) */, const float* features /* (N, C) */,
+                         const float* dh /* (B, N) */, float* dmask /* (N, P) */, float* parts /* (tiles of P, N, C) */,
+                         int batch, int channels, int pixels, int neurons, int positive) {
+    typedef Sums<NEURONS, TILE> Tile;
+    __shared__ float4 shared[product_shared(NEURONS, TILE)];
+    __shared__ float quarters[4 * NEURONS];
+    int first_neuron = blockIdx.x * NEURONS, first_pixel = blockIdx.y * TILE, steps = steps_of(batch);
+    int neuron = first_neuron + own_row<NEURONS>(), pixel = first_pixel + own_row<TILE>();
+    AcrossK<NEURONS, Gradients> gradients{{{dh, neuron, neurons, neuron < neurons ? batch : 0}, steps}};
+    AcrossK<TILE, Maps> maps{{x + pixel, pixel < pixels ? batch : 0, channels, pixels, steps}};
+    Tile g, total;
+    g.clear();
+    total.clear();
+    auto mask_at = [&](int r, int c) {
+        int n = first_neuron + Tile::row(r), p = first_pixel + Tile::col(c);
+        return n < neurons && p < pixels ? mask[(size_t)n * pixels + p] : 0.0f;
+    };
+    int channel = 0, left = steps;
+    product(g, gradients, maps, channels * steps, shared, [&](int) {
+        if (--left > 0) return;
+        g.over_cols(quarters, [&](int r, int c) { return fabsf(mask_at(r, c)) * g.at(r, c); });
+#pragma unroll
+        for (int r = 0; r < Tile::ROW_SLOTS; ++r) {
+            int n = first_neuron + Tile::row(r);
+            float v = n < neurons ? counted(features[(size_t)n * channels + channel], positive) : 0.0f;
+#pragma unroll
+            for (int c = 0; c < Tile::COL_SLOTS; ++c) total.at(r, c) = fmaf(v, g.at(r, c), total.at(r, c));
+        }
+        g.clear();
+        __syncthreads();
+        int n = first_neuron + threadIdx.x;
+        if (threadIdx.x < NEURONS && n < neurons) {
+            const float* q = quarters + threadIdx.x;
+            float sum = (q[0] + q[NEURONS]) + (q[2 * NEURONS] + q[3 * NEURONS]);
+            parts[((size_t)blockIdx.y * neurons + n) * channels + channel] = sum;
+        }
+        ++channel;
+        left = steps;
+    });
+#pragma unroll
+    for (int r = 0; r < Tile::ROW_SLOTS; ++r)
+#pragma unroll
+        for (int c = 0; c < Tile::COL_SLOTS; ++c) {
+            int n = first_neuron + Tile::row(r), p = first_pixel + Tile::col(c);
+            if (n < neurons && p < pixels) dmask[(size_t)n * pixels + p] += sign_of(mask_at(r, c)) * total.at(r, c);
+        }
+}
+
+// Thread: one feature weight.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_backward_features(const float* parts /* (tiles, N, C) */, const float* features /* (N, C) */,
+                          float* dfeatures /* (N, C) */, int tiles, int weights, int positive) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= weights) return;
+    float sum = 0.0f;
+    for (int tile = 0; tile < tiles; ++tile) sum += parts[(size_t)tile * weights + i];
+    dfeatures[i] += positive ? sign_of(features[i]) * sum : sum;
+}
+
+// Thread: one neuron.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_backward_bias(const float* dh /* (B, N) */, float* dbias /* (N) */, int batch, int neurons) {
+    int n = blockIdx.x * THREADS + threadIdx.x;
+    if (n >= neurons) return;
+    float sum = 0.0f;
+    for (int b = 0; b < batch; ++b) sum += dh[(size_t)b * neurons + n];
+    dbias[n] += sum;
+}

@@ -1,0 +1,240 @@
+// A driver without a card: the calls of libcuda that the engine makes, with the host's memory as the card's and the emulated
+// kernels as its code. So the way to a card (memory, arguments, recording and repeating a step) runs where there is none.
+//
+// Stricter than a real one: memory is checked at every copy, and while a step is recorded nothing may be allocated, freed,
+// uploaded, downloaded or waited for. STRIATE_DRIVER_MEMORY sets the card's bytes (1 GiB); kernels are found by their code.
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+// What build.rs knows of every kernel: the code it is in, by hash, and how to run it here.
+struct Entry {
+    uint64_t code;
+    const char* name;
+    int parameters;
+    void (*run)(void**);
+    void (*shared)(uint32_t**);
+};
+extern const Entry striate_entries[];
+extern const size_t striate_entry_count;
+
+extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsigned* grid, unsigned threads, unsigned kind,
+                               uint32_t* const* outputs, const size_t* words, size_t output_count, uint32_t* const* shared,
+                               char* message, size_t message_size);
+
+namespace {
+
+enum Status { SUCCESS = 0, INVALID = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900 };
+
+typedef std::vector<std::function<int()>> Work;
+
+std::recursive_mutex one;
+std::map<uint64_t, size_t> blocks;
+size_t used = 0;
+std::unique_ptr<Work> recording;
+
+size_t capacity() {
+    const char* text = std::getenv("STRIATE_DRIVER_MEMORY");
+    return text ? std::strtoull(text, nullptr, 10) : size_t(1) << 30;
+}
+
+bool holds(uint64_t address, size_t bytes) {
+    auto next = blocks.upper_bound(address);
+    if (next == blocks.begin()) return false;
+    --next;
+    return address + bytes <= next->first + next->second;
+}
+
+// Does it now, or keeps it for the recorded step.
+int stream(std::function<int()> work) {
+    if (!recording) return work();
+    recording->push_back(std::move(work));
+    return SUCCESS;
+}
+
+struct Loaded {
+    uint64_t code;
+};
+
+}  // namespace
+
+#define CALL extern "C" __attribute__((visibility("default"))) int
+#define ALONE std::lock_guard<std::recursive_mutex> alone(one)
+#define NOT_WHILE_RECORDING \
+    ALONE;                  \
+    if (recording) return CAPTURE_UNSUPPORTED
+
+CALL cuInit(unsigned) { return SUCCESS; }
+CALL cuDeviceGetCount(int* n) { return *n = 1, SUCCESS; }
+CALL cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal == 0 ? SUCCESS : INVALID; }
+CALL cuDeviceGetName(char* name, int size, int) { return std::snprintf(name, size, "driver without a card"), SUCCESS; }
+CALL cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = capacity(), SUCCESS; }
+CALL cuDeviceGetAttribute(int* value, int attribute, int) {
+    *value = attribute == 75 ? 9 : 0;  // compute capability 9.0
+    return SUCCESS;
+}
+CALL cuDevicePrimaryCtxRetain(void** context, int) { return *context = &used, SUCCESS; }
+CALL cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
+CALL cuCtxSetCurrent(void*) { return SUCCESS; }
+CALL cuCtxGetCurrent(void** context) { return *context = &used, SUCCESS; }
+CALL cuCtxSynchronize() { NOT_WHILE_RECORDING; return SUCCESS; }
+CALL cuGetErrorName(int status, const char** text) {
+    switch (status) {
+        case OUT_OF_MEMORY: return *text = "CUDA_ERROR_OUT_OF_MEMORY", SUCCESS;
+        case NOT_FOUND: return *text = "CUDA_ERROR_NOT_FOUND", SUCCESS;
+        case LAUNCH_FAILED: return *text = "CUDA_ERROR_LAUNCH_FAILED", SUCCESS;
+        case CAPTURE_UNSUPPORTED: return *text = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", SUCCESS;
+        default: return *text = "CUDA_ERROR_INVALID_VALUE", SUCCESS;
+    }
+}
+CALL cuGetErrorString(int status, const char** text) { return cuGetErrorName(status, text); }
+
+CALL cuMemGetInfo_v2(size_t* free, size_t* total) {
+    ALONE;
+    *total = capacity();
+    *free = *total - used;
+    return SUCCESS;
+}
+CALL cuMemAlloc_v2(uint64_t* address, size_t bytes) {
+    NOT_WHILE_RECORDING;
+    if (bytes == 0) return INVALID;
+    if (used + bytes > capacity()) return OUT_OF_MEMORY;
+    void* block = std::malloc(bytes);
+    std::memset(block, 0x7f, bytes);
+    *address = reinterpret_cast<uint64_t>(block);
+    blocks[*address] = bytes;
+    used += bytes;
+    return SUCCESS;
+}
+CALL cuMemFree_v2(uint64_t address) {
+    NOT_WHILE_RECORDING;
+    auto block = blocks.find(address);
+    if (block == blocks.end()) return INVALID;
+    used -= block->second;
+    blocks.erase(block);
+    std::free(reinterpret_cast<void*>(address));
+    return SUCCESS;
+}
+CALL cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
+    NOT_WHILE_RECORDING;
+    if (!holds(to, bytes)) return INVALID;
+    return std::memcpy(reinterpret_cast<void*>(to), from, bytes), SUCCESS;
+}
+CALL cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
+    NOT_WHILE_RECORDING;
+    if (!holds(from, bytes)) return INVALID;
+    return std::memcpy(to, reinterpret_cast<void*>(from), bytes), SUCCESS;
+}
+CALL cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void*) {
+    ALONE;
+    return stream([=] {
+        if (!holds(to, bytes) || !holds(from, bytes)) return INVALID;
+        return std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes), SUCCESS;
+    });
+}
+CALL cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void*) {
+    ALONE;
+    return stream([=] {
+        if (!holds(to, bytes)) return INVALID;
+        return std::memset(reinterpret_cast<void*>(to), value, bytes), SUCCESS;
+    });
+}
+CALL cuMemsetD32Async(uint64_t to, unsigned value, size_t words, void*) {
+    ALONE;
+    return stream([=] {
+        if (!holds(to, words * 4)) return INVALID;
+        for (size_t i = 0; i < words; ++i) reinterpret_cast<unsigned*>(to)[i] = value;
+        return SUCCESS;
+    });
+}
+
+CALL cuStreamCreate(void** stream, unsigned) { return *stream = &recording, SUCCESS; }
+CALL cuStreamDestroy_v2(void*) { return SUCCESS; }
+CALL cuStreamSynchronize(void*) { NOT_WHILE_RECORDING; return SUCCESS; }
+CALL cuStreamWaitEvent(void*, void*, unsigned) { return SUCCESS; }
+CALL cuStreamBeginCapture_v2(void*, int) {
+    NOT_WHILE_RECORDING;
+    recording.reset(new Work);
+    return SUCCESS;
+}
+CALL cuStreamEndCapture(void*, void** graph) {
+    ALONE;
+    *graph = recording.release();
+    return *graph ? SUCCESS : INVALID;
+}
+CALL cuGraphInstantiateWithFlags(void** exec, void* graph, unsigned long long) {
+    NOT_WHILE_RECORDING;
+    *exec = new Work(*static_cast<Work*>(graph));
+    return SUCCESS;
+}
+CALL cuGraphLaunch(void* exec, void*) {
+    NOT_WHILE_RECORDING;
+    for (auto& work : *static_cast<Work*>(exec))
+        if (int status = work()) return status;
+    return SUCCESS;
+}
+CALL cuGraphExecDestroy(void* exec) { return delete static_cast<Work*>(exec), SUCCESS; }
+CALL cuGraphDestroy(void* graph) { return delete static_cast<Work*>(graph), SUCCESS; }
+
+typedef std::chrono::steady_clock Clock;
+CALL cuEventCreate(void** event, unsigned) { return *event = new Clock::time_point, SUCCESS; }
+CALL cuEventRecord(void* event, void*) { return *static_cast<Clock::time_point*>(event) = Clock::now(), SUCCESS; }
+CALL cuEventSynchronize(void*) { NOT_WHILE_RECORDING; return SUCCESS; }
+CALL cuEventDestroy_v2(void* event) { return delete static_cast<Clock::time_point*>(event), SUCCESS; }
+CALL cuEventElapsedTime(float* ms, void* from, void* to) {
+    std::chrono::duration<float, std::milli> passed = *static_cast<Clock::time_point*>(to) - *static_cast<Clock::time_point*>(from);
+    return *ms = passed.count(), SUCCESS;
+}
+CALL cuEventElapsedTime_v2(float* ms, void* from, void* to) { return cuEventElapsedTime(ms, from, to); }
+
+// FNV-1a of an ELF file, whose length its section headers tell (build.rs has the same).
+CALL cuModuleLoadData(void** module, const void* image) {
+    NOT_WHILE_RECORDING;
+    const unsigned char* bytes = static_cast<const unsigned char*>(image);
+    if (std::memcmp(bytes, "\177ELF", 4) != 0) return NOT_FOUND;
+    uint64_t sections, programs;
+    uint16_t sizes[3], section_sizes[2];
+    std::memcpy(&programs, bytes + 32, 8);
+    std::memcpy(&sections, bytes + 40, 8);
+    std::memcpy(sizes, bytes + 52, 6);
+    std::memcpy(section_sizes, bytes + 58, 4);
+    uint64_t length = std::max(sections + uint64_t(section_sizes[0]) * section_sizes[1], programs + uint64_t(sizes[1]) * sizes[2]);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (uint64_t i = 0; i < length; ++i) hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    *module = new Loaded{hash};
+    return SUCCESS;
+}
+CALL cuModuleUnload(void* module) { return delete static_cast<Loaded*>(module), SUCCESS; }
+CALL cuModuleGetFunction(const void** function, void* module, const char* name) {
+    NOT_WHILE_RECORDING;
+    for (size_t i = 0; i < striate_entry_count; ++i) {
+        const Entry& e = striate_entries[i];
+        if (e.code == static_cast<Loaded*>(module)->code && std::strcmp(e.name, name) == 0) return *function = &e, SUCCESS;
+    }
+    return NOT_FOUND;
+}
+CALL cuLaunchKernel(const Entry* entry, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned, unsigned, unsigned,
+                    void*, void** arguments, void**) {
+    ALONE;
+    std::vector<uint64_t> values(entry->parameters);
+    for (int i = 0; i < entry->parameters; ++i) std::memcpy(&values[i], arguments[i], 8);
+    return stream([=]() mutable {
+        std::vector<void*> pointers;
+        for (auto& v : values) pointers.push_back(&v);
+        unsigned grid[3] = {gx, gy, gz};
+        uint32_t* shared[2];
+        char message[256] = "";
+        entry->shared(shared);
+        int failed = striate_emulate(entry->run, pointers.data(), grid, threads, 0, nullptr, nullptr, 0, shared, message, sizeof message);
+        if (failed) std::fprintf(stderr, "%s: %s\n", entry->name, message);
+        return failed ? LAUNCH_FAILED : SUCCESS;
+    });
+}

@@ -1,0 +1,91 @@
+//! The passes as launches of `kernels/conv.cu`.
+
+use super::Shape;
+use crate::device::{Device, View, ViewMut};
+use crate::kernels::conv as kernels;
+use kernels::{THREADS, TILE};
+
+/// Images and pixels that one step of a product over pixels takes (`STEP` of `kernels/product.cuh`).
+const STEP: usize = 16;
+/// Blocks that the product over pixels is cut into: enough for every multiprocessor of the largest cards to hold two
+/// blocks, and the same on all of them, for it decides the order of the sum.
+const BLOCKS: usize = 528;
+/// Fewest steps of a slice.
+const SHORTEST: usize = 8;
+
+/// Kernels count within these arrays in 32 bits.
+fn check(shape: &Shape) {
+    let (x, w, y) = shape.lengths();
+    assert!(x.max(w).max(y) < 1 << 31, "{shape:?}");
+}
+
+pub fn forward(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
+    check(shape);
+    let pixels = shape.batch * shape.out_height() * shape.out_width();
+    kernels::conv_forward(
+        device,
+        [pixels.div_ceil(TILE), shape.out_channels.div_ceil(TILE), 1],
+        x,
+        w,
+        y,
+        shape.batch,
+        shape.in_channels,
+        shape.out_channels,
+        shape.height,
+        shape.width,
+        shape.kernel,
+        shape.padding,
+    );
+}
+
+pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: View, dx: ViewMut) {
+    device.scratch(w.len(), |mut turned| {
+        kernels::conv_transpose_weights(
+            device,
+            [w.len().div_ceil(THREADS), 1, 1],
+            w,
+            turned.reborrow(),
+            shape.in_channels,
+            shape.out_channels,
+            shape.kernel * shape.kernel,
+        );
+        forward(device, &shape.transposed(), dy, turned.read(), dx);
+    });
+}
+
+pub fn backward_weights(device: &Device, shape: &Shape, x: View, dy: View, dw: ViewMut) {
+    check(shape);
+    let weights = dw.len();
+    let rows = shape.out_channels.div_ceil(TILE);
+    let columns = (weights / shape.out_channels).div_ceil(TILE);
+    let steps = shape.batch * (shape.out_height() * shape.out_width()).div_ceil(STEP);
+    let per_slice = steps
+        .div_ceil(BLOCKS.div_ceil(rows * columns))
+        .max(SHORTEST);
+    let slices = steps.div_ceil(per_slice);
+    device.scratch(slices * weights, |mut parts| {
+        kernels::conv_backward_weights(
+            device,
+            [columns, rows, slices],
+            x,
+            dy,
+            parts.reborrow(),
+            shape.batch,
+            shape.in_channels,
+            shape.out_channels,
+            shape.height,
+            shape.width,
+            shape.kernel,
+            shape.padding,
+            per_slice,
+        );
+        kernels::conv_backward_weights_sum(
+            device,
+            [weights.div_ceil(THREADS), 1, 1],
+            parts.read(),
+            dw,
+            slices,
+            weights,
+        );
+    });
+}

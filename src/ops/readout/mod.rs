@@ -1,0 +1,136 @@
+//! Factorised readout (Klindt et al. 2017; Ecker et al. 2019), one mask and one feature vector per neuron:
+//!
+//! `h[b, n] = bias[n] + sum_c v[n, c] sum_p |mask[n, p]| x[b, c, p]`, v = features, or |features| where only positive
+//! ones are wanted. x is (B, C, P), mask (N, P), features (N, C), h (B, N).
+//!
+//! The inner sum is one matrix product. On the CPU its (B, C, N) result is formed for a few images at a time, or kept from
+//! the forward pass for the backward one where memory is given for it ([`Shape::projections`]); elsewhere it never leaves
+//! the registers (`kernels/readout.cu`).
+
+mod cpu;
+pub mod ladder;
+mod launch;
+pub mod reference;
+
+use crate::device::{Device, View, ViewMut};
+use cpu::Host;
+
+/// Sizes of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// B.
+    pub batch: usize,
+    /// C.
+    pub channels: usize,
+    /// P.
+    pub pixels: usize,
+    /// N.
+    pub neurons: usize,
+    /// Whether features count by their absolute value.
+    pub positive_features: bool,
+}
+
+impl Shape {
+    /// Elements of (B, C, N).
+    pub fn projections(&self) -> usize {
+        self.batch * self.channels * self.neurons
+    }
+
+    fn check(&self, x: usize, weights: &Weights, h: usize) {
+        let wanted = (
+            self.batch * self.channels * self.pixels,
+            self.neurons * self.pixels,
+            self.neurons * self.channels,
+            self.neurons,
+            self.batch * self.neurons,
+        );
+        let (mask, features) = (weights.mask.len(), weights.features.len());
+        assert_eq!(
+            (x, mask, features, weights.bias.len(), h),
+            wanted,
+            "{self:?}"
+        );
+    }
+}
+
+/// One readout's parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// (N, P), before the absolute value.
+    pub mask: View<'a>,
+    /// (N, C).
+    pub features: View<'a>,
+    /// (N).
+    pub bias: View<'a>,
+}
+
+/// Their gradients.
+#[derive(Debug)]
+pub struct Gradients<'a> {
+    /// (N, P).
+    pub mask: ViewMut<'a>,
+    /// (N, C).
+    pub features: ViewMut<'a>,
+    /// (N).
+    pub bias: ViewMut<'a>,
+}
+
+/// Writes h, and where given keeps the projections `sum_p |mask| x`, (B, C, N); only the CPU needs them.
+pub fn forward(
+    device: &Device,
+    shape: &Shape,
+    x: View,
+    weights: Weights,
+    h: ViewMut,
+    keep: Option<ViewMut>,
+) {
+    shape.check(x.len(), &weights, h.len());
+    match device {
+        Device::Cpu => {
+            let keep = keep.map(ViewMut::host);
+            cpu::forward(shape, x.host(), &Host::new(weights), h.host(), keep);
+        }
+        _ => launch::forward(device, shape, x, weights, h),
+    }
+}
+
+/// Writes dx and adds to the gradients. `kept` are the forward pass' projections; their content is used up.
+pub fn backward(
+    device: &Device,
+    shape: &Shape,
+    x: View,
+    weights: Weights,
+    dh: View,
+    (dx, gradients): (ViewMut, Gradients),
+    kept: Option<ViewMut>,
+) {
+    shape.check(x.len(), &weights, dh.len());
+    assert_eq!(x.len(), dx.len());
+    let wanted = (weights.mask.len(), weights.features.len(), shape.neurons);
+    let Gradients {
+        mask,
+        features,
+        bias,
+    } = &gradients;
+    assert_eq!((mask.len(), features.len(), bias.len()), wanted);
+    match device {
+        Device::Cpu => {
+            let (x, dh, dx) = (x.host(), dh.host(), dx.host());
+            let kept = kept.map(ViewMut::host);
+            cpu::backward(shape, x, &Host::new(weights), dh, dx, gradients, kept);
+        }
+        _ => {
+            launch::backward_input(device, shape, weights, dh, dx);
+            launch::backward_weights(device, shape, x, weights, dh, gradients);
+        }
+    }
+}
+
+/// Writes dx only.
+pub fn backward_input(device: &Device, shape: &Shape, weights: Weights, dh: View, dx: ViewMut) {
+    shape.check(dx.len(), &weights, dh.len());
+    match device {
+        Device::Cpu => cpu::backward_input(shape, &Host::new(weights), dh.host(), dx.host()),
+        _ => launch::backward_input(device, shape, weights, dh, dx),
+    }
+}

@@ -1,0 +1,66 @@
+//! The definition, in plain loops.
+
+use super::Shape;
+use crate::ops::Real;
+
+fn counted<T: Real>(s: &Shape, v: T) -> T {
+    if s.positive_features { v.abs() } else { v }
+}
+
+fn sign<T: Real>(v: T) -> T {
+    if v > T::zero() {
+        T::one()
+    } else if v < T::zero() {
+        -T::one()
+    } else {
+        T::zero()
+    }
+}
+
+/// h.
+pub fn forward<T: Real>(s: &Shape, x: &[T], mask: &[T], features: &[T], bias: &[T]) -> Vec<T> {
+    let mut h = Vec::with_capacity(s.batch * s.neurons);
+    for b in 0..s.batch {
+        for n in 0..s.neurons {
+            let mut sum = bias[n];
+            for c in 0..s.channels {
+                let map = &x[(b * s.channels + c) * s.pixels..][..s.pixels];
+                let mask = &mask[n * s.pixels..][..s.pixels];
+                let t: T = map.iter().zip(mask).map(|(&x, &m)| m.abs() * x).sum();
+                sum += counted(s, features[n * s.channels + c]) * t;
+            }
+            h.push(sum);
+        }
+    }
+    h
+}
+
+/// dx, and what the gradients of mask, features and bias grow by.
+pub fn backward<T: Real>(s: &Shape, x: &[T], mask: &[T], features: &[T], dh: &[T]) -> [Vec<T>; 4] {
+    let mut dx = vec![T::zero(); x.len()];
+    let mut dmask = vec![T::zero(); mask.len()];
+    let mut dfeatures = vec![T::zero(); features.len()];
+    let mut dbias = vec![T::zero(); s.neurons];
+    for b in 0..s.batch {
+        for n in 0..s.neurons {
+            let d = dh[b * s.neurons + n];
+            dbias[n] += d;
+            for c in 0..s.channels {
+                let feature = features[n * s.channels + c];
+                let v = counted(s, feature);
+                let inner = if s.positive_features {
+                    sign(feature)
+                } else {
+                    T::one()
+                };
+                for p in 0..s.pixels {
+                    let (xi, mi) = ((b * s.channels + c) * s.pixels + p, n * s.pixels + p);
+                    dx[xi] += d * v * mask[mi].abs();
+                    dmask[mi] += d * v * sign(mask[mi]) * x[xi];
+                    dfeatures[n * s.channels + c] += d * inner * mask[mi].abs() * x[xi];
+                }
+            }
+        }
+    }
+    [dx, dmask, dfeatures, dbias]
+}

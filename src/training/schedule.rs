@@ -1,0 +1,63 @@
+//! What changes from one step to the next, on the device for many steps ahead, so that a step asks nothing of the host.
+
+use crate::device::{Array, Device};
+
+/// Steps that are prepared at once at most.
+pub const AHEAD: usize = 256;
+
+/// The next steps' trials and learning rates, and the losses of those done.
+#[derive(Debug)]
+pub struct Schedule {
+    /// Which of the prepared steps comes next.
+    pub step: Array<u32>,
+    /// The optimiser's rate in each.
+    pub rates: Array,
+    /// Each one's loss, summed over recordings.
+    pub losses: Array,
+    /// Per recording.
+    pub rows: Vec<Rows>,
+}
+
+/// One recording's batches.
+#[derive(Debug)]
+pub struct Rows {
+    /// Row of each trial among the responses (steps, B).
+    pub trials: Array<u32>,
+    /// Row of each trial's image among the images (steps, B).
+    pub images: Array<u32>,
+}
+
+impl Schedule {
+    /// Room for [`AHEAD`] steps with batches of these sizes.
+    pub fn new(device: &Device, batches: impl Iterator<Item = usize>) -> Self {
+        let rows = |batch| Rows {
+            trials: device.zeros(&[AHEAD, batch]),
+            images: device.zeros(&[AHEAD, batch]),
+        };
+        Self {
+            step: device.zeros(&[1]),
+            rates: device.zeros(&[AHEAD]),
+            losses: device.zeros(&[AHEAD]),
+            rows: batches.map(rows).collect(),
+        }
+    }
+
+    /// Starts over with these rates; the rows must have been set before.
+    pub fn begin(&mut self, rates: &[f32]) {
+        self.rates.slice_mut(0..rates.len()).fill_from(rates);
+        self.step.fill(0);
+    }
+
+    /// Losses of the first `done` steps; waits for them.
+    pub fn losses(&self, done: usize) -> Vec<f32> {
+        self.losses.slice(0..done).download()
+    }
+}
+
+impl Rows {
+    /// The rows of as many steps as they fill.
+    pub fn set(&mut self, trials: &[u32], images: &[u32]) {
+        self.trials.slice_mut(0..trials.len()).fill_from(trials);
+        self.images.slice_mut(0..images.len()).fill_from(images);
+    }
+}

@@ -1,0 +1,150 @@
+//! One step: a batch of each recording forwards and backwards, then one update of the parameters.
+
+use super::schedule::AHEAD;
+use super::{Interrupts, Progress, Trainer};
+use crate::device::Mark;
+use crate::model::{Mode, config, core, readout};
+use crate::ops::{loss, optimiser, schedule};
+
+/// Steps that a device may be asked for before the host waits for the ones before them.
+const IN_FLIGHT: usize = 16;
+
+impl Trainer {
+    /// Takes up to `wanted` steps, fewer after a signal, and adds up their losses.
+    pub(super) fn advance(
+        &mut self,
+        wanted: u64,
+        interrupts: &Interrupts,
+        progress: &Progress,
+    ) -> Vec<f32> {
+        let wanted = wanted.min(AHEAD as u64) as usize;
+        self.prepare(wanted);
+        let (mut done, mut mark): (usize, Option<Mark>) = (0, None);
+        while done < wanted && interrupts.signal().is_none() && self.one(interrupts) {
+            done += 1;
+            self.state.step += 1;
+            progress.step(self.state.step);
+            if done.is_multiple_of(IN_FLIGHT)
+                && let Some(mark) = mark.replace(self.model.device.mark())
+            {
+                mark.wait();
+            }
+        }
+        self.state.taken += done as u64;
+        self.state.t += done as u64;
+        let losses = self.schedule.losses(done);
+        self.state.recent.0 += losses.iter().map(|&l| f64::from(l)).sum::<f64>();
+        self.state.recent.1 += done as u64;
+        losses
+    }
+
+    /// Takes `count` steps, each a batch of every recording and one update of the parameters, and returns their losses
+    /// (without the penalties, summed over recordings).
+    pub fn steps(&mut self, count: u64) -> Vec<f32> {
+        let (none, hidden) = (Interrupts::none(), Progress::hidden());
+        let mut losses = Vec::new();
+        while (losses.len() as u64) < count {
+            losses.extend(self.advance(count - losses.len() as u64, &none, &hidden));
+        }
+        losses
+    }
+
+    /// Uploads what the next steps need.
+    fn prepare(&mut self, steps: usize) {
+        for (r, data) in self.data.iter().enumerate() {
+            let (mut trials, mut images) = (Vec::new(), Vec::new());
+            for i in 0..steps as u64 {
+                for &position in self.orders[r].positions(self.state.taken + i) {
+                    let trial = data.training[position as usize];
+                    trials.push(trial);
+                    images.push(data.image_of(trial));
+                }
+            }
+            self.schedule.rows[r].set(&trials, &images);
+        }
+        let rate = self.learning_rate();
+        let rates: Vec<f32> = (1..=steps as u64)
+            .map(|i| match self.model.config.training.optimiser {
+                config::Optimiser::Adam => optimiser::adam_rate(rate, self.state.t + i),
+                config::Optimiser::Sgd => rate as f32,
+            })
+            .collect();
+        self.schedule.begin(&rates);
+    }
+
+    /// One prepared step. A device that can record repeats its recording from the second step on; the first one loads
+    /// the kernels and sizes the scratch. False if a signal came in its middle; then nothing has changed.
+    fn one(&mut self, interrupts: &Interrupts) -> bool {
+        if self
+            .graph
+            .as_ref()
+            .is_some_and(crate::device::Graph::replay)
+        {
+            return true;
+        }
+        if self.warm && self.graph.is_none() {
+            let device = self.model.device.clone();
+            let graph = device.record(|| {
+                self.pass(&Interrupts::none());
+            });
+            let recorded = graph.replay();
+            self.graph = Some(graph);
+            if recorded {
+                return true;
+            }
+        }
+        self.warm = true;
+        self.pass(interrupts)
+    }
+
+    fn pass(&mut self, interrupts: &Interrupts) -> bool {
+        let device = self.model.device.clone();
+        self.before_step.copy_from(&self.model.statistics.values);
+        self.gradients.values.fill(0.0);
+        for r in 0..self.data.len() {
+            let batch = self.orders[r].batch;
+            let (space, buffers) = (&mut self.spaces[self.space_of[r]], &mut self.buffers[r]);
+            let (rows, step) = (&self.schedule.rows[r], self.schedule.step.view());
+            self.data[r].load_scheduled(&device, rows, step, space, buffers);
+            core::forward(&mut self.model, space, batch, Mode::Training);
+            if interrupts.signal().is_some() {
+                return self.abandon();
+            }
+            let (space, buffers) = (&mut self.spaces[self.space_of[r]], &mut self.buffers[r]);
+            readout::forward(&self.model, r, space, buffers, batch);
+            readout::losses(&self.model, r, buffers, batch, true);
+            let losses = buffers.losses.slice(0..batch);
+            let of_steps = self.schedule.losses.view_mut();
+            loss::total(&device, losses, step, of_steps, r > 0);
+            readout::backward(&self.model, r, space, buffers, batch, &mut self.gradients);
+            if interrupts.signal().is_some() {
+                return self.abandon();
+            }
+            let space = &mut self.spaces[self.space_of[r]];
+            core::backward(&self.model, space, batch, &mut self.gradients);
+            readout::penalties(&self.model, r, &mut self.gradients);
+            if interrupts.signal().is_some() {
+                return self.abandon();
+            }
+        }
+        core::penalties(&self.model, &mut self.gradients);
+        let rate = (self.schedule.rates.view(), self.schedule.step.view());
+        let values = self.model.params.values.view_mut();
+        let gradients = self.gradients.values.view();
+        match self.model.config.training.optimiser {
+            config::Optimiser::Adam => {
+                let moments = (self.first.values.view_mut(), self.second.values.view_mut());
+                optimiser::adam(&device, rate, values, gradients, moments);
+            }
+            config::Optimiser::Sgd => optimiser::sgd(&device, rate, values, gradients),
+        }
+        schedule::advance(&device, self.schedule.step.view_mut());
+        true
+    }
+
+    /// Leaves a step in its middle: only the running statistics had moved.
+    fn abandon(&mut self) -> bool {
+        self.model.statistics.values.copy_from(&self.before_step);
+        false
+    }
+}

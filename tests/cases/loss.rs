@@ -1,0 +1,97 @@
+//! Rates and Poisson losses of all outputs, with responses that were not recorded, and a step's total.
+
+use super::{Case, Output, both, filled};
+use crate::common::{narrow, noise};
+use striate::ops::activation::Output as Nonlinearity;
+use striate::ops::loss::{self, Shape};
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = vec![total(1), total(5), total(300)];
+    for output in [
+        Nonlinearity::Softplus,
+        Nonlinearity::EluPlusOne,
+        Nonlinearity::Exponential,
+        Nonlinearity::Linear,
+    ] {
+        for (batch, neurons) in [(1, 1), (3, 7), (5, 64), (2, 4099)] {
+            let shape = Shape {
+                batch,
+                neurons,
+                output,
+            };
+            cases.push(losses(shape, 4.0, false));
+            cases.push(losses(shape, 4.0, true));
+        }
+    }
+    // Where exp would overflow.
+    for output in [Nonlinearity::Softplus, Nonlinearity::EluPlusOne] {
+        let shape = Shape {
+            batch: 2,
+            neurons: 70,
+            output,
+        };
+        cases.push(losses(shape, 100.0, true));
+    }
+    cases
+}
+
+fn losses(shape: Shape, spread: f64, with_gradient: bool) -> Case {
+    let name = format!("loss {shape:?}, spread {spread}, gradient {with_gradient}");
+    Case::new(name, move |device| {
+        let (batch, neurons) = (shape.batch, shape.neurons);
+        let n = batch * neurons;
+        let mut h: Vec<f64> = noise(n, 1).iter().map(|h| spread * h).collect();
+        if shape.output == Nonlinearity::Linear {
+            h.iter_mut().for_each(|h| *h = h.abs() + 0.01);
+        }
+        let mut r: Vec<f64> = noise(n, 2).iter().map(|r| 3.0 * r.max(0.0)).collect();
+        if n > 1 {
+            r.iter_mut().step_by(5).for_each(|r| *r = f64::NAN);
+        }
+        let ((ah, h), (ar, r)) = (both(device, &h), both(device, &r));
+        let mut dh = vec![f64::NAN; n];
+        let losses: Vec<f64> = h
+            .chunks_exact(neurons)
+            .zip(r.chunks_exact(neurons))
+            .zip(dh.chunks_exact_mut(neurons))
+            .map(|((h, r), dh)| loss::reference::image(shape.output, 1.0 / batch as f64, h, r, dh))
+            .collect();
+        let rates: Vec<f64> = h.iter().map(|&h| shape.output.value(h)).collect();
+
+        let mut arates = filled(device, f32::NAN, n);
+        let mut adh = filled(device, f32::NAN, n);
+        let mut alosses = filled(device, f32::NAN, batch);
+        loss::rates(device, &shape, ah.view(), arates.view_mut());
+        let gradient = with_gradient.then(|| adh.view_mut());
+        loss::poisson(
+            device,
+            &shape,
+            ah.view(),
+            ar.view(),
+            gradient,
+            alosses.view_mut(),
+        );
+        let mut outputs = vec![
+            Output::new("rates", &arates, rates),
+            Output::new("losses", &alosses, losses),
+        ];
+        if with_gradient {
+            outputs.push(Output::new("dh", &adh, dh));
+        }
+        outputs
+    })
+}
+
+/// The second of three steps, written and then added to.
+fn total(batch: usize) -> Case {
+    Case::new(format!("loss total of {batch}"), move |device| {
+        let (losses, wanted) = both(device, &noise(batch, 1));
+        let (others, more) = both(device, &noise(batch, 2));
+        let step = device.upload(&[1u32], &[1]);
+        let mut totals = device.upload(&narrow(&[3.0, 5.0, 7.0]), &[3]);
+        loss::total(device, losses.view(), step.view(), totals.view_mut(), false);
+        loss::total(device, others.view(), step.view(), totals.view_mut(), true);
+        let sum = wanted.iter().chain(&more).sum();
+        vec![Output::new("totals", &totals, vec![3.0, sum, 7.0])]
+    })
+}

@@ -1,0 +1,158 @@
+//! Gradients of the penalties; the steerable one against that of the rotated filters.
+
+use super::{Case, Output, both, filled};
+use crate::common::noise;
+use striate::ops::basis::Basis;
+use striate::ops::group_conv::{self, Shape};
+use striate::ops::penalty::{self, Metric, Strength};
+
+const STRENGTHS: [(f64, f64); 3] = [(1.0, 0.0), (0.0, 1.0), (0.3, 0.2)];
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (smoothness, group_sparsity) in STRENGTHS {
+        let strength = Strength {
+            smoothness,
+            group_sparsity,
+        };
+        let layers = layers().into_iter();
+        cases.extend(layers.map(|layer| steerable(layer, strength)));
+        let filters_of = |size| filters(size, strength);
+        let sizes = [(5, 3, 5), (1, 1, 1), (2, 1, 13), (17, 11, 3)];
+        cases.extend(sizes.map(filters_of));
+    }
+    cases.extend([(1, 1, 1), (7, 35, 3), (5, 600, 16), (33, 64, 16)].map(readout));
+    cases
+}
+
+fn layers() -> [Shape; 5] {
+    let base = Shape {
+        batch: 1,
+        orientations: 8,
+        in_features: 3,
+        out_features: 2,
+        oriented_input: true,
+        height: 8,
+        width: 8,
+        kernel: 5,
+        padding: 2,
+    };
+    let image = Shape {
+        oriented_input: false,
+        ..base
+    };
+    [
+        base,
+        Shape {
+            orientations: 4,
+            kernel: 3,
+            out_features: 5,
+            ..base
+        },
+        Shape {
+            orientations: 3,
+            kernel: 7,
+            in_features: 1,
+            ..base
+        },
+        Shape {
+            in_features: 1,
+            kernel: 13,
+            ..image
+        },
+        Shape {
+            in_features: 2,
+            out_features: 1,
+            ..image
+        },
+    ]
+}
+
+fn steerable(s: Shape, strength: Strength) -> Case {
+    Case::new(format!("steerable {strength:?} {s:?}"), move |device| {
+        let basis = Basis::new(s.kernel);
+        let metric = Metric::new(device, &basis, s.orientations);
+        let mut scaled: Vec<f64> = noise(s.coefficients(), 1).iter().map(|c| 0.1 * c).collect();
+        // An input without weights has no gradient of its own.
+        if s.in_channels() > 1 {
+            for c in scaled.chunks_exact_mut(s.in_channels() * s.out_features) {
+                c[..s.out_features].fill(0.0);
+            }
+        }
+        let (ac, c) = both(device, &scaled);
+        let w = group_conv::reference::filters(&s, &basis, &c);
+        let per_output = s.in_channels() * s.kernel * s.kernel;
+        let (mut dw, mut dc) = (vec![0.0; w.len()], vec![1.0; c.len()]);
+        let outputs = w
+            .chunks_exact(per_output)
+            .zip(dw.chunks_exact_mut(per_output));
+        let values = outputs.map(|(w, dw)| penalty::reference::filter(s.kernel, strength, w, dw));
+        let value: f64 = values.sum();
+        group_conv::reference::backward_filters(&s, &basis, &dw, &mut dc);
+
+        let mut adc = filled(device, 1.0, c.len());
+        let (features, gradient) = (s.out_features, adc.view_mut());
+        penalty::steerable(device, &metric, features, strength, ac.view(), gradient);
+        let got = penalty::steerable_value(&metric, features, strength, &ac.download());
+        let got = device.upload(&[got as f32], &[1]);
+        vec![
+            Output::new("dc", &adc, dc),
+            Output::new("value", &got, vec![value]),
+        ]
+    })
+}
+
+fn filters((outputs, inputs, kernel): (usize, usize, usize), strength: Strength) -> Case {
+    let name = format!("filters {outputs} {inputs} {kernel} {strength:?}");
+    Case::new(name, move |device| {
+        let per_output = inputs * kernel * kernel;
+        let mut w = noise(outputs * per_output, 1);
+        if inputs > 1 {
+            w[..kernel * kernel].fill(0.0);
+        }
+        let (aw, w) = both(device, &w);
+        let mut dw = vec![1.0; w.len()];
+        for (w, dw) in w
+            .chunks_exact(per_output)
+            .zip(dw.chunks_exact_mut(per_output))
+        {
+            penalty::reference::filter(kernel, strength, w, dw);
+        }
+        let mut adw = filled(device, 1.0, w.len());
+        let sizes = (inputs, kernel);
+        penalty::filters(device, sizes, strength, aw.view(), adw.view_mut());
+        vec![Output::new("dw", &adw, dw)]
+    })
+}
+
+fn readout((neurons, pixels, channels): (usize, usize, usize)) -> Case {
+    let name = format!("readout penalty {neurons} {pixels} {channels}");
+    Case::new(name, move |device| {
+        let mut mask = noise(neurons * pixels, 1);
+        mask[0] = 0.0;
+        let (amask, mask) = both(device, &mask);
+        let (afeatures, features) = both(device, &noise(neurons * channels, 2));
+        let (mut dmask, mut dfeatures) = (vec![1.0; mask.len()], vec![1.0; features.len()]);
+        for n in 0..neurons {
+            let (p, c) = (
+                n * pixels..(n + 1) * pixels,
+                n * channels..(n + 1) * channels,
+            );
+            let (m, f) = (&mask[p.clone()], &features[c.clone()]);
+            penalty::reference::neuron(0.02, m, f, &mut dmask[p], &mut dfeatures[c]);
+        }
+        let mut dm = filled(device, 1.0, mask.len());
+        let mut df = filled(device, 1.0, features.len());
+        penalty::readout(
+            device,
+            neurons,
+            0.02,
+            (amask.view(), afeatures.view()),
+            (dm.view_mut(), df.view_mut()),
+        );
+        vec![
+            Output::new("dmask", &dm, dmask),
+            Output::new("dfeatures", &df, dfeatures),
+        ]
+    })
+}
