@@ -25,16 +25,16 @@ pub fn cases() -> Vec<Case> {
     };
     let mut cases = Vec::new();
     for (shape, both_paths) in [
-        // More than one tile in each direction, more than one chunk of features.
+        // More than one tile in each direction, more than one chunk of output features.
         (
             Shape {
                 batch: 2,
-                in_features: 2,
+                in_features: 1,
                 out_features: 17,
-                height: 7,
+                height: 5,
                 ..base
             },
-            true,
+            false,
         ),
         (
             Shape {
@@ -48,8 +48,9 @@ pub fn cases() -> Vec<Case> {
             Shape {
                 kernel: 7,
                 padding: 3,
-                height: 5,
-                in_features: 2,
+                height: 3,
+                width: 17,
+                out_features: 1,
                 ..base
             },
             false,
@@ -60,14 +61,17 @@ pub fn cases() -> Vec<Case> {
                 padding: 0,
                 orientations: 5,
                 height: 9,
+                in_features: 1,
                 ..base
             },
             false,
         ),
+        // More input features than the gradient's blocks take at once.
         (
             Shape {
                 padding: 0,
                 orientations: 4,
+                in_features: 5,
                 ..base
             },
             false,
@@ -76,6 +80,7 @@ pub fn cases() -> Vec<Case> {
             Shape {
                 orientations: 7,
                 padding: 1,
+                height: 5,
                 in_features: 1,
                 out_features: 9,
                 ..base
@@ -89,24 +94,28 @@ pub fn cases() -> Vec<Case> {
                 orientations: 16,
                 height: 5,
                 width: 5,
+                in_features: 2,
                 ..base
             },
             false,
         ),
         (
             Shape {
-                padding: 2,
                 orientations: 15,
                 height: 3,
                 width: 4,
+                in_features: 1,
                 ..base
             },
             false,
         ),
+        // What the Fourier form does not cover.
         (
             Shape {
                 kernel: 1,
                 padding: 0,
+                height: 2,
+                width: 3,
                 ..base
             },
             false,
@@ -115,8 +124,10 @@ pub fn cases() -> Vec<Case> {
             Shape {
                 kernel: 9,
                 padding: 4,
-                height: 4,
-                width: 6,
+                height: 3,
+                width: 4,
+                orientations: 4,
+                in_features: 1,
                 ..base
             },
             false,
@@ -124,6 +135,8 @@ pub fn cases() -> Vec<Case> {
         (
             Shape {
                 orientations: 3,
+                height: 3,
+                width: 9,
                 ..base
             },
             false,
@@ -131,6 +144,8 @@ pub fn cases() -> Vec<Case> {
         (
             Shape {
                 orientations: 1,
+                height: 3,
+                width: 9,
                 ..base
             },
             false,
@@ -151,13 +166,14 @@ pub fn cases() -> Vec<Case> {
                 padding: 6,
                 orientations: 3,
                 in_features: 2,
+                height: 4,
+                width: 5,
                 ..image
             },
             false,
         ),
         (
             Shape {
-                padding: 2,
                 orientations: 1,
                 out_features: 1,
                 ..image

@@ -102,7 +102,6 @@ pub fn forward(
             channels: s.out_channels(),
             groups: finish.affine.offset.len(),
             pixels: direct.out_height() * direct.out_width(),
-            activation: finish.activation,
         };
         norm::finish(device, &shape, finish, y);
     }
@@ -132,6 +131,11 @@ pub fn backward_coefficients(
     dy: View,
     mut dc: ViewMut,
 ) {
+    if let Some((fourier, gradient)) =
+        (tables.fourier.as_ref()).and_then(|f| Some((f, f.gradient.as_ref()?)))
+    {
+        return gradient.run(device, (fourier, s.batch), x, dy, dc);
+    }
     let [functions, channels, features, taps, roll] = filter_sizes(s);
     let weights = s.direct().lengths().1;
     device.scratch(weights, |mut dw| {
