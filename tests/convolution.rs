@@ -110,7 +110,7 @@ fn group_cases() -> Vec<Shape> {
 fn the_fourier_form_is_the_direct_form() {
     for shape in group_cases() {
         let basis = Basis::new(shape.kernel);
-        let layer = Layer::new(shape);
+        let layer = Layer::new(&Device::Cpu, shape);
         let (nx, nw, ny) = shape.direct().lengths();
         let _ = nw;
         let (x, c, dy) = (noise(nx, 1), noise(shape.coefficients(), 2), noise(ny, 3));

@@ -248,7 +248,7 @@ fn the_forward_pass_has_the_published_values() {
     ];
     group_conv::forward(
         &device,
-        &Layer::new(a),
+        &Layer::new(&Device::Cpu, a),
         1,
         upload(&x).view(),
         upload(&ca).view(),
@@ -259,7 +259,7 @@ fn the_forward_pass_has_the_published_values() {
     let (hidden, out) = maps.split_at_mut(1);
     group_conv::forward(
         &device,
-        &Layer::new(b),
+        &Layer::new(&Device::Cpu, b),
         1,
         hidden[0].view(),
         upload(&cb).view(),

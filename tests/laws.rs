@@ -272,7 +272,7 @@ fn ways_back_are_adjoint_to_ways_forward() {
         assert_adjoint(&format!("direct, x {name}"), (&dy, &y), (&dx, &x));
         assert_adjoint(&format!("direct, w {name}"), (&dy, &y), (&dw, &w));
 
-        let layer = group_conv::Layer::new(s);
+        let layer = group_conv::Layer::new(&CPU, s);
         let c = upload(&noise(s.coefficients(), 4));
         let (mut dx, mut dc) = (CPU.zeros(&[nx]), CPU.zeros(&[c.len()]));
         group_conv::forward(&CPU, &layer, s.batch, x.view(), c.view(), y.view_mut());
@@ -400,7 +400,7 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
         padding: kernel / 2,
     };
     for s in [group(true, 5, 5), group(false, 1, 13)] {
-        let layer = group_conv::Layer::new(s);
+        let layer = group_conv::Layer::new(&CPU, s);
         let direct = s.direct();
         let (nx, nw, ny) = direct.lengths();
         let (x, w, dy) = (

@@ -102,7 +102,7 @@ impl Workspace {
             layers.push(Sized {
                 operation: match model.config.core.kind {
                     CoreKind::RotationEquivariant => {
-                        Operation::Steerable(Box::new(group_conv::Layer::new(shape)))
+                        Operation::Steerable(Box::new(group_conv::Layer::new(device, shape)))
                     }
                     _ => Operation::Plain(direct),
                 },

@@ -7,6 +7,7 @@ use striate::device::{Array, Device, Precision};
 
 mod conv;
 mod gather;
+mod group_conv;
 mod loss;
 mod norm;
 mod optimiser;
@@ -76,6 +77,7 @@ pub fn all() -> Vec<Case> {
     [
         conv::cases(),
         gather::cases(),
+        group_conv::cases(),
         loss::cases(),
         norm::cases(),
         optimiser::cases(),

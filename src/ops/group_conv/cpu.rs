@@ -361,17 +361,20 @@ mod tests {
     #[test]
     fn all_instruction_sets_agree() {
         for (kernel, oriented_input) in [(5, true), (7, true), (9, false)] {
-            let layer = Layer::new(Shape {
-                batch: 1,
-                orientations: 8,
-                in_features: 3,
-                out_features: 18,
-                oriented_input,
-                height: 11,
-                width: 17,
-                kernel,
-                padding: kernel / 2,
-            });
+            let layer = Layer::new(
+                &crate::device::Device::Cpu,
+                Shape {
+                    batch: 1,
+                    orientations: 8,
+                    in_features: 3,
+                    out_features: 18,
+                    oriented_input,
+                    height: 11,
+                    width: 17,
+                    kernel,
+                    padding: kernel / 2,
+                },
+            );
             let expected = outcome(&layer, |pass| Simd::vectorize(pulp::Scalar::new(), pass));
             let widest = outcome(&layer, |pass| Arch::new().dispatch(pass));
             assert_close(&widest.0, &expected.0);

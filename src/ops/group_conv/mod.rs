@@ -10,10 +10,14 @@
 
 mod adjoint;
 mod cpu;
+mod device;
 mod expand;
 mod factors;
+mod fourier;
 mod frequency;
+mod gradient;
 mod image;
+mod mix;
 mod numbers;
 mod orientation;
 mod plan;
@@ -24,6 +28,7 @@ use super::conv;
 use super::norm::Finish;
 use super::panel::Geometry;
 use crate::device::{Device, View, ViewMut};
+use device::Tables;
 use plan::Plan;
 
 /// Widest filter that there is a path for.
@@ -109,11 +114,13 @@ pub struct Layer {
     forward: Plan,
     /// Carries gradients back to an oriented input: the adjoint of an equivariant layer is one.
     adjoint: Option<Plan>,
+    /// What kernels read; empty on the CPU.
+    tables: Option<Tables>,
 }
 
 impl Layer {
     /// Builds the tables for a shape; its batch size may vary from call to call.
-    pub fn new(shape: Shape) -> Self {
+    pub fn new(device: &Device, shape: Shape) -> Self {
         let basis = Basis::new(shape.kernel);
         let adjoint = shape.oriented_input.then(|| {
             let adjoint = Shape {
@@ -126,12 +133,32 @@ impl Layer {
             };
             Plan::new(adjoint, &basis)
         });
-        Self {
+        let mut layer = Self {
             forward: Plan::new(shape, &basis),
             adjoint,
             basis,
             shape,
+            tables: None,
+        };
+        layer.tables = match device {
+            Device::Cpu => None,
+            _ => Some(Tables::new(device, &layer)),
+        };
+        layer
+    }
+
+    /// The same layer with the direct path on a device: rotated filters, then the plain convolution.
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        if let Some(tables) = &mut self.tables {
+            tables.forget_fourier();
         }
+        self
+    }
+
+    fn tables(&self) -> &Tables {
+        let tables = self.tables.as_ref();
+        tables.expect("the layer was made for the device it runs on")
     }
 
     /// The layer's shape.
@@ -160,7 +187,11 @@ pub fn forward(device: &Device, layer: &Layer, batch: usize, x: View, c: View, y
             layer.at(batch).check(x.len(), c.len(), y.len());
             cpu::forward(&layer.forward, x, c, None, y);
         }
-        _ => unimplemented!(),
+        _ => {
+            let shape = layer.at(batch);
+            shape.check(x.len(), c.len(), y.len());
+            device::forward(device, layer.tables(), &shape, x, c, None, y);
+        }
     }
 }
 
@@ -181,7 +212,11 @@ pub fn forward_finished(
             let epilogue = Some((&lines[..], finish.activation));
             cpu::forward(&layer.forward, x, c, epilogue, z);
         }
-        _ => unimplemented!(),
+        _ => {
+            let shape = layer.at(batch);
+            shape.check(x.len(), c.len(), z.len());
+            device::forward(device, layer.tables(), &shape, x, c, Some(finish), z);
+        }
     }
 }
 
@@ -203,11 +238,10 @@ pub fn backward(
             layer.at(batch).check(dx.len(), dc.len(), dy.len());
             cpu::backward(adjoint, &layer.basis, x, c, dy, dx, dc);
         }
-        (_, None) => {
+        _ => {
             backward_coefficients(device, layer, batch, x, dy, dc);
             backward_input(device, layer, batch, c, dy, dx);
         }
-        _ => unimplemented!(),
     }
 }
 
@@ -229,7 +263,11 @@ pub fn backward_input(
                 None => image::backward_image(&layer.forward, &layer.basis, c, dy, dx),
             }
         }
-        _ => unimplemented!(),
+        _ => {
+            let shape = layer.at(batch);
+            shape.check(dx.len(), c.len(), dy.len());
+            device::backward_input(device, layer.tables(), &shape, c, dy, dx);
+        }
     }
 }
 
@@ -248,6 +286,10 @@ pub fn backward_coefficients(
             layer.at(batch).check(x.len(), dc.len(), dy.len());
             cpu::backward_coefficients(&layer.forward, x, dy, dc);
         }
-        _ => unimplemented!(),
+        _ => {
+            let shape = layer.at(batch);
+            shape.check(x.len(), dc.len(), dy.len());
+            device::backward_coefficients(device, layer.tables(), &shape, x, dy, dc);
+        }
     }
 }

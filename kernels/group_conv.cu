@@ -1,0 +1,228 @@
+// Rotation-equivariant convolution in the orientation-Fourier domain, for oriented inputs; PRECISION as fragments.cuh has it.
+//
+// A layer is three linear steps: a real DFT over input orientations, an expansion of every plane in the Hermite basis,
+// and for each output frequency a product with mixing weights, made from the coefficients; then an inverse DFT
+// (src/ops/group_conv/plan.rs has the mathematics). A block owns `rows` rows of 16 output pixels of one image and 16
+// output features at all orientations, and walks over the input features f:
+//
+// - stages and expands f (steerable.cuh); `numbers` are left operands, (unit, step, row, lane);
+// - mixes: per output unit, pixels x numbers times numbers x features, into registers. For a complex frequency a pair's
+//   weights (x, y) give the real part and (-y, x) the imaginary one.
+#include "steerable.cuh"
+#include "finish.cuh"
+
+#define GROUP_CONV_THREADS 256
+#define GROUP_CONV_COLUMNS 16
+#define GROUP_CONV_FEATURES 16
+#define GROUP_CONV_NUMBERS 8192
+#define GROUP_CONV_HALO 2688
+#define GROUP_CONV_TABLES 512
+#define GROUP_CONV_SLOTS 128
+#define GROUP_CONV_ORIENTATIONS 16
+
+static_assert(GROUP_CONV_THREADS == THREADS && GROUP_CONV_COLUMNS == COLUMNS && GROUP_CONV_ORIENTATIONS == ORIENTATIONS,
+              "what steerable.cuh takes");
+
+// A warp's part of the output: two rows of pixels, two steps of features, both components of its unit.
+struct Part {
+    int unit, row, count;  // count: rows it has
+};
+
+__device__ __forceinline__ Part part_of(const Sizes& s) {
+    int warp = threadIdx.x / 32, per_unit = (s.rows + 1) / 2;
+    return {warp / per_unit, warp % per_unit * 2, warp < s.units * per_unit ? min(s.rows, 2) : 0};
+}
+
+// d[component][row][feature step] += numbers times weights of one input feature.
+template <int NT>
+__device__ __forceinline__ void mix(const Shared& shared, const Sizes& s, Part part, const u32* weights, int across,
+                                    float (&d)[2][2][2][4]) {
+    int lane = threadIdx.x % 32;
+    const u32* right = weights + (size_t)part.unit * 2 * NT * across;
+    const u32* left = shared.numbers + ((part.unit * 2 * NT * s.rows + part.row) * 32 + lane) * LEFT_WORDS;
+    int step_stride = s.rows * 32 * LEFT_WORDS, lower = (part.count - 1) * 32 * LEFT_WORDS;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll 1
+        for (int step = half * NT; step < half * NT + NT; step += STEPS) {
+            u32 a[2][4], b[2][2];
+            load_left(a[0], left + step * step_stride, step_stride);
+            load_left(a[1], left + step * step_stride + lower, step_stride);
+            load_right(b[0], right + step * across, across);
+            load_right(b[1], right + step * across + 32 * RIGHT_WORDS, across);
+            if (part.unit == 0) {
+                multiply(d[half], a, b);
+            } else {
+                multiply(d[0], a, b);
+                turn(b[0]);
+                turn(b[1]);
+                multiply(d[1], a, b);
+            }
+        }
+    }
+}
+
+// How what leaves is finished; `code` < 0: not at all.
+struct Ending {
+    const float *mean, *variance, *gain, *offset;
+    int groups, code;
+};
+
+// Inverse transform of the block's sums, through shared memory.
+__device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Tile tile, int chunk, Part part,
+                                       const float (&d)[2][2][2][4], Ending ending, float* y) {
+    int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, pixels = s.rows * COLUMNS;
+    float* sums = reinterpret_cast<float*>(shared.numbers);
+    // Features differ in t: turn their pixels so that the lanes' banks differ.
+    auto at = [&](int component, int feature, int pixel) {
+        return (component * GROUP_CONV_FEATURES + feature) * pixels + (pixel ^ ((feature / 2 % 4 * 8) & (pixels - 1)));
+    };
+#pragma unroll
+    for (int i = 0; i < 32; ++i) {
+        int component = i / 16, r = i / 8 % 2, n = i / 4 % 2, e = i % 4;
+        int feature = n * 8 + 2 * t + e % 2, pixel = (part.row + r) * COLUMNS + g + e / 2 * 8;
+        if (r < part.count) sums[at(2 * part.unit + component, feature, pixel)] = d[component][r][n][e];
+    }
+    __syncthreads();
+    size_t area = (size_t)s.out_height * s.out_width;
+#pragma unroll 1
+    for (int e = threadIdx.x; e < GROUP_CONV_FEATURES * pixels; e += GROUP_CONV_THREADS) {
+        int pixel = e % pixels, feature = e / pixels, channel = chunk * GROUP_CONV_FEATURES + feature;
+        int row = tile.row + pixel / COLUMNS, column = tile.column + pixel % COLUMNS;
+        if (channel >= s.out_features || row >= s.out_height || column >= s.out_width) continue;
+        float v[ORIENTATIONS];
+#pragma unroll
+        for (int c = 0; c < ORIENTATIONS; ++c) v[c] = c < 2 * s.units ? sums[at(c, feature, pixel)] : 0.0f;
+#pragma unroll 1
+        for (int q = 0; q < s.orientations; ++q) {
+            const float4* matrix = reinterpret_cast<const float4*>(shared.tables + (ORIENTATIONS + q) * ORIENTATIONS);
+            float sum = 0.0f;
+#pragma unroll
+            for (int c = 0; c < ORIENTATIONS; c += 4) {
+                if (c < 2 * s.units) {
+                    float4 m = matrix[c / 4];
+                    sum = fmaf(m.x, v[c], sum);
+                    sum = fmaf(m.y, v[c + 1], sum);
+                    sum = fmaf(m.z, v[c + 2], sum);
+                    sum = fmaf(m.w, v[c + 3], sum);
+                }
+            }
+            int out = q * s.out_features + channel;
+            if (ending.code >= 0) {
+                Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, out % ending.groups);
+                sum = finished(line, ending.code, sum);
+            }
+            y[((size_t)tile.image * s.orientations * s.out_features + out) * area + row * s.out_width + column] = sum;
+        }
+    }
+}
+
+template <int K>
+__device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, const float* x, const float* transform,
+                                         const float* table, const u32* places, const u32* weights, Ending ending, float* y) {
+    using T = Taps<K>;
+    Tile tile = tile_of(s, blockIdx.x);
+    Part part = part_of(s);
+    int chunk = blockIdx.y, warp = threadIdx.x / 32;
+    // Words of a step of all output features, and of an input feature.
+    int across = (s.out_features + GROUP_CONV_FEATURES - 1) / GROUP_CONV_FEATURES * 2 * 32 * RIGHT_WORDS;
+    size_t per_feature = (size_t)s.units * 2 * T::NT * across;
+    weights += (chunk * 2 * 32 + threadIdx.x % 32) * RIGHT_WORDS;
+    load_tables(shared, s, transform, places, T::NT * 4);
+    Basis<K> basis;
+    basis.open(table);
+    float d[2][2][2][4];
+#pragma unroll
+    for (int i = 0; i < 32; ++i) d[i / 16][i / 8 % 2][i / 4 % 2][i % 4] = 0.0f;
+    __syncthreads();
+    stage<K>(shared, x, s, tile, 0, 0);
+    for (int f = 0; f < s.in_features; ++f) {
+        __syncthreads();
+        expand(shared, s, basis, [&](int step, int row, float2 upper, float2 lower) {
+            store_left(shared.numbers + ((step * s.rows + row) * 32 + threadIdx.x % 32) * LEFT_WORDS, upper, lower);
+        });
+        __syncthreads();
+        // The next feature's loads fly while this one is mixed, if there are registers for them.
+        constexpr bool EARLY = PRECISION != F32;
+        Column next;
+        bool more = f + 1 < s.in_features;
+        if (EARLY && more) load_column<K>(next, x, s, tile, f + 1, warp);
+        if (part.count > 0) mix<T::NT>(shared, s, part, weights + f * per_feature, across, d);
+        if (more) {
+            if (EARLY) put_column<K>(shared, next, s, warp);
+            stage<K>(shared, x, s, tile, f + 1, EARLY ? WARPS : 0);
+        }
+    }
+    __syncthreads();
+    finish(shared, s, tile, chunk, part, d, ending, y);
+}
+
+// By the filters' width. `ending`: 0 leaves y as it is, otherwise it is normalised with fixed statistics and then
+// activated, by code `ending` - 1.
+extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_3(
+    const float* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
+    const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
+    const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
+    const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
+    int out_features, int height, int width, int padding, int rows, int groups, int gained, int ending) {
+    __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
+    __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
+    Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
+    Sizes s = sizes_of<3>(orientations, in_features, out_features, height, width, padding, rows);
+    Ending end = {mean, variance, gained ? gain : nullptr, offset, groups, ending - 1};
+    convolve<3>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+}
+
+extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_5(
+    const float* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
+    const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
+    const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
+    const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
+    int out_features, int height, int width, int padding, int rows, int groups, int gained, int ending) {
+    __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
+    __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
+    Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
+    Sizes s = sizes_of<5>(orientations, in_features, out_features, height, width, padding, rows);
+    Ending end = {mean, variance, gained ? gain : nullptr, offset, groups, ending - 1};
+    convolve<5>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+}
+
+extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_7(
+    const float* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
+    const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
+    const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
+    const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
+    int out_features, int height, int width, int padding, int rows, int groups, int gained, int ending) {
+    __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
+    __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
+    Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
+    Sizes s = sizes_of<7>(orientations, in_features, out_features, height, width, padding, rows);
+    Ending end = {mean, variance, gained ? gain : nullptr, offset, groups, ending - 1};
+    convolve<7>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+}
+
+// The mixing weights as right operands, (F_in, unit, step, feature step, lane) pairs: each a sum over two functions and
+// all input orientations of coefficients, c[(function O + s) size + f in_stride + g out_stride].
+extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS) group_conv_weights(
+    const float* factors /* (steps 4, 2, 2, O) */, const u32* functions /* (steps 4, 2, 2) */, const float* c /* (M, O F, F) */,
+    float* weights /* (F_in, steps, across, 32, RIGHT_WORDS) */, int orientations, int steps, int in_features, int out_features,
+    int in_stride, int out_stride) {
+    int across = (out_features + GROUP_CONV_FEATURES - 1) / GROUP_CONV_FEATURES * 2;
+    int at = blockIdx.x * GROUP_CONV_THREADS + threadIdx.x, lane = at % 32;
+    int g = at / 32 % across * 8 + lane / 4, step = at / 32 / across % steps, f = at / 32 / across / steps;
+    if (f >= in_features) return;
+    float pair[2] = {0.0f, 0.0f};
+    if (g < out_features) {
+        const float* from = c + f * in_stride + g * out_stride;
+        int size = in_features * out_features, row = (step * 4 + lane % 4) * 2;
+#pragma unroll
+        for (int e = 0; e < 2; ++e)
+            for (int i = 0; i < 2; ++i) {
+                int term = (row + e) * 2 + i;
+                size_t block = (size_t)functions[term] * orientations;
+                for (int s = 0; s < orientations; ++s)
+                    pair[e] = fmaf(factors[term * orientations + s], from[(block + s) * size], pair[e]);
+            }
+    }
+    store_right(reinterpret_cast<u32*>(weights) + (size_t)at * RIGHT_WORDS, pair[0], pair[1]);
+}

@@ -1,0 +1,229 @@
+// What the orientation-Fourier kernels share: from an input feature's planes to the numbers that frequencies are mixed from.
+//
+// - stage: loads the planes' halo, transforms over orientation, puts operands in shared memory (`halo`). The packed
+//   components go in units: unit 0 has frequencies 0 and O/2 (zero for odd O), unit v the parts of frequency v.
+// - expand: pixels x taps times taps x functions. A lane gets the values of a slot, two neighbouring functions, for both
+//   components of a unit: a cosine and a sine, or two round functions. From these it makes, without any exchange, two
+//   complex numbers, and hands each on with its step: the place in the product of the frequency that takes it. Taps go
+//   in pairs along a row, so a width k takes (k + 1) / 2 pairs.
+//
+// NT: steps (of four slots) of the functions, TS: of the taps' pairs; both even, as BF16 wants. An output unit has 2 NT
+// steps; in unit 0 each real frequency has NT.
+#pragma once
+#include "fragments.cuh"
+
+constexpr int THREADS = 256;
+constexpr int WARPS = THREADS / 32;
+constexpr int COLUMNS = 16;       // of a tile
+constexpr int ORIENTATIONS = 16;  // at most
+constexpr int STRIDE = 24;        // of a halo row: no two lanes of an expansion's load share a bank
+
+// The block's shared memory.
+struct Shared {
+    u32* numbers;     // what the kernel makes of the expansion
+    u32* halo;        // (component, row, STRIDE)
+    float* tables;    // the transform, (component, orientation), and its transpose
+    u32* places;      // (unit, slot, 2): step among all units' of each number, and its sign bit
+};
+
+// Sizes of one launch.
+struct Sizes {
+    int orientations, units, in_features, out_features;
+    int height, width, out_height, out_width, padding;
+    int rows;  // of a tile: 1, 2 or 4
+};
+
+template <int K>
+__device__ __forceinline__ Sizes sizes_of(int orientations, int in_features, int out_features, int height, int width,
+                                          int padding, int rows) {
+    int more = 2 * padding + 1 - K;
+    return {orientations, (orientations + 1) / 2, in_features, out_features, height, width,
+            height + more, width + more, padding, rows};
+}
+
+// What a filter's width decides.
+template <int K> struct Taps {
+    static constexpr int PER_ROW = (K + 1) / 2;
+    static constexpr int PAIRS = K * PER_ROW;
+    static constexpr int TS = (PAIRS + 7) / 8 * 2;
+    static constexpr int ROUND = (K * K - 1) / 4;  // slots before the round functions'
+    static constexpr int NT = K <= 5 ? 2 : 4;
+    static constexpr int UNROLL = PRECISION == F32 ? 1 : K <= 5 ? TS : 2;  // as registers allow
+};
+
+// Where the block's tile begins.
+struct Tile {
+    int image, row, column;
+};
+
+__device__ __forceinline__ Tile tile_of(const Sizes& s, int index) {
+    int across = (s.out_width + COLUMNS - 1) / COLUMNS, down = (s.out_height + s.rows - 1) / s.rows;
+    return {index / (across * down), index / across % down * s.rows, index % across * COLUMNS};
+}
+
+__device__ __forceinline__ void load_tables(const Shared& shared, const Sizes& s, const float* transform, const u32* places,
+                                            int slots) {
+    const int n = ORIENTATIONS;
+    for (int e = threadIdx.x; e < n * n; e += THREADS) {
+        int component = e / n, o = e % n;
+        float v = component < 2 * s.units && o < s.orientations ? transform[component * s.orientations + o] : 0.0f;
+        shared.tables[e] = v;
+        shared.tables[n * n + o * n + component] = v;
+    }
+    for (int e = threadIdx.x; e < 2 * s.units * slots; e += THREADS) shared.places[e] = places[e];
+}
+
+// One halo position of all orientations.
+struct Column {
+    float x[ORIENTATIONS];
+};
+
+template <int K>
+__device__ __forceinline__ void load_column(Column& c, const float* x, const Sizes& s, Tile tile, int f, int row) {
+    int lane = threadIdx.x % 32, i = tile.row + row - s.padding, j = tile.column + lane - s.padding;
+    bool inside = i >= 0 && i < s.height && j >= 0 && j < s.width && lane < COLUMNS + K - 1 && row < s.rows + K - 1;
+    int step = s.in_features * s.height * s.width;
+    const float* at = x + (size_t)tile.image * s.orientations * step + (f * s.height + i) * s.width + j;
+#pragma unroll
+    for (int o = 0; o < ORIENTATIONS; ++o) {
+        c.x[o] = inside && o < s.orientations ? __ldg(at) : 0.0f;
+        at += step;
+    }
+}
+
+// Transforms it and puts the components into the halo. All lanes of the warp must come.
+template <int K> __device__ __forceinline__ void put_column(const Shared& shared, const Column& c, const Sizes& s, int row) {
+    int lane = threadIdx.x % 32, rows = s.rows + K - 1;
+#pragma unroll 1
+    for (int component = 0; component < 2 * s.units; ++component) {
+        const float4* matrix = reinterpret_cast<const float4*>(shared.tables + component * ORIENTATIONS);
+        float sum = 0.0f;
+#pragma unroll
+        for (int o = 0; o < ORIENTATIONS; o += 4) {
+            if (o < s.orientations) {
+                float4 m = matrix[o / 4];
+                sum = fmaf(m.x, c.x[o], sum);
+                sum = fmaf(m.y, c.x[o + 1], sum);
+                sum = fmaf(m.z, c.x[o + 2], sum);
+                sum = fmaf(m.w, c.x[o + 3], sum);
+            }
+        }
+#if PRECISION == BF16
+        // A pair of taps in one word.
+        u32 word = pack_bf16(sum, __shfl_down_sync(ALL_LANES, sum, 1));
+#else
+        u32 word = operand(sum);
+#endif
+        if (lane < STRIDE && row < rows) shared.halo[(component * rows + row) * STRIDE + lane] = word;
+    }
+}
+
+template <int K>
+__device__ __forceinline__ void stage(const Shared& shared, const float* x, const Sizes& s, Tile tile, int f, int from) {
+#pragma unroll 1
+    for (int row = from + threadIdx.x / 32; row < s.rows + K - 1; row += WARPS) {
+        Column c;
+        load_column<K>(c, x, s, tile, f, row);
+        put_column<K>(shared, c, s, row);
+    }
+}
+
+// Right operands of the expansion, (tap step, function step, lane, pair), in registers where they fit.
+template <int K> struct Basis {
+    static constexpr bool KEPT = K <= 5 && PRECISION != F32;
+    static constexpr int KEEP = KEPT ? Taps<K>::TS / STEPS * Taps<K>::NT : 1;
+    const float2* table;
+    u32 kept[KEEP][2];
+
+    __device__ __forceinline__ void fetch(u32 (&b)[2], int step, int n) const {
+        const float2* at = table + ((size_t)step * Taps<K>::NT + n) * 32 + threadIdx.x % 32;
+        float2 first = __ldg(at);
+#if PRECISION == BF16
+        float2 second = __ldg(at + Taps<K>::NT * 32);
+        b[0] = pack_bf16(first.x, first.y), b[1] = pack_bf16(second.x, second.y);
+#else
+        b[0] = operand(first.x), b[1] = operand(first.y);
+#endif
+    }
+
+    __device__ __forceinline__ void open(const float* basis) {
+        table = reinterpret_cast<const float2*>(basis);
+        if constexpr (KEPT) {
+#pragma unroll
+            for (int i = 0; i < KEEP; ++i) fetch(kept[i], i / Taps<K>::NT * STEPS, i % Taps<K>::NT);
+        }
+    }
+
+    __device__ __forceinline__ void load(u32 (&b)[2], int step, int n) const {
+        if constexpr (KEPT) {
+            b[0] = kept[step / STEPS * Taps<K>::NT + n][0], b[1] = kept[step / STEPS * Taps<K>::NT + n][1];
+        } else {
+            fetch(b, step, n);
+        }
+    }
+};
+
+// All numbers of the staged input feature: calls keep(step, row, those of pixel g, those of pixel g + 8).
+template <int K, class Keep>
+__device__ __forceinline__ void expand(const Shared& shared, const Sizes& s, const Basis<K>& basis, Keep keep) {
+    using T = Taps<K>;
+    int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, plane = (s.rows + K - 1) * STRIDE;
+#pragma unroll 1
+    for (int job = threadIdx.x / 32; job < s.units * s.rows; job += WARPS) {
+        int unit = job / s.rows, row = job % s.rows;
+        const u32* at = shared.halo + 2 * unit * plane + row * STRIDE + g;
+#pragma unroll 1
+        for (int n = 0; n < T::NT; n += 2) {
+            float d[2][2][4];
+#pragma unroll
+            for (int i = 0; i < 16; ++i) d[i / 8][i / 4 % 2][i % 4] = 0.0f;
+#pragma unroll(T::UNROLL)
+            for (int step = 0; step < T::TS; step += STEPS) {
+                u32 a[2][4], b[2][2];
+                // Pairs beyond the last have zero weight; any place will do.
+                auto offset = [&](int step) {
+                    int pair = min(step * 4 + t, T::PAIRS - 1);
+                    return pair / T::PER_ROW * STRIDE + pair % T::PER_ROW * 2;
+                };
+                int first = offset(step);
+#if PRECISION == BF16
+                int second = offset(step + 1);
+#else
+                int second = first + 1;
+#endif
+#pragma unroll
+                for (int c = 0; c < 2; ++c) {
+                    const u32* from = at + c * plane;
+                    a[c][0] = from[first], a[c][1] = from[first + 8], a[c][2] = from[second], a[c][3] = from[second + 8];
+                }
+                basis.load(b[0], step, n);
+                basis.load(b[1], step, n + 1);
+                multiply(d, a, b);
+            }
+#pragma unroll
+            for (int i = 0; i < 2; ++i) {
+                int slot = (n + i) * 4 + t;
+                // Of pixel g (h = 0) and g + 8 (h = 1): the two numbers.
+                float2 plus[2], minus[2];
+                const u32* place = shared.places + (unit * T::NT * 4 + slot) * 2;
+                u32 to_plus = place[0], to_minus = place[1];
+#pragma unroll
+                for (int h = 0; h < 2; ++h) {
+                    float x0 = d[0][i][2 * h], y0 = d[0][i][2 * h + 1], x1 = d[1][i][2 * h], y1 = d[1][i][2 * h + 1];
+                    if (unit == 0) {
+                        plus[h] = make_float2(x0, y0), minus[h] = make_float2(x1, y1);
+                    } else if (slot >= T::ROUND) {
+                        plus[h] = make_float2(x0, x1), minus[h] = make_float2(y0, y1);
+                    } else {
+                        plus[h] = make_float2(x0 + y1, x1 - y0), minus[h] = make_float2(x0 - y1, x1 + y0);
+                    }
+                    plus[h].y = to_plus >> 31 ? -plus[h].y : plus[h].y;
+                    minus[h].y = to_minus >> 31 ? -minus[h].y : minus[h].y;
+                }
+                keep(to_plus & 0xffffu, row, plus[0], plus[1]);
+                keep(to_minus & 0xffffu, row, minus[0], minus[1]);
+            }
+        }
+    }
+}
+

@@ -1,0 +1,177 @@
+//! The Fourier form on a device: its tables and its launches. `kernels/group_conv.cu` has the tiling and the words used here.
+
+use super::Shape;
+use super::gradient::Gradient;
+use super::mix::{Mix, taps, terms, transform, transposed};
+use super::plan::Plan;
+use crate::device::{Array, Device, View, ViewMut};
+use crate::kernels::group_conv as kernels;
+use crate::ops::basis::Basis;
+use crate::ops::norm::Finish;
+
+/// Constants of one direction.
+#[derive(Clone, Debug)]
+pub struct Fourier {
+    /// Of this direction.
+    pub shape: Shape,
+    /// Whether it is the adjoint's: coefficients come with input and output features exchanged.
+    adjoint: bool,
+    pub sizes: Sizes,
+    pub transform: Array,
+    pub basis: Array,
+    pub places: Array<u32>,
+    factors: Array,
+    functions: Array<u32>,
+    /// None for the adjoint, and where there is no kernel for it.
+    pub gradient: Option<Gradient>,
+}
+
+/// How the kernels cut the work.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Pairs of components.
+    pub units: usize,
+    /// Steps of taps' pairs.
+    pub taps: usize,
+    /// Steps of functions.
+    pub slots: usize,
+    /// Rows of a tile.
+    rows: usize,
+}
+
+impl Sizes {
+    /// None where the kernels' shared memory does not do, and where the direct path is the faster one.
+    fn new(s: &Shape) -> Option<Self> {
+        let (o, k) = (s.orientations, s.kernel);
+        if !s.oriented_input || !matches!(k, 3 | 5 | 7) {
+            return None;
+        }
+        if !(4..=kernels::GROUP_CONV_ORIENTATIONS).contains(&o) {
+            return None;
+        }
+        let units = o.div_ceil(2);
+        let pairs = k * k.div_ceil(2);
+        let slots = if k == 7 { 4 } else { 2 };
+        let fits = |rows: usize| {
+            let halo = 2 * units * (rows + k - 1) * 24;
+            let numbers = 2 * units * slots * rows * 32 * 4;
+            let sums = 2 * units * kernels::GROUP_CONV_FEATURES * rows * 16;
+            halo <= kernels::GROUP_CONV_HALO && numbers.max(sums) <= kernels::GROUP_CONV_NUMBERS
+        };
+        let rows = [4, 2, 1].into_iter().find(|&rows| fits(rows))?;
+        Some(Self {
+            units,
+            taps: pairs.div_ceil(8) * 2,
+            slots,
+            rows,
+        })
+    }
+
+    /// Of all units together.
+    pub fn steps(&self) -> usize {
+        self.units * 2 * self.slots
+    }
+}
+
+impl Fourier {
+    pub fn new(device: &Device, plan: &Plan, basis: &Basis, adjoint: bool) -> Option<Self> {
+        let s = plan.shape;
+        let sizes = Sizes::new(&s)?;
+        let mix = Mix::new(&s, &sizes, basis);
+        let mut weights: Vec<_> = (mix.weights.iter())
+            .map(|source| terms(source, s.orientations, basis))
+            .collect();
+        let gradient = Gradient::new(device, &s, &sizes, &weights, basis).filter(|_| !adjoint);
+        if adjoint {
+            weights = weights.into_iter().map(|t| transposed(t, basis)).collect();
+        }
+        let (functions, factors): (Vec<u32>, Vec<Vec<f32>>) = (weights.iter().flatten())
+            .map(|(j, values)| (*j as u32, values.iter().map(|&v| v as f32).collect()))
+            .unzip();
+        let upload = |values: &[f32]| device.upload(values, &[values.len()]);
+        Some(Self {
+            shape: s,
+            adjoint,
+            sizes,
+            transform: upload(&transform(s.orientations)),
+            basis: upload(&taps(&sizes, basis)),
+            places: device.upload(&mix.places, &[mix.places.len()]),
+            factors: upload(&factors.concat()),
+            functions: device.upload(&functions, &[functions.len()]),
+            gradient,
+        })
+    }
+
+    /// Writes y, or with an ending what it makes of it.
+    pub fn run(
+        &self,
+        device: &Device,
+        batch: usize,
+        x: View,
+        c: View,
+        ending: Option<&Finish>,
+        mut y: ViewMut,
+    ) {
+        let (s, sizes) = (&self.shape, &self.sizes);
+        let chunks = s.out_features.div_ceil(kernels::GROUP_CONV_FEATURES);
+        let lanes = s.in_features * sizes.steps() * chunks * 2 * 32;
+        let (in_stride, out_stride) = if self.adjoint {
+            (1, s.in_features)
+        } else {
+            (s.out_features, 1)
+        };
+        // Two words per lane, one in BF16.
+        device.scratch(2 * lanes, |mut weights| {
+            kernels::group_conv_weights(
+                device,
+                [lanes.div_ceil(kernels::GROUP_CONV_THREADS), 1, 1],
+                self.factors.view(),
+                self.functions.view(),
+                c,
+                weights.reborrow(),
+                s.orientations,
+                sizes.steps(),
+                s.in_features,
+                s.out_features,
+                in_stride,
+                out_stride,
+            );
+            let kernel = match s.kernel {
+                3 => kernels::group_conv_forward_3,
+                5 => kernels::group_conv_forward_5,
+                _ => kernels::group_conv_forward_7,
+            };
+            let direct = s.direct();
+            let tiles = direct.out_height().div_ceil(sizes.rows)
+                * direct.out_width().div_ceil(kernels::GROUP_CONV_COLUMNS);
+            let none = self.transform.view();
+            let (mean, variance) = ending.map_or((none, none), |f| f.statistics);
+            let gain = ending.and_then(|f| f.affine.gain);
+            let offset = ending.map_or(none, |f| f.affine.offset);
+            kernel(
+                device,
+                [batch * tiles, chunks, 1],
+                x,
+                self.transform.view(),
+                self.basis.view(),
+                self.places.view(),
+                weights.read(),
+                mean,
+                variance,
+                gain.unwrap_or(none),
+                offset,
+                y.reborrow(),
+                s.orientations,
+                s.in_features,
+                s.out_features,
+                s.height,
+                s.width,
+                s.padding,
+                sizes.rows,
+                offset.len(),
+                usize::from(gain.is_some()),
+                ending.map_or(0, |f| f.activation.code() + 1),
+            );
+        });
+    }
+}

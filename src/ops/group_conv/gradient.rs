@@ -1,0 +1,145 @@
+//! The coefficients' gradient in the Fourier form on a device; `kernels/group_conv_gradient.cu` has the mathematics.
+
+use super::Shape;
+use super::fourier::{Fourier, Sizes};
+use super::mix::Terms;
+use crate::device::{Array, Device, View, ViewMut};
+use crate::kernels::group_conv_gradient as kernels;
+use crate::ops::basis::Basis;
+
+/// Blocks that are wanted at once; so many partial sums are kept.
+const BLOCKS: usize = 512;
+
+/// Fewest tiles of a block.
+const TILES: usize = 4;
+
+/// Constants of the adjoint of the mixing weights.
+#[derive(Clone, Debug)]
+pub struct Gradient {
+    /// Rows of a tile.
+    rows: usize,
+    /// Weights in which each coefficient is, at most.
+    count: usize,
+    /// (M, count): their rows.
+    weights: Array<u32>,
+    /// (M, count, O).
+    factors: Array,
+}
+
+impl Gradient {
+    /// None where the kernels' shared memory does not do.
+    pub fn new(
+        device: &Device,
+        s: &Shape,
+        sizes: &Sizes,
+        weights: &[Terms],
+        basis: &Basis,
+    ) -> Option<Self> {
+        let o = s.orientations;
+        let fits = |rows: usize| {
+            let words = |blocks: usize| 2 * sizes.units * blocks * rows * 20;
+            let halo = 2 * sizes.units * (rows + s.kernel - 1) * 24;
+            words(8 * sizes.slots) <= kernels::GRADIENT_NUMBERS
+                && words(kernels::GRADIENT_FEATURES) <= kernels::GRADIENT_OUTPUTS
+                && halo <= kernels::GRADIENT_HALO
+        };
+        let rows = [2, 1].into_iter().find(|&rows| o <= 8 && fits(rows))?;
+        let mut of_function = vec![Vec::new(); basis.len()];
+        for (row, terms) in weights.iter().enumerate() {
+            for (j, values) in terms {
+                if values.iter().any(|&v| v != 0.0) {
+                    of_function[*j].push((row as u32, values));
+                }
+            }
+        }
+        let count = of_function.iter().map(Vec::len).max().unwrap_or(0);
+        let nothing = vec![0.0; o];
+        let (mut places, mut factors) = (Vec::new(), Vec::new());
+        for mut list in of_function {
+            list.resize(count, (0, &nothing));
+            for (row, values) in list {
+                places.push(row);
+                factors.extend(values.iter().map(|&v| v as f32));
+            }
+        }
+        Some(Self {
+            rows,
+            count,
+            weights: device.upload(&places, &[places.len()]),
+            factors: device.upload(&factors, &[factors.len()]),
+        })
+    }
+
+    /// Adds to dc.
+    pub fn run(
+        &self,
+        device: &Device,
+        (fourier, batch): (&Fourier, usize),
+        x: View,
+        dy: View,
+        mut dc: ViewMut,
+    ) {
+        let (s, sizes) = (&fourier.shape, &fourier.sizes);
+        let direct = s.direct();
+        // 16 pixels are a tile's row.
+        let tiles =
+            batch * direct.out_height().div_ceil(self.rows) * direct.out_width().div_ceil(16);
+        let groups = s.in_features.div_ceil(if s.kernel == 7 { 2 } else { 4 });
+        let chunks = s.out_features.div_ceil(kernels::GRADIENT_FEATURES);
+        let slices = tiles.div_ceil(TILES).min(BLOCKS.div_ceil(groups * chunks));
+        let per_slice = tiles.div_ceil(slices);
+        let slices = tiles.div_ceil(per_slice);
+        let weights = sizes.steps() * 8;
+        let len = s.in_features * weights * chunks * kernels::GRADIENT_FEATURES;
+        device.scratch((slices + 1) * len, |scratch| {
+            let (mut partial, mut sums) = scratch.split_at(slices * len);
+            let kernel = match s.kernel {
+                3 => kernels::group_conv_gradient_3,
+                5 => kernels::group_conv_gradient_5,
+                _ => kernels::group_conv_gradient_7,
+            };
+            kernel(
+                device,
+                [groups, slices, chunks],
+                x,
+                dy,
+                fourier.transform.view(),
+                fourier.basis.view(),
+                fourier.places.view(),
+                partial.reborrow(),
+                s.orientations,
+                s.in_features,
+                s.out_features,
+                s.height,
+                s.width,
+                s.padding,
+                self.rows,
+                tiles,
+                per_slice,
+            );
+            let blocks = |n: usize| [n.div_ceil(kernels::GRADIENT_THREADS), 1, 1];
+            kernels::group_conv_gradient_sum(
+                device,
+                blocks(len),
+                partial.read(),
+                sums.reborrow(),
+                len,
+                slices,
+            );
+            kernels::group_conv_gradient_coefficients(
+                device,
+                blocks(dc.len()),
+                sums.read(),
+                self.weights.view(),
+                self.factors.view(),
+                dc.reborrow(),
+                s.orientations,
+                s.in_features,
+                s.out_features,
+                weights,
+                self.count,
+                s.coefficients(),
+            );
+        });
+    }
+}
