@@ -33,7 +33,7 @@ fn describe_run(global: &Global, path: &Path) -> Result<Report> {
         c.filter_sizes,
         c.features,
         model.config.orientations(),
-        model.params.layout.len(),
+        model.params.layout.count(),
     );
     for r in &model.readouts {
         let ((h, w), (mh, mw)) = (r.image, r.map);
@@ -65,7 +65,7 @@ fn describe_run(global: &Global, path: &Path) -> Result<Report> {
     Ok(Report::new(text)
         .facts(&report.into_facts())?
         .fact("run", path.display().to_string())
-        .fact("parameters", model.params.layout.len())
+        .fact("parameters", model.params.layout.count())
         .fact("readouts", readouts)
         .fact("neurons", counts))
 }

@@ -25,7 +25,7 @@ impl Slot {
 /// The tensors of an arena, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// Back to back, from 0.
+    /// In order, from 0; back to back but for what alignment leaves free.
     pub slots: Vec<Slot>,
 }
 
@@ -37,9 +37,21 @@ impl Layout {
         self.slots.len() - 1
     }
 
+    /// As [`Layout::declare`], beginning at a whole multiple of four elements, as wide loads want it.
+    pub fn declare_aligned(&mut self, name: String, shape: Vec<usize>) -> usize {
+        let start = self.len().next_multiple_of(4);
+        self.slots.push(Slot { name, shape, start });
+        self.slots.len() - 1
+    }
+
     /// Elements of the arena.
     pub fn len(&self) -> usize {
         self.slots.last().map_or(0, |s| s.range().end)
+    }
+
+    /// Numbers of all tensors.
+    pub fn count(&self) -> usize {
+        self.slots.iter().map(|s| s.range().len()).sum()
     }
 
     /// Whether nothing is declared.

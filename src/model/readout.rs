@@ -47,7 +47,7 @@ impl Readout {
             image: (population.height, population.width),
             map,
             channels,
-            mask: params.declare(name("mask"), vec![neurons, map.0, map.1]),
+            mask: params.declare_aligned(name("mask"), vec![neurons, map.0, map.1]),
             features: params.declare(name("features"), vec![neurons, channels]),
             bias: params.declare(name("bias"), vec![neurons]),
             response_scale: population.response_scale.clone(),

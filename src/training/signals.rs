@@ -34,6 +34,14 @@ impl Interrupts {
         Self::default()
     }
 
+    /// As if this signal had come.
+    #[cfg(test)]
+    pub(super) fn pretend(signal: usize) -> Self {
+        let this = Self::default();
+        this.received.store(signal, Ordering::Relaxed);
+        this
+    }
+
     /// The number of the signal that came.
     pub fn signal(&self) -> Option<i32> {
         match self.received.load(Ordering::Relaxed) {

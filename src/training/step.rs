@@ -148,3 +148,73 @@ impl Trainer {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::model::Config;
+    use crate::recording::{Recording, Tier, Trial};
+    use crate::training::Options;
+    use ndarray::{Array2, Array3};
+
+    fn trainer(out: &std::path::Path) -> Trainer {
+        let recording = Recording {
+            name: "r".into(),
+            images: Array3::from_shape_fn((12, 8, 9), |(i, y, x)| {
+                ((i * 7 + y * 5 + x * 3) % 11) as f32
+            }),
+            responses: Array2::from_shape_fn((12, 3), |(t, n)| ((t * 3 + n * 2) % 5) as f32),
+            trials: (0..12)
+                .map(|image| Trial {
+                    image,
+                    tier: if image < 10 { Tier::Train } else { Tier::Test },
+                })
+                .collect(),
+            neurons: None,
+            degrees_per_pixel: None,
+            response_unit: None,
+            source: None,
+        };
+        let mut config = Config::default();
+        (
+            config.core.orientations,
+            config.core.filter_sizes,
+            config.core.features,
+        ) = (4, vec![3, 3, 3], vec![2, 2, 2]);
+        config.training.batch_size = 4;
+        let options = Options {
+            out: out.into(),
+            ..Options::default()
+        };
+        Trainer::new(&Device::Cpu, &config, &[recording], &options).unwrap()
+    }
+
+    #[test]
+    fn a_step_left_in_its_middle_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut straight, mut stopped) = (trainer(folder.path()), trainer(folder.path()));
+        straight.steps(2);
+        stopped.steps(1);
+        stopped.prepare(1);
+        let before = stopped.snapshot();
+        assert!(!stopped.pass(&Interrupts::pretend(15)));
+        let after = stopped.snapshot();
+        for (a, b) in [
+            (&before.params, &after.params),
+            (&before.statistics, &after.statistics),
+            (&before.first, &after.first),
+        ] {
+            assert_eq!(a.values.download(), b.values.download());
+        }
+        stopped.steps(1);
+        assert_eq!(
+            straight.model.params.values.download(),
+            stopped.model.params.values.download()
+        );
+        assert_eq!(
+            straight.model.statistics.values.download(),
+            stopped.model.statistics.values.download()
+        );
+    }
+}

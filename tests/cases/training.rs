@@ -15,15 +15,19 @@ pub struct Difference {
 }
 
 const STEPS: u64 = 10;
+const HEIGHT: usize = 9;
+const WIDTH: usize = 11;
 
 /// Two recordings of different size, some responses missing.
 fn recordings() -> Vec<Recording> {
     [("left", 7, 41, 1), ("right", 3, 26, 2)]
         .map(|(name, neurons, count, seed)| {
-            let pixels = crate::common::noise(count * 12 * 14, seed);
-            let images =
-                Array3::from_shape_vec((count, 12, 14), pixels.iter().map(|&p| p as f32).collect())
-                    .unwrap();
+            let pixels = crate::common::noise(count * HEIGHT * WIDTH, seed);
+            let images = Array3::from_shape_vec(
+                (count, HEIGHT, WIDTH),
+                pixels.iter().map(|&p| p as f32).collect(),
+            )
+            .unwrap();
             let drawn = crate::common::noise(count * neurons, seed + 10);
             let responses = drawn.iter().enumerate().map(|(i, &r)| {
                 if i % 11 == 5 {
@@ -60,8 +64,8 @@ fn config(kind: CoreKind) -> Config {
     config.core.kind = kind;
     config.core.orientations = 4;
     config.core.filter_sizes = vec![5, 3, 3];
-    config.core.features = vec![4, 3, 2];
-    config.training.batch_size = 8;
+    config.core.features = vec![3, 2, 2];
+    config.training.batch_size = 5;
     // Large enough to show in ten steps.
     config.penalties.smoothness = 0.3;
     config.penalties.group_sparsity = 0.2;
