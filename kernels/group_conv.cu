@@ -9,7 +9,7 @@
 // - mixes: per output unit, pixels x numbers times numbers x features, into registers. For a complex frequency a pair's
 //   weights (x, y) give the real part and (-y, x) the imaginary one.
 #include "steerable.cuh"
-#include "finish.cuh"
+#include "line.cuh"
 
 #define GROUP_CONV_THREADS 256
 #define GROUP_CONV_COLUMNS 16
@@ -73,7 +73,7 @@ __device__ __forceinline__ void mix(const Shared& shared, const Sizes& s, Part p
 // How what leaves is finished; `code` < 0: not at all.
 struct Ending {
     const float *mean, *variance, *gain, *offset;
-    int groups, code;
+    int groups, has_gain, code;
 };
 
 // Inverse transform of the block's sums, through shared memory.
@@ -117,8 +117,8 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
             }
             int out = q * s.out_features + channel;
             if (ending.code >= 0) {
-                Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, out % ending.groups);
-                sum = finished(line, ending.code, sum);
+                Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, ending.has_gain, out % ending.groups);
+                sum = activation_value(ending.code, line.at(sum));
             }
             y[((size_t)tile.image * s.orientations * s.out_features + out) * area + row * s.out_width + column] = sum;
         }
@@ -172,12 +172,12 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
     const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
-    int out_features, int height, int width, int padding, int rows, int groups, int gained, int ending) {
+    int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<3>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = {mean, variance, gained ? gain : nullptr, offset, groups, ending - 1};
+    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     convolve<3>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
 }
 
@@ -186,12 +186,12 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
     const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
-    int out_features, int height, int width, int padding, int rows, int groups, int gained, int ending) {
+    int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<5>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = {mean, variance, gained ? gain : nullptr, offset, groups, ending - 1};
+    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     convolve<5>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
 }
 
@@ -200,12 +200,12 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
     const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
-    int out_features, int height, int width, int padding, int rows, int groups, int gained, int ending) {
+    int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<7>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = {mean, variance, gained ? gain : nullptr, offset, groups, ending - 1};
+    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     convolve<7>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
 }
 
