@@ -144,7 +144,7 @@ fn convolutions(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: 
             kernel,
             padding: kernel / 2,
         };
-        let layer = group_conv::Layer::new(&CPU, shape);
+        let layer = group_conv::Layer::new(device, shape);
         let direct = shape.direct();
         let (nx, nw, ny) = direct.lengths();
         let (x, w, dy) = (noise(device, nx), noise(device, nw), noise(device, ny));

@@ -9,7 +9,7 @@
 // - mixes: per output unit, pixels x numbers times numbers x features, into registers. For a complex frequency a pair's
 //   weights (x, y) give the real part and (-y, x) the imaginary one.
 #include "steerable.cuh"
-#include "finish.cuh"
+#include "line.cuh"
 
 #define GROUP_CONV_THREADS 256
 #define GROUP_CONV_COLUMNS 16
@@ -41,22 +41,30 @@ __device__ __forceinline__ void mix(const Shared& shared, const Sizes& s, Part p
     const u32* right = weights + (size_t)part.unit * 2 * NT * across;
     const u32* left = shared.numbers + ((part.unit * 2 * NT * s.rows + part.row) * 32 + lane) * LEFT_WORDS;
     int step_stride = s.rows * 32 * LEFT_WORDS, lower = (part.count - 1) * 32 * LEFT_WORDS;
+    // Weights come from afar: as many at once as there are registers for.
+    constexpr int AHEAD = PRECISION == F32 ? 1 : NT / STEPS;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
 #pragma unroll 1
-        for (int step = half * NT; step < half * NT + NT; step += STEPS) {
-            u32 a[2][4], b[2][2];
-            load_left(a[0], left + step * step_stride, step_stride);
-            load_left(a[1], left + step * step_stride + lower, step_stride);
-            load_right(b[0], right + step * across, across);
-            load_right(b[1], right + step * across + 32 * RIGHT_WORDS, across);
-            if (part.unit == 0) {
-                multiply(d[half], a, b);
-            } else {
-                multiply(d[0], a, b);
-                turn(b[0]);
-                turn(b[1]);
-                multiply(d[1], a, b);
+        for (int first = half * NT; first < half * NT + NT; first += AHEAD * STEPS) {
+            u32 b[AHEAD][2][2];
+#pragma unroll
+            for (int i = 0; i < 2 * AHEAD; ++i)
+                load_right(b[i / 2][i % 2], right + (first + i / 2 * STEPS) * across + i % 2 * 32 * RIGHT_WORDS, across);
+#pragma unroll
+            for (int i = 0; i < AHEAD; ++i) {
+                u32 a[2][4];
+                const u32* from = left + (first + i * STEPS) * step_stride;
+                load_left(a[0], from, step_stride);
+                load_left(a[1], from + lower, step_stride);
+                if (part.unit == 0) {
+                    multiply(d[half], a, b[i]);
+                } else {
+                    multiply(d[0], a, b[i]);
+                    turn(b[i][0]);
+                    turn(b[i][1]);
+                    multiply(d[1], a, b[i]);
+                }
             }
         }
     }
@@ -65,7 +73,7 @@ __device__ __forceinline__ void mix(const Shared& shared, const Sizes& s, Part p
 // How what leaves is finished; `code` < 0: not at all.
 struct Ending {
     const float *mean, *variance, *gain, *offset;
-    int groups, code;
+    int groups, has_gain, code;
 };
 
 // Inverse transform of the block's sums, through shared memory.
@@ -109,8 +117,8 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
             }
             int out = q * s.out_features + channel;
             if (ending.code >= 0) {
-                Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, out % ending.groups);
-                sum = finished(line, ending.code, sum);
+                Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, ending.has_gain, out % ending.groups);
+                sum = activation_value(ending.code, line.at(sum));
             }
             y[((size_t)tile.image * s.orientations * s.out_features + out) * area + row * s.out_width + column] = sum;
         }
@@ -135,7 +143,7 @@ __device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, c
 #pragma unroll
     for (int i = 0; i < 32; ++i) d[i / 16][i / 8 % 2][i / 4 % 2][i % 4] = 0.0f;
     __syncthreads();
-    stage<K>(shared, x, s, tile, 0, 0);
+    stage<K, ORIENTATIONS>(shared, x, s, tile, 0, 0);
     for (int f = 0; f < s.in_features; ++f) {
         __syncthreads();
         expand(shared, s, basis, [&](int step, int row, float2 upper, float2 lower) {
@@ -144,13 +152,13 @@ __device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, c
         __syncthreads();
         // The next feature's loads fly while this one is mixed, if there are registers for them.
         constexpr bool EARLY = PRECISION != F32;
-        Column next;
+        Column<ORIENTATIONS> next;
         bool more = f + 1 < s.in_features;
         if (EARLY && more) load_column<K>(next, x, s, tile, f + 1, warp);
         if (part.count > 0) mix<T::NT>(shared, s, part, weights + f * per_feature, across, d);
         if (more) {
             if (EARLY) put_column<K>(shared, next, s, warp);
-            stage<K>(shared, x, s, tile, f + 1, EARLY ? WARPS : 0);
+            stage<K, ORIENTATIONS>(shared, x, s, tile, f + 1, EARLY ? WARPS : 0);
         }
     }
     __syncthreads();
@@ -164,12 +172,12 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
     const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
-    int out_features, int height, int width, int padding, int rows, int groups, int gained, int ending) {
+    int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<3>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = {mean, variance, gained ? gain : nullptr, offset, groups, ending - 1};
+    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     convolve<3>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
 }
 
@@ -178,12 +186,12 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
     const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
-    int out_features, int height, int width, int padding, int rows, int groups, int gained, int ending) {
+    int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<5>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = {mean, variance, gained ? gain : nullptr, offset, groups, ending - 1};
+    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     convolve<5>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
 }
 
@@ -192,12 +200,12 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
     const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
-    int out_features, int height, int width, int padding, int rows, int groups, int gained, int ending) {
+    int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<7>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = {mean, variance, gained ? gain : nullptr, offset, groups, ending - 1};
+    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     convolve<7>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
 }
 

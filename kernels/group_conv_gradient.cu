@@ -120,7 +120,7 @@ __device__ __forceinline__ void differentiate(const Shared& shared, u32* outputs
         Tile tile = tile_of(s, index);
         __syncthreads();
         stage_outputs(shared, outputs, s, tile, chunk, dy);
-        stage<K>(shared, x, s, tile, first, 0);
+        stage<K, 8>(shared, x, s, tile, first, 0);
 #pragma unroll 1
         for (int f = 0; f < count; ++f) {
             __syncthreads();
@@ -128,12 +128,18 @@ __device__ __forceinline__ void differentiate(const Shared& shared, u32* outputs
                 keep_numbers(shared.numbers + ((step * s.rows + row) * 8 + 2 * t) * PITCH + g, upper, lower);
             });
             __syncthreads();
+            // The next feature's loads fly while this one is multiplied, if there are registers for them.
+            constexpr bool EARLY = PRECISION != F32;
+            Column<8> next;
+            bool more = f + 1 < count;
+            if (EARLY && more) load_column<K>(next, x, s, tile, first + f + 1, warp);
             if (warp < 2 * s.units) {
 #pragma unroll
                 for (int i = 0; i < F; ++i)
                     if (i == f) correlate<T::NT>(shared, outputs, s, d[i]);
             }
-            if (f + 1 < count) stage<K>(shared, x, s, tile, first + f + 1, 0);
+            if (EARLY && more) put_column<K>(shared, next, s, warp);
+            if (more) stage<K, 8>(shared, x, s, tile, first + f + 1, EARLY ? WARPS : 0);
         }
     }
     int across = (s.out_features + GRADIENT_FEATURES - 1) / GRADIENT_FEATURES * GRADIENT_FEATURES;

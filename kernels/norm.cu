@@ -9,28 +9,10 @@
 //
 // Where planes start on 16 bytes, threads move four numbers at a time.
 #include "striate.cuh"
+#include "line.cuh"
 
 #define THREADS 192  // three rounds of float4 are a plane of 36 x 64
 #define LANES 32     // of a merge
-#define EPSILON 1e-3f
-
-// One group's u = slope (y - mean) + offset.
-struct Line {
-    float mean, inverse_sd, slope, offset;
-
-    __device__ __forceinline__ float at(float y) const { return fmaf(y - mean, slope, offset); }
-    __device__ __forceinline__ float normal(float y) const { return (y - mean) * inverse_sd; }
-};
-
-__device__ __forceinline__ Line line_of(const float* mean, const float* variance, const float* gain, const float* offset,
-                                        int has_gain, int group) {
-    Line line;
-    line.mean = mean[group];
-    line.inverse_sd = 1.0f / sqrtf(variance[group] + EPSILON);
-    line.slope = has_gain ? gain[group] * line.inverse_sd : line.inverse_sd;
-    line.offset = offset[group];
-    return line;
-}
 
 __device__ __forceinline__ bool in_fours(const float* a, const float* b, int pixels) {
     return pixels % 4 == 0 && (((size_t)a | (size_t)b) & 15) == 0;

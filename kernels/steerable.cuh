@@ -73,33 +73,33 @@ __device__ __forceinline__ void load_tables(const Shared& shared, const Sizes& s
     for (int e = threadIdx.x; e < 2 * s.units * slots; e += THREADS) shared.places[e] = places[e];
 }
 
-// One halo position of all orientations.
-struct Column {
-    float x[ORIENTATIONS];
+// One halo position of all orientations, N at most: 8 or 16.
+template <int N> struct Column {
+    float x[N];
 };
 
-template <int K>
-__device__ __forceinline__ void load_column(Column& c, const float* x, const Sizes& s, Tile tile, int f, int row) {
+template <int K, int N>
+__device__ __forceinline__ void load_column(Column<N>& c, const float* x, const Sizes& s, Tile tile, int f, int row) {
     int lane = threadIdx.x % 32, i = tile.row + row - s.padding, j = tile.column + lane - s.padding;
     bool inside = i >= 0 && i < s.height && j >= 0 && j < s.width && lane < COLUMNS + K - 1 && row < s.rows + K - 1;
     int step = s.in_features * s.height * s.width;
     const float* at = x + (size_t)tile.image * s.orientations * step + (f * s.height + i) * s.width + j;
 #pragma unroll
-    for (int o = 0; o < ORIENTATIONS; ++o) {
+    for (int o = 0; o < N; ++o) {
         c.x[o] = inside && o < s.orientations ? __ldg(at) : 0.0f;
         at += step;
     }
 }
 
 // Transforms it and puts the components into the halo. All lanes of the warp must come.
-template <int K> __device__ __forceinline__ void put_column(const Shared& shared, const Column& c, const Sizes& s, int row) {
+template <int K, int N> __device__ __forceinline__ void put_column(const Shared& shared, const Column<N>& c, const Sizes& s, int row) {
     int lane = threadIdx.x % 32, rows = s.rows + K - 1;
 #pragma unroll 1
     for (int component = 0; component < 2 * s.units; ++component) {
         const float4* matrix = reinterpret_cast<const float4*>(shared.tables + component * ORIENTATIONS);
         float sum = 0.0f;
 #pragma unroll
-        for (int o = 0; o < ORIENTATIONS; o += 4) {
+        for (int o = 0; o < N; o += 4) {
             if (o < s.orientations) {
                 float4 m = matrix[o / 4];
                 sum = fmaf(m.x, c.x[o], sum);
@@ -118,11 +118,11 @@ template <int K> __device__ __forceinline__ void put_column(const Shared& shared
     }
 }
 
-template <int K>
+template <int K, int N>
 __device__ __forceinline__ void stage(const Shared& shared, const float* x, const Sizes& s, Tile tile, int f, int from) {
 #pragma unroll 1
     for (int row = from + threadIdx.x / 32; row < s.rows + K - 1; row += WARPS) {
-        Column c;
+        Column<N> c;
         load_column<K>(c, x, s, tile, f, row);
         put_column<K>(shared, c, s, row);
     }

@@ -7,185 +7,48 @@ use striate::ops::group_conv::{self, Layer, Shape};
 use striate::ops::norm::{self, Affine, Finish};
 
 pub fn cases() -> Vec<Case> {
-    let base = Shape {
-        batch: 1,
-        orientations: 8,
-        in_features: 3,
-        out_features: 2,
-        oriented_input: true,
-        height: 6,
-        width: 19,
-        kernel: 5,
-        padding: 2,
-    };
-    let image = Shape {
-        oriented_input: false,
-        in_features: 1,
-        ..base
-    };
-    let mut cases = Vec::new();
-    for (shape, both_paths) in [
+    // (B, O, F_in, F_out, H, W, k, p)
+    let oriented = [
         // More than one tile in each direction, more than one chunk of output features.
-        (
-            Shape {
-                batch: 2,
-                in_features: 1,
-                out_features: 17,
-                height: 5,
-                ..base
-            },
-            false,
-        ),
-        (
-            Shape {
-                kernel: 3,
-                padding: 0,
-                ..base
-            },
-            true,
-        ),
-        (
-            Shape {
-                kernel: 7,
-                padding: 3,
-                height: 3,
-                width: 17,
-                out_features: 1,
-                ..base
-            },
-            false,
-        ),
-        (
-            Shape {
-                kernel: 7,
-                padding: 0,
-                orientations: 5,
-                height: 9,
-                in_features: 1,
-                ..base
-            },
-            false,
-        ),
+        (1, 4, 1, 17, 5, 17, 3, 1),
+        (2, 8, 3, 2, 4, 9, 3, 0),
         // More input features than the gradient's blocks take at once.
-        (
-            Shape {
-                padding: 0,
-                orientations: 4,
-                in_features: 5,
-                ..base
-            },
-            false,
-        ),
-        (
-            Shape {
-                orientations: 7,
-                padding: 1,
-                height: 5,
-                in_features: 1,
-                out_features: 9,
-                ..base
-            },
-            false,
-        ),
-        (
-            Shape {
-                kernel: 3,
-                padding: 1,
-                orientations: 16,
-                height: 5,
-                width: 5,
-                in_features: 2,
-                ..base
-            },
-            false,
-        ),
-        (
-            Shape {
-                orientations: 15,
-                height: 3,
-                width: 4,
-                in_features: 1,
-                ..base
-            },
-            false,
-        ),
+        (1, 8, 5, 2, 4, 18, 5, 2),
+        (1, 8, 3, 1, 2, 5, 7, 3),
+        (1, 5, 1, 2, 8, 9, 7, 0),
+        // More tiles than a block of the gradient takes.
+        (3, 4, 1, 2, 7, 7, 5, 1),
+        (1, 7, 1, 3, 5, 9, 5, 1),
+        (1, 16, 2, 2, 3, 3, 3, 1),
+        (1, 15, 1, 2, 3, 4, 5, 2),
         // What the Fourier form does not cover.
-        (
-            Shape {
-                kernel: 1,
-                padding: 0,
-                height: 2,
-                width: 3,
-                ..base
-            },
-            false,
-        ),
-        (
-            Shape {
-                kernel: 9,
-                padding: 4,
-                height: 3,
-                width: 4,
-                orientations: 4,
-                in_features: 1,
-                ..base
-            },
-            false,
-        ),
-        (
-            Shape {
-                orientations: 3,
-                height: 3,
-                width: 9,
-                ..base
-            },
-            false,
-        ),
-        (
-            Shape {
-                orientations: 1,
-                height: 3,
-                width: 9,
-                ..base
-            },
-            false,
-        ),
-        (
-            Shape {
-                kernel: 13,
-                padding: 0,
-                height: 14,
-                out_features: 5,
-                ..image
-            },
-            false,
-        ),
-        (
-            Shape {
-                kernel: 13,
-                padding: 6,
-                orientations: 3,
-                in_features: 2,
-                height: 4,
-                width: 5,
-                ..image
-            },
-            false,
-        ),
-        (
-            Shape {
-                orientations: 1,
-                out_features: 1,
-                ..image
-            },
-            false,
-        ),
-    ] {
-        cases.push(case(shape, false));
-        if both_paths {
-            cases.push(case(shape, true));
-        }
-    }
+        (1, 8, 3, 2, 2, 3, 1, 0),
+        (1, 4, 1, 2, 3, 4, 9, 4),
+        (2, 3, 3, 2, 3, 9, 5, 2),
+        (1, 1, 3, 2, 3, 9, 5, 2),
+    ];
+    let image = [
+        (1, 4, 1, 2, 14, 15, 13, 0),
+        (1, 3, 2, 2, 4, 5, 13, 6),
+        (2, 1, 1, 1, 6, 19, 5, 2),
+    ];
+    let shape = |(batch, o, f_in, f_out, height, width, kernel, padding), oriented_input| Shape {
+        batch,
+        orientations: o,
+        in_features: f_in,
+        out_features: f_out,
+        oriented_input,
+        height,
+        width,
+        kernel,
+        padding,
+    };
+    let oriented = oriented.map(|s| shape(s, true));
+    let images = image.map(|s| shape(s, false));
+    let mut cases: Vec<Case> = (oriented.iter().chain(&images))
+        .map(|&s| case(s, false))
+        .collect();
+    cases.push(case(oriented[1], true));
     cases
 }
 

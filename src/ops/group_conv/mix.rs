@@ -152,11 +152,9 @@ pub fn terms(source: &Option<Source>, o: usize, basis: &Basis) -> Terms {
     let Some(source) = source else {
         return [(0, nothing()), (0, nothing())];
     };
-    let cosines_and_rounds = (0..basis.len()).filter(|&j| basis.functions[j].kind != Kind::Sine);
-    let j = cosines_and_rounds
-        .skip(source.spectrum)
-        .next()
-        .unwrap_or_default();
+    let mut cosines_and_rounds =
+        (0..basis.len()).filter(|&j| basis.functions[j].kind != Kind::Sine);
+    let j = cosines_and_rounds.nth(source.spectrum).unwrap_or_default();
     let wave = |shift: f64| {
         let at = |s: usize| TAU * (source.frequency * s % o) as f64 / o as f64 + shift;
         (0..o).map(|s| source.factor * at(s).cos()).collect()
