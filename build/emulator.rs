@@ -164,7 +164,6 @@ mod enabled {
                         Kind::InWord => "const u32*",
                         Kind::OutWord => "u32*",
                         Kind::Int => "int",
-                        Kind::Word => "u32",
                         Kind::Float => "float",
                     };
                     format!("*({kind}*)a[{i}]")

@@ -39,7 +39,6 @@ pub enum Kind {
     InWord,
     OutWord,
     Int,
-    Word,
     Float,
 }
 
@@ -252,10 +251,9 @@ fn parameter(text: &str) -> Result<Parameter, String> {
         ["const", "u32", "*", name] => (Kind::InWord, name),
         ["u32", "*", name] => (Kind::OutWord, name),
         ["int", name] => (Kind::Int, name),
-        ["u32", name] => (Kind::Word, name),
         ["float", name] => (Kind::Float, name),
         _ => {
-            let wanted = "[const] float*, [const] u32*, int, u32 or float, and a name";
+            let wanted = "[const] float*, [const] u32*, int or float, and a name";
             return Err(format!("parameter `{}`, wanted {wanted}", text.trim()));
         }
     };

@@ -117,7 +117,6 @@ fn function(text: &mut String, file: &File, kernel: &Kernel, precisions: usize, 
             Kind::OutFloat => ("ViewMut<'_, f32>", "Arg::output"),
             Kind::OutWord => ("ViewMut<'_, u32>", "Arg::output"),
             Kind::Int => ("usize", "Arg::int"),
-            Kind::Word => ("u32", "Arg::Word"),
             Kind::Float => ("f32", "Arg::Float"),
         };
         let name = p.name.to_lowercase();

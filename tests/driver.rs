@@ -3,43 +3,28 @@
 
 mod cases;
 mod common;
+#[path = "common/process.rs"]
+mod process;
 
 use cases::training::beside_the_cpu;
-use std::process::{Command, Output};
 use striate::device::{Device, Precision};
 use striate::model::config::CoreKind;
 
-/// Set in the process that has the driver.
-const INSIDE: &str = "STRIATE_TEST_INSIDE";
-
-/// Runs one of the tests below again, in a process that finds the driver.
-fn inside(test: &str, memory: &str) -> Output {
-    Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .env("LD_LIBRARY_PATH", striate::device::emulator::DRIVER)
-        .env("STRIATE_DRIVER_MEMORY", memory)
-        .output()
-        .unwrap()
-}
-
-/// A device in the process that has the driver; elsewhere runs that process and gives none.
+/// The device, in a process that has the driver; elsewhere starts that process and gives none.
 #[track_caller]
 fn card(test: &str) -> Option<Device> {
     if let Err(why) = striate::device::cuda::architectures() {
         println!("skipped: {why}");
         return None;
     }
-    if std::env::var_os(INSIDE).is_some() {
+    if process::part().is_some() {
         return Some(Device::open("cuda").unwrap());
     }
-    let output = inside(test, &(1u64 << 30).to_string());
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let variables = [
+        ("LD_LIBRARY_PATH", striate::device::emulator::DRIVER),
+        ("STRIATE_DRIVER_MEMORY", "1073741824"),
+    ];
+    process::parts(test, 1, &variables);
     None
 }
 
@@ -48,12 +33,12 @@ fn every_case_passes_through_the_driver_and_repeats_its_bits() {
     let Some(device) = card("every_case_passes_through_the_driver_and_repeats_its_bits") else {
         return;
     };
-    for precision in Precision::ALL {
-        let device = device.with_precision(precision);
-        for case in cases::all() {
-            let (first, second) = ((case.run)(&device), (case.run)(&device));
+    for case in cases::all() {
+        for precision in Precision::ALL {
+            let device = device.with_precision(precision);
+            let first = (case.run)(&device);
             device.check().unwrap();
-            for (output, again) in first.iter().zip(&second) {
+            for output in &first {
                 let (error, most) = output.error(precision);
                 assert!(
                     error <= most,
@@ -61,15 +46,14 @@ fn every_case_passes_through_the_driver_and_repeats_its_bits() {
                     case.name,
                     output.name
                 );
-                let bits =
-                    |o: &cases::Output| o.got.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-                assert_eq!(
-                    bits(output),
-                    bits(again),
-                    "{precision:?} {} {}",
-                    case.name,
-                    output.name
-                );
+            }
+            if precision == Precision::Bf16 {
+                let second = (case.run)(&device);
+                for (output, again) in first.iter().zip(&second) {
+                    assert_eq!(output.bits(), again.bits(), "{} {}", case.name, output.name);
+                }
+            } else if first.iter().all(|o| !o.tensor) {
+                break;
             }
         }
     }
@@ -82,9 +66,8 @@ fn a_fit_with_recorded_steps_follows_the_cpu() {
     };
     for kind in [CoreKind::Convolutional, CoreKind::RotationEquivariant] {
         let found = beside_the_cpu(&device, kind);
-        println!("{kind:?} {:e} {:e}", found.losses, found.rates);
         assert!(
-            found.losses <= 1e-4 && found.rates <= 1e-3,
+            found.losses <= 1e-4 && found.rates <= 1e-4,
             "{kind:?}: {:e} {:e}",
             found.losses,
             found.rates

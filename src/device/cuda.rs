@@ -139,7 +139,6 @@ impl Cuda {
             .map(|a| match a {
                 Arg::In(raw, _) | Arg::Out(raw, _) => raw.address,
                 Arg::Int(n) => u64::from(*n as u32),
-                Arg::Word(n) => u64::from(*n),
                 Arg::Float(v) => u64::from(v.to_bits()),
                 Arg::TooLarge(_) => 0,
             })

@@ -141,7 +141,6 @@ impl Emulator {
             .iter()
             .map(|a| match a {
                 Arg::Int(n) => *n as u32,
-                Arg::Word(n) => *n,
                 Arg::Float(v) => v.to_bits(),
                 _ => 0,
             })

@@ -55,8 +55,6 @@ pub enum Arg<'a> {
     Out(Raw, PhantomData<&'a mut ()>),
     /// `int`.
     Int(i32),
-    /// `u32`.
-    Word(u32),
     /// `float`.
     Float(f32),
     /// A number that no `int` holds.

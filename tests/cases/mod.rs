@@ -15,10 +15,12 @@ mod penalty;
 mod readout;
 pub mod training;
 
+type Run = Box<dyn Fn(&Device) -> Vec<Output> + Send + Sync>;
+
 /// One op at one size.
 pub struct Case {
     pub name: String,
-    pub run: Box<dyn Fn(&Device) -> Vec<Output> + Send + Sync>,
+    pub run: Run,
 }
 
 /// What an op wrote, and what its definition says.
@@ -59,6 +61,11 @@ impl Output {
             tensor: true,
             ..Self::new(name, got, wanted)
         }
+    }
+
+    /// What must be the same again.
+    pub fn bits(&self) -> Vec<u32> {
+        self.got.iter().map(|v| v.to_bits()).collect()
     }
 
     /// Largest difference over the largest wanted magnitude, and the most that it may be.
