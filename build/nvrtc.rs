@@ -138,6 +138,10 @@ struct Job<'a> {
 impl Compiler {
     /// Every file for every precision that it knows and every target.
     pub fn compile_all(&self, files: &[File], out: &Path) -> Result<Vec<Image>, String> {
+        // Shared by all profiles and feature sets: target/<profile>/build/<package>/out lies four below.
+        let kept = out.ancestors().nth(4).unwrap_or(out).join("kernels");
+        fs::create_dir_all(&kept).map_err(|e| format!("{}: {e}", kept.display()))?;
+        let out = &kept;
         let mut jobs = Vec::new();
         for file in files {
             for precision in 0..if file.by_precision { 3 } else { 1 } {
@@ -188,9 +192,15 @@ impl Compiler {
             Ok(log) if path.exists() => log,
             _ => {
                 let (bytes, log) = compile(job)?;
-                let fail = |e| format!("{}: {e}", path.display());
-                fs::write(&path, bytes).map_err(fail)?;
-                fs::write(&log_path, &log).map_err(fail)?;
+                // Two builds may run at once: each file appears whole.
+                let write = |path: &Path, bytes: &[u8]| {
+                    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+                    fs::write(&beside, bytes)
+                        .and_then(|()| fs::rename(&beside, path))
+                        .map_err(|e| format!("{}: {e}", path.display()))
+                };
+                write(&path, &bytes)?;
+                write(&log_path, log.as_bytes())?;
                 log
             }
         };

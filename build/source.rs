@@ -116,10 +116,29 @@ fn file(path: &Path, headers: &str) -> Result<File, String> {
         path: path.to_owned(),
         name,
         kernels,
-        by_precision: without_comments(&text).contains("PRECISION"),
+        by_precision: depends_on_precision(path, &text)?,
         constants,
         everything: format!("{text}{headers}"),
     })
+}
+
+/// Whether a file, or a header of its own that it includes, asks for the precision; `striate.cuh` only names it.
+fn depends_on_precision(path: &Path, text: &str) -> Result<bool, String> {
+    let code = without_comments(text);
+    if code.contains("PRECISION") {
+        return Ok(true);
+    }
+    let includes = code.lines().filter_map(|line| {
+        let name = line.trim().strip_prefix("#include \"")?.strip_suffix('"')?;
+        (name != "striate.cuh").then_some(name)
+    });
+    for name in includes {
+        let header = path.with_file_name(name);
+        if depends_on_precision(&header, &text_of(&header)?)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn outside_of_kernels(text: &str) -> Result<(), String> {

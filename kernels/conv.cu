@@ -12,9 +12,6 @@
 #include "striate.cuh"
 #include "product.cuh"
 
-// Naming it has build.rs compile this file once for each.
-static_assert(PRECISION == F32 || PRECISION == TF32 || PRECISION == BF16, "no such precision");
-
 #define THREADS 256
 #define TILE 128   // rows and columns of a block's product
 #define NARROW 64  // rows where there are no more output channels than this

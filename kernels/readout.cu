@@ -12,9 +12,6 @@
 #include "striate.cuh"
 #include "product.cuh"
 
-// Naming it has build.rs compile this file once for each.
-static_assert(PRECISION == F32 || PRECISION == TF32 || PRECISION == BF16, "no such precision");
-
 #define THREADS 256
 #define TILE 128    // rows and columns of a block's product
 #define BAND 16     // rows of tiles that blocks running together work on
