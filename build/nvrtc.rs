@@ -8,6 +8,7 @@ use std::ffi::CString;
 use std::fmt::Write as _;
 use std::fs;
 use std::hash::{Hash, Hasher};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,6 +38,8 @@ pub struct Image {
     pub capability: u32,
     pub ptx: bool,
     pub path: PathBuf,
+    /// The same, deflated, as the program carries it.
+    pub deflated: PathBuf,
     pub resources: Vec<Resources>,
 }
 
@@ -188,8 +191,9 @@ impl Compiler {
         );
         let path = out.join(format!("{stem}.{}", if ptx { "ptx" } else { "cubin" }));
         let log_path = out.join(format!("{stem}.log"));
+        let deflated = out.join(format!("{stem}.z"));
         let log = match fs::read_to_string(&log_path) {
-            Ok(log) if path.exists() => log,
+            Ok(log) if path.exists() && deflated.exists() => log,
             _ => {
                 let (bytes, log) = compile(job)?;
                 // Two builds may run at once: each file appears whole.
@@ -200,6 +204,7 @@ impl Compiler {
                         .map_err(|e| format!("{}: {e}", path.display()))
                 };
                 write(&path, &bytes)?;
+                write(&deflated, &deflate(&bytes).map_err(|e| e.to_string())?)?;
                 write(&log_path, log.as_bytes())?;
                 log
             }
@@ -218,9 +223,16 @@ impl Compiler {
             capability,
             ptx,
             path,
+            deflated,
             resources,
         })
     }
+}
+
+fn deflate(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes)?;
+    encoder.finish()
 }
 
 fn compile(job: &Job) -> Result<(Vec<u8>, String), String> {

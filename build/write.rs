@@ -21,8 +21,8 @@ pub fn kernels(files: &[File], images: &[Image], missing: Option<&str>, emulated
     for image in images {
         let _ = writeln!(
             text,
-            "    Image {{ module: {:?}, precision: {}, arch: {:?}, capability: {}, ptx: {}, bytes: include_bytes!({:?}) }},",
-            image.module, image.precision, image.arch, image.capability, image.ptx, image.path
+            "    Image {{ module: {:?}, precision: {}, arch: {:?}, capability: {}, ptx: {}, deflated: include_bytes!({:?}) }},",
+            image.module, image.precision, image.arch, image.capability, image.ptx, image.deflated
         );
     }
     text.push_str("];\n/// What every kernel takes on every architecture, as `kernels/resources.csv` has it.\n#[allow(dead_code)]\npub const RESOURCES: &str = \"\\\n");

@@ -236,15 +236,17 @@ impl Card {
                 self.capability
             )
         })?;
+        let fail = |e: &dyn fmt::Display| format!("{name} ({}): {e}", image.arch);
+        let code = image.code().map_err(|e| fail(&e))?;
         let code = if image.ptx {
-            Ptx::from_src(String::from_utf8_lossy(image.bytes))
+            Ptx::from_src(String::from_utf8(code).map_err(|e| fail(&e))?)
         } else {
-            Ptx::from_binary(image.bytes.to_vec())
+            Ptx::from_binary(code)
         };
         let module = self
             .context
             .load_module(code)
-            .map_err(|e| format!("{name} ({}): {e}", image.arch))?;
+            .map_err(|e| fail(&e))?;
         modules.insert((name, precision), Arc::clone(&module));
         Ok(module)
     }

@@ -1,6 +1,7 @@
 //! The one door to kernels: every launch of every device passes [`Device::launch`].
 
 use super::{Device, Element, View, ViewMut};
+use std::io::Read as _;
 use std::marker::PhantomData;
 
 /// A kernel as its source declares it.
@@ -42,8 +43,20 @@ pub struct Image {
     pub capability: u32,
     /// Text that the driver compiles, for later architectures, instead of machine code.
     pub ptx: bool,
+    /// The code, deflated.
+    pub deflated: &'static [u8],
+}
+
+impl Image {
     /// The code.
-    pub bytes: &'static [u8],
+    ///
+    /// # Errors
+    /// When it is not what `build.rs` wrote.
+    pub fn code(&self) -> std::io::Result<Vec<u8>> {
+        let mut code = Vec::new();
+        flate2::read::ZlibDecoder::new(self.deflated).read_to_end(&mut code)?;
+        Ok(code)
+    }
 }
 
 /// One argument of a launch.
