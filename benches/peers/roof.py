@@ -1,6 +1,11 @@
-"""What the card can do at most, by PyTorch: a large copy and large matrix products, as JSON on standard output."""
+"""What the card can do at most, by PyTorch: a large copy and large matrix products, as JSON.
+
+    python benches/peers/roof.py ROOF.json
+"""
 
 import json
+import sys
+from pathlib import Path
 
 import torch
 
@@ -39,7 +44,9 @@ def main():
     report["f32_flops"] = product(torch.float32, False)
     report["tf32_flops"] = product(torch.float32, True)
     report["bf16_flops"] = product(torch.bfloat16, False)
-    print(json.dumps(report, indent=2))
+    text = json.dumps(report, indent=2)
+    Path(sys.argv[1]).write_text(text + "\n")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -243,10 +243,7 @@ impl Card {
         } else {
             Ptx::from_binary(code)
         };
-        let module = self
-            .context
-            .load_module(code)
-            .map_err(|e| fail(&e))?;
+        let module = self.context.load_module(code).map_err(|e| fail(&e))?;
         modules.insert((name, precision), Arc::clone(&module));
         Ok(module)
     }
