@@ -7,7 +7,6 @@ pub mod device;
 pub mod error;
 pub mod files;
 pub mod insilico;
-mod kernels;
 pub mod model;
 pub mod npy;
 pub mod ops;

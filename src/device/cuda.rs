@@ -4,9 +4,10 @@
 
 use super::Element;
 use super::fault::Fault;
+use super::kernels;
 use super::launch::{Arg, Image, Kernel, Raw};
 use super::precision::Precision;
-use crate::{Error, Result, kernels};
+use crate::{Error, Result};
 use cudarc::driver::{
     CudaContext, CudaEvent, CudaGraph, CudaModule, CudaStream, DriverError, result, sys,
 };

@@ -206,7 +206,7 @@ fn starts_of(guarded: &mut [Guarded]) -> Vec<*mut u32> {
 mod tests {
     use super::*;
     use crate::device::Device;
-    use crate::kernels::planted;
+    use crate::device::kernels::planted;
 
     const N: usize = planted::PLANTED_THREADS;
 

@@ -8,6 +8,7 @@ pub mod cuda;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod fault;
+pub(crate) mod kernels;
 pub(crate) mod launch;
 mod memory;
 mod precision;
@@ -58,7 +59,7 @@ impl Device {
             _ => name.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
         };
         match (name, ordinal) {
-            ("auto", _) if crate::kernels::MISSING.is_none() && cuda::cards() > 0 => {
+            ("auto", _) if kernels::MISSING.is_none() && cuda::cards() > 0 => {
                 Ok(Self::Cuda(Cuda::open(0)?))
             }
             ("auto" | "cpu", _) => Ok(Self::Cpu),

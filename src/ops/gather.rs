@@ -1,7 +1,7 @@
 //! Picks rows: a batch of images or responses out of all that lie on the device.
 
+use crate::device::kernels;
 use crate::device::{Device, View, ViewMut};
-use crate::kernels;
 
 /// `out[i, ..] = source[rows[i], ..]`, rows of `width` numbers.
 pub fn rows(device: &Device, width: usize, source: View, rows: View<u32>, out: ViewMut) {

@@ -3,8 +3,8 @@
 
 use super::Real;
 use super::activation::Output;
+use crate::device::kernels;
 use crate::device::{Device, View, ViewMut};
-use crate::kernels;
 use rayon::prelude::*;
 
 /// Keeps the logarithm finite.

@@ -3,8 +3,8 @@
 //! Its rate is `rates[step[0]]`, so that a recorded step can be replayed with the rate of another.
 
 use super::Real;
+use crate::device::kernels;
 use crate::device::{Device, View, ViewMut};
-use crate::kernels;
 use rayon::prelude::*;
 
 /// Decay of Adam's first moment.

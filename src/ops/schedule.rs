@@ -1,8 +1,8 @@
 //! Which step it is, as a number on the device: what is recorded once can then be replayed for every step, and finds
 //! its rows, its rate and the place of its loss in tables with a line per step.
 
+use crate::device::kernels;
 use crate::device::{Device, ViewMut};
-use crate::kernels;
 
 /// Goes on to the next step.
 pub fn advance(device: &Device, step: ViewMut<u32>) {

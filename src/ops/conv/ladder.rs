@@ -1,8 +1,8 @@
 //! The forward pass as simpler kernels (`kernels/ladder.cu`), for those who learn: for benches and tests only.
 
 use super::Shape;
+use crate::device::kernels::ladder as kernels;
 use crate::device::{Device, View, ViewMut};
-use crate::kernels::ladder as kernels;
 use kernels::{SIDE, THREADS, WIDEST};
 
 /// Writes y, one thread per number; the CPU takes its one path.

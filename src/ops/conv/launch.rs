@@ -1,8 +1,8 @@
 //! The passes as launches of `kernels/conv.cu`.
 
 use super::Shape;
+use crate::device::kernels::conv as kernels;
 use crate::device::{Device, View, ViewMut};
-use crate::kernels::conv as kernels;
 use kernels::{NARROW, THREADS, TILE};
 
 /// Images and pixels that one step of a product over pixels takes (`STEP` of `kernels/product.cuh`).

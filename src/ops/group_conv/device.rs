@@ -2,8 +2,8 @@
 
 use super::fourier::Fourier;
 use super::{Layer, Shape};
+use crate::device::kernels::filters as kernels;
 use crate::device::{Array, Device, View, ViewMut};
-use crate::kernels::filters as kernels;
 use crate::ops::basis::Basis;
 use crate::ops::conv;
 use crate::ops::norm::{self, Finish};

@@ -4,8 +4,9 @@ use super::Shape;
 use super::gradient::Gradient;
 use super::mix::{Mix, taps, terms, transform, transposed};
 use super::plan::Plan;
+use super::sizes::Sizes;
+use crate::device::kernels::group_conv as kernels;
 use crate::device::{Array, Device, View, ViewMut};
-use crate::kernels::group_conv as kernels;
 use crate::ops::basis::Basis;
 use crate::ops::norm::Finish;
 
@@ -24,53 +25,6 @@ pub struct Fourier {
     functions: Array<u32>,
     /// None for the adjoint, and where there is no kernel for it.
     pub gradient: Option<Gradient>,
-}
-
-/// How the kernels cut the work.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    /// Pairs of components.
-    pub units: usize,
-    /// Steps of taps' pairs.
-    pub taps: usize,
-    /// Steps of functions.
-    pub slots: usize,
-    /// Rows of a tile.
-    rows: usize,
-}
-
-impl Sizes {
-    /// None where the kernels' shared memory does not do, and where the direct path is the faster one.
-    fn new(s: &Shape) -> Option<Self> {
-        let (o, k) = (s.orientations, s.kernel);
-        if !s.oriented_input || !matches!(k, 3 | 5 | 7) {
-            return None;
-        }
-        if !(4..=kernels::GROUP_CONV_ORIENTATIONS).contains(&o) {
-            return None;
-        }
-        let units = o.div_ceil(2);
-        let pairs = k * k.div_ceil(2);
-        let slots = if k == 7 { 4 } else { 2 };
-        let fits = |rows: usize| {
-            let halo = 2 * units * (rows + k - 1) * 24;
-            let numbers = 2 * units * slots * rows * 32 * 4;
-            let sums = 2 * units * kernels::GROUP_CONV_FEATURES * rows * 16;
-            halo <= kernels::GROUP_CONV_HALO && numbers.max(sums) <= kernels::GROUP_CONV_NUMBERS
-        };
-        let rows = [4, 2, 1].into_iter().find(|&rows| fits(rows))?;
-        Some(Self {
-            units,
-            taps: pairs.div_ceil(8) * 2,
-            slots,
-            rows,
-        })
-    }
-
-    /// Of all units together.
-    pub fn steps(&self) -> usize {
-        self.units * 2 * self.slots
-    }
 }
 
 impl Fourier {

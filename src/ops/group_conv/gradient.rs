@@ -1,10 +1,11 @@
 //! The coefficients' gradient in the Fourier form on a device; `kernels/group_conv_gradient.cu` has the mathematics.
 
 use super::Shape;
-use super::fourier::{Fourier, Sizes};
+use super::fourier::Fourier;
 use super::mix::Terms;
+use super::sizes::Sizes;
+use crate::device::kernels::group_conv_gradient as kernels;
 use crate::device::{Array, Device, View, ViewMut};
-use crate::kernels::group_conv_gradient as kernels;
 use crate::ops::basis::Basis;
 
 /// Blocks that are wanted at once; so many partial sums are kept.

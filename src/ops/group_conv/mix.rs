@@ -2,8 +2,8 @@
 
 use super::Shape;
 use super::factors::{Source, oriented};
-use super::fourier::Sizes;
 use super::frequency::{self, packed};
+use super::sizes::Sizes;
 use crate::ops::basis::{Basis, Kind};
 use std::f64::consts::TAU;
 

@@ -8,7 +8,7 @@
 //! Fourier domain over orientations each output frequency needs one input frequency of each basis function
 //! (`plan.rs`), so the mixing is block-diagonal and the expansion in the basis is separable.
 //!
-//! Other devices do as the CPU does where the kernels' tiles have room (`fourier.rs`, `Sizes::new`: oriented inputs, k of
+//! Other devices do as the CPU does where the kernels' tiles have room (`sizes.rs`: oriented inputs, k of
 //! 3, 5 or 7, O of 4 to 16; `gradient.rs`: O up to 8), and directly elsewhere (`device.rs`).
 
 mod adjoint;
@@ -25,6 +25,7 @@ mod numbers;
 mod orientation;
 mod plan;
 pub mod reference;
+mod sizes;
 
 use super::basis::Basis;
 use super::conv;

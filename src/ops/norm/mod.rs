@@ -9,8 +9,8 @@ mod cpu;
 pub mod reference;
 
 use super::activation::Activation;
+use crate::device::kernels;
 use crate::device::{Device, View, ViewMut};
-use crate::kernels;
 pub(super) use cpu::Line;
 
 /// Keeps the denominator from 0.

@@ -12,8 +12,8 @@ mod cpu;
 mod metric;
 pub mod reference;
 
+use crate::device::kernels;
 use crate::device::{Device, View, ViewMut};
-use crate::kernels;
 pub use metric::Metric;
 use rayon::prelude::*;
 

@@ -1,8 +1,8 @@
 //! The passes as launches of `kernels/readout.cu`.
 
 use super::{Gradients, Shape, Weights};
+use crate::device::kernels::readout as kernels;
 use crate::device::{Device, View, ViewMut};
-use crate::kernels::readout as kernels;
 use kernels::{NEURONS, THREADS, TILE};
 
 /// Kernels count within these arrays in 32 bits.

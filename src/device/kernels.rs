@@ -1,9 +1,9 @@
 //! The kernels of `kernels/*.cu` as typed functions, and their machine code; written by `build.rs`.
 
 #[cfg(feature = "emulator")]
-use crate::device::launch::Emulated;
-pub use crate::device::launch::Image;
-use crate::device::launch::{Arg, Kernel};
+use super::launch::Emulated;
+use super::launch::Image;
+use super::launch::{Arg, Kernel};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
