@@ -5,8 +5,12 @@ mod cases;
 mod common;
 #[path = "common/process.rs"]
 mod process;
+#[path = "common/small.rs"]
+mod small;
 
 use cases::training::beside_the_cpu;
+use small::{Done, striate};
+use std::path::Path;
 use striate::device::{Device, Precision};
 use striate::model::config::CoreKind;
 
@@ -116,4 +120,96 @@ fn too_little_memory_is_an_error_with_the_bytes_wanted_and_free() {
         assert!(message.contains(part), "{message}");
     }
     drop((first, second));
+}
+
+/// The binary on the card, or none where the build has no kernels.
+fn on_card(folder: &Path, line: &str, memory: &str) -> Option<Done> {
+    if let Err(why) = striate::device::cuda::architectures() {
+        println!("skipped: {why}");
+        return None;
+    }
+    let mut command = small::command(folder, &format!("{line} --device cuda"));
+    command
+        .env("LD_LIBRARY_PATH", striate::device::emulator::DRIVER)
+        .env("STRIATE_DRIVER_MEMORY", memory);
+    Some(command.output().unwrap().into())
+}
+
+const ENOUGH: &str = "1073741824";
+const STEPS: &str = "learning_rate = 0.01\nvalidate_every = 2\nmax_steps = 4";
+
+/// Every number in a table of text, missing ones as 0.
+fn numbers(text: &str) -> Vec<f64> {
+    let cells = text.lines().skip(1).flat_map(|l| l.split(','));
+    cells.map(|c| c.parse().unwrap_or(0.0)).collect()
+}
+
+#[test]
+fn train_predict_and_evaluate_answer_on_a_card_as_on_the_cpu() {
+    let f = small::folder(STEPS);
+    let Some(done) = on_card(f.path(), "train c.toml --out card", ENOUGH) else {
+        return;
+    };
+    done.ok();
+    striate(f.path(), "train c.toml --out cpu --device cpu").ok();
+    common::assert_close(
+        "history",
+        &numbers(&small::history(&f.path().join("card"))),
+        &numbers(&small::history(&f.path().join("cpu"))),
+        1e-4,
+    );
+    // One model on both devices.
+    let images = "--images rec/images.npy";
+    for (device, out) in [("cuda", "a.npy"), ("cpu", "b.npy")] {
+        let line = format!("predict cpu {images} --out {out}");
+        match device {
+            "cuda" => on_card(f.path(), &line, ENOUGH).unwrap().ok(),
+            _ => striate(f.path(), &format!("{line} --device cpu")).ok(),
+        };
+    }
+    let read = |name: &str| {
+        let bytes = std::fs::read(f.path().join(name)).unwrap();
+        let values = &bytes[bytes.len() - 4 * 58 * 5..];
+        let floats = values
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        floats.map(f64::from).collect::<Vec<_>>()
+    };
+    common::assert_close("predictions", &read("a.npy"), &read("b.npy"), 1e-4);
+    let scores = || numbers(&std::fs::read_to_string(f.path().join("cpu/evaluation.csv")).unwrap());
+    on_card(f.path(), "evaluate cpu", ENOUGH).unwrap().ok();
+    let card = scores();
+    striate(f.path(), "evaluate cpu --device cpu").ok();
+    common::assert_close("scores", &card, &scores(), 1e-4);
+}
+
+#[test]
+fn a_run_on_a_card_resumes_bit_for_bit() {
+    let f = small::folder(STEPS);
+    let Some(done) = on_card(f.path(), "train c.toml --out straight", ENOUGH) else {
+        return;
+    };
+    done.ok();
+    let first = "train c.toml --set training.max_steps=2 --out parts";
+    on_card(f.path(), first, ENOUGH).unwrap().ok();
+    let rest = "train c.toml --out parts --resume";
+    on_card(f.path(), rest, ENOUGH).unwrap().ok();
+    small::assert_same_run(&f.path().join("straight"), &f.path().join("parts"));
+}
+
+#[test]
+fn a_model_too_large_for_the_card_is_refused_with_the_bytes() {
+    let f = small::folder(STEPS);
+    let Some(done) = on_card(f.path(), "train c.toml --out run", "100000") else {
+        return;
+    };
+    assert_eq!(done.code, 2, "{}", done.err);
+    for part in ["bytes", "what the card has free"] {
+        assert!(done.err.contains(part), "{}", done.err);
+    }
+    assert!(!f.path().join("run").exists());
+    // Enough for what is known beforehand, too little for everything.
+    let done = on_card(f.path(), "train c.toml --out run", "900000").unwrap();
+    assert_eq!(done.code, 2, "{}", done.err);
+    assert!(done.err.contains("bytes of memory wanted"), "{}", done.err);
 }
