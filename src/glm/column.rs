@@ -223,8 +223,9 @@ impl<T: Real> Column<T> {
     fn step(&mut self, change: &[T], along: &Along) -> f64 {
         let (mut before, mut behind) = (0.0_f64, f64::INFINITY);
         let mut t = 1.0_f64;
-        // Values differ by less than their rounding near the solution.
-        let highest = self.value + 1e-6 * self.value.abs().max(1e-3);
+        // Near the solution values differ by less than their rounding: they are differences of sums as large as the rate.
+        let rounding = 16.0 * T::epsilon().f64() * (self.value.abs() + self.responses.mean);
+        let highest = self.value + rounding;
         for _ in 0..TRIALS {
             let (value, slope, curvature) = self.evaluate(t, change, along);
             if slope.abs() <= FLATTER * -self.slope && value <= highest {

@@ -12,7 +12,8 @@
 //! validation trials. Repeats of an image are one row with their number as its weight, which is the same sum.
 //!
 //! Neurons, folds and penalties make one batch (`solver`) in coordinates where it is well conditioned (`design`,
-//! `rotation`); cross-validation runs in `f32`, the final fits in `f64`.
+//! `rotation`); cross-validation runs in `f32` (what does not converge there, again in
+//! `f64`), the final fits in `f64`.
 
 mod column;
 mod design;
@@ -27,10 +28,11 @@ use crate::recording::{Recording, Tier, preprocess};
 use crate::scoring::{carry_neurons, evaluate};
 use crate::table::{Column, Table};
 use crate::{Error, Result};
-use design::Coordinates;
+use design::{Coordinates, Design};
 use ndarray::{Array1, Array2, Array3, Axis};
 use progress::Progress;
 use solver::{Chain, Limits, Solved, solve};
+use std::collections::BTreeSet;
 use trials::Trials;
 
 /// Strongest penalty and weakest one.
@@ -68,7 +70,7 @@ impl Settings {
     pub fn values(&self) -> Vec<f64> {
         let (most, least) = PENALTIES;
         let last = self.penalties.saturating_sub(1).max(1) as f64;
-        let at = |i: usize| (most.ln() + (least / most).ln() * i as f64 / last).exp();
+        let at = |i: usize| most * (least / most).powf(i as f64 / last);
         (0..self.penalties).map(at).collect()
     }
 
@@ -118,9 +120,9 @@ pub fn fit(
     let pixels = recording.height() * recording.width();
     let (coordinates, design) = Coordinates::new(trials.pixels()?, pixels);
     let mut fits = Fits::new(neurons.len(), settings);
-    fits.cross_validate(&trials, neurons, design.narrow(), progress, stop)?;
+    fits.cross_validate(&trials, neurons, &design, progress, stop)?;
     let mut weights = Array3::zeros((neurons.len(), recording.height(), recording.width()));
-    let last = fits.refit(&trials, neurons, design, progress, stop)?;
+    let last = fits.refit(&trials, neurons, &design, progress, stop)?;
     let mut intercepts = vec![f64::NAN; neurons.len()];
     for (n, solution) in last.iter().enumerate().filter(|(_, s)| !s.is_empty()) {
         let (of, intercept) = coordinates.to_pixels(solution);
@@ -181,11 +183,12 @@ impl Fits {
         }
     }
 
+    /// Chooses the penalties. Chains with a column that does not converge in `f32` are solved again in `f64`.
     fn cross_validate(
         &mut self,
         trials: &Trials<'_>,
         neurons: &[usize],
-        design: design::Design<f32>,
+        design: &Design<f64>,
         progress: Progress,
         stop: &dyn Fn() -> Option<i32>,
     ) -> Result<()> {
@@ -199,8 +202,9 @@ impl Fits {
                 penalties: &penalties,
             })
             .collect();
-        // (neurons, folds, penalties): summed over folds in their order, whatever the order of columns was.
-        let mut losses = Array3::<f64>::zeros((neurons.len(), self.folds, penalties.len()));
+        // (chains, penalties): summed over folds in their order, whatever the order of columns was.
+        let mut losses = Array2::<f64>::zeros((chains.len(), penalties.len()));
+        let mut again = BTreeSet::new();
         let limits = Limits {
             tolerance: TOLERANCE,
             iterations: ITERATIONS,
@@ -208,25 +212,36 @@ impl Fits {
         let folds = self.folds;
         let (converged, largest) = (&mut self.converged, &mut self.largest_gradient);
         let observer = progress.observer("cross-validation");
-        let iterations = solve(
-            design,
-            trials,
-            &chains,
-            limits,
-            observer,
-            stop,
-            &mut |s: Solved<f32>| {
-                let (n, fold) = (s.chain / folds, s.chain % folds);
-                losses[[n, fold, s.at]] = s.held_out;
-                converged[n] &= s.converged;
+        let narrow = design.narrow();
+        self.iterations += solve(&narrow, trials, &chains, limits, observer, stop, &mut |s| {
+            losses[[s.chain, s.at]] = s.held_out;
+            if s.converged {
+                *largest = largest.max(s.relative);
+            } else if s.weights.is_empty() {
+                converged[s.chain / folds] = false;
+            } else {
+                again.insert(s.chain);
+            }
+        })?;
+        if !again.is_empty() {
+            let again: Vec<usize> = again.into_iter().collect();
+            let chains: Vec<Chain<'_>> = again.iter().map(|c| chains[*c]).collect();
+            let observer = progress.observer("cross-validation, in float64");
+            self.iterations += solve(design, trials, &chains, limits, observer, stop, &mut |s| {
+                let chain = again[s.chain];
+                losses[[chain, s.at]] = s.held_out;
+                converged[chain / folds] &= s.converged;
                 if s.converged {
                     *largest = largest.max(s.relative);
                 }
-            },
-        )?;
-        self.iterations += iterations;
-        let sums = losses.sum_axis(Axis(1));
-        for (chosen, losses) in self.chosen.iter_mut().zip(sums.rows()) {
+            })?;
+        }
+        for (chosen, losses) in self
+            .chosen
+            .iter_mut()
+            .zip(losses.axis_chunks_iter(Axis(0), folds))
+        {
+            let losses = losses.sum_axis(Axis(0));
             let best = losses.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
             *chosen = best.map_or(f64::NAN, |(i, _)| penalties[i]);
         }
@@ -238,7 +253,7 @@ impl Fits {
         &mut self,
         trials: &Trials<'_>,
         neurons: &[usize],
-        design: design::Design<f64>,
+        design: &Design<f64>,
         progress: Progress,
         stop: &dyn Fn() -> Option<i32>,
     ) -> Result<Vec<Vec<f64>>> {

@@ -65,7 +65,7 @@ type Batch<T> = IterState<Vec<T>, (), (), (), (), f64>;
 /// # Errors
 /// [`Error::Stopped`] when `stop` gives a signal.
 pub(super) fn solve<T: Real>(
-    design: Design<T>,
+    design: &Design<T>,
     trials: &Trials<'_>,
     chains: &[Chain<'_>],
     limits: Limits,
@@ -179,7 +179,7 @@ impl<T: Real> Conveyor<'_, T> {
     /// One step of every column.
     fn iterate(
         &mut self,
-        problem: &mut Problem<Design<T>>,
+        problem: &mut Problem<&Design<T>>,
         weights: &mut [T],
     ) -> Result<(), Failure> {
         let count = self.columns.len();
@@ -257,14 +257,14 @@ impl<T: Real> Conveyor<'_, T> {
     }
 }
 
-impl<T: Real> Solver<Design<T>, Batch<T>> for Conveyor<'_, T> {
+impl<T: Real> Solver<&Design<T>, Batch<T>> for Conveyor<'_, T> {
     fn name(&self) -> &str {
         "batched L-BFGS"
     }
 
     fn init(
         &mut self,
-        problem: &mut Problem<Design<T>>,
+        problem: &mut Problem<&Design<T>>,
         mut state: Batch<T>,
     ) -> Result<(Batch<T>, Option<KV>), Failure> {
         let width = problem.problem("width", |design| Ok(design.width))?;
@@ -275,7 +275,7 @@ impl<T: Real> Solver<Design<T>, Batch<T>> for Conveyor<'_, T> {
 
     fn next_iter(
         &mut self,
-        problem: &mut Problem<Design<T>>,
+        problem: &mut Problem<&Design<T>>,
         mut state: Batch<T>,
     ) -> Result<(Batch<T>, Option<KV>), Failure> {
         let mut weights = state.take_param().unwrap_or_default();

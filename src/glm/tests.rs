@@ -12,7 +12,7 @@ fn fixture() -> PathBuf {
 
 /// All columns of chains, in the coordinates of the design.
 fn columns<T: crate::ops::Real>(
-    design: design::Design<T>,
+    design: &Design<T>,
     trials: &Trials<'_>,
     chains: &[Chain<'_>],
     tolerance: f64,
@@ -65,13 +65,13 @@ fn weights_and_intercepts_are_those_of_scikit_learn() {
         let off = b - f64::from(intercepts[[chain, at]]);
         assert!(off.abs() <= 1e-4, "neuron {chain}, penalty {at}: {off}");
     };
-    let wide = columns(design, &trials, &chains, FINAL_TOLERANCE);
+    let wide = columns(&design, &trials, &chains, FINAL_TOLERANCE);
     assert_eq!(wide.len(), 15);
     for s in wide {
         assert!(s.converged);
         check(s.chain, s.at, &s.weights);
     }
-    for s in columns(narrow, &trials, &chains, 1e-5) {
+    for s in columns(&narrow, &trials, &chains, 1e-5) {
         assert!(s.converged);
         let weights: Vec<f64> = s.weights.iter().map(|w| f64::from(*w)).collect();
         check(s.chain, s.at, &weights);
@@ -154,7 +154,7 @@ fn every_converged_column_is_stationary() {
             .collect();
         let z = trials.pixels().unwrap();
         let (coordinates, design) = Coordinates::new(z.clone(), pixels);
-        let found = columns(design.narrow(), &trials, &chains, TOLERANCE);
+        let found = columns(&design.narrow(), &trials, &chains, TOLERANCE);
         assert_eq!(found.len(), 81);
         for s in found {
             assert!(s.converged);
@@ -197,7 +197,7 @@ fn a_column_that_runs_out_of_iterations_says_so() {
     };
     let observer = Progress::Hidden.observer("test");
     solve(
-        design,
+        &design,
         &trials,
         &chains,
         limits,
