@@ -94,9 +94,13 @@ fn compare(peer: &Value, ours: f64, fits: usize, report: &mut Value) -> Result<(
     for v in variants {
         let seconds = v["seconds_per_fit"].as_f64().ok_or("no seconds")?;
         best = best.min(seconds);
+        let word = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         println!(
             "    scikit-learn {}, {}: {seconds:.3} s per fit ({} fits, {:.1} iterations)",
-            peer["version"], v["name"], v["fits"], v["iterations"]
+            word(&peer["version"]),
+            word(&v["name"]),
+            v["fits"],
+            v["iterations"]
         );
     }
     let theirs = best * fits as f64;

@@ -261,7 +261,7 @@ fn a_signal_leaves_nothing_behind() {
     let f = tempfile::tempdir().unwrap();
     let (h, w) = (24, 24);
     let mut large = small::sized("large", 13, (h, w), 4);
-    // Many images make each iteration slow.
+    // Many images make each iteration slow, and many folds are never done before the signal.
     let grey = noise(3000 * h * w, 5);
     large.images = Array3::from_shape_vec((3000, h, w), grey)
         .unwrap()
@@ -282,7 +282,7 @@ fn a_signal_leaves_nothing_behind() {
         .mapv(|x| x.abs() as f32);
     large.write(&f.path().join("rec")).unwrap();
     let before = everything(f.path());
-    let mut child = command(f.path(), "glm rec --out out")
+    let mut child = command(f.path(), "glm rec --out out --folds 500")
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
