@@ -232,13 +232,17 @@ impl<T: Real> Column<T> {
                 self.value = value;
                 return t;
             }
-            if slope < 0.0 && value <= highest {
+            let low = value <= highest;
+            if slope < 0.0 && low {
                 before = t;
             } else {
                 behind = t;
             }
             let next = t - slope / curvature;
-            t = if next > before && next < behind && next.is_finite() {
+            // Where the rates have exploded Newton's steps take the drive back by one only.
+            t = if !low {
+                before + 0.25 * (behind - before)
+            } else if next > before && next < behind && next.is_finite() {
                 next.min(10.0 * t)
             } else if behind.is_finite() {
                 0.5 * (before + behind)

@@ -211,6 +211,34 @@ fn a_column_that_runs_out_of_iterations_says_so() {
 }
 
 #[test]
+fn rare_and_huge_responses_converge() {
+    let (mut recording, _) = simulated(300, 20, 4);
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    for r in &mut recording.responses {
+        let x: f32 = rng.random_range(-1.0..1.0);
+        *r = (12.0 * x * x * x).exp();
+    }
+    // Grey levels with a common part that dwarfs the rest.
+    for mut image in recording.images.outer_iter_mut() {
+        let common: f32 = rng.random_range(-1.0..1.0);
+        image.mapv_inplace(|x| x + 20.0 * common);
+    }
+    let settings = Settings {
+        penalties: 6,
+        ..Settings::default()
+    };
+    let glms = fit(
+        &recording,
+        &[0, 1, 2, 3],
+        &settings,
+        Progress::Hidden,
+        &|| None,
+    )
+    .unwrap();
+    assert!(glms.unconverged.is_empty(), "{:?}", glms.unconverged);
+}
+
+#[test]
 fn silent_and_constant_neurons_are_told_apart() {
     let (mut recording, _) = simulated(60, 9, 4);
     recording.responses.column_mut(0).fill(0.0);
