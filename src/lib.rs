@@ -6,6 +6,7 @@
 pub mod device;
 pub mod error;
 pub mod files;
+pub mod glm;
 pub mod insilico;
 pub mod model;
 pub mod npy;

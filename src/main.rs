@@ -18,7 +18,9 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("striate: {}", one_line(&error.to_string()));
             match error {
-                Error::Interrupted(signal) => ExitCode::from(128 + signal as u8),
+                Error::Interrupted(signal) | Error::Stopped(signal) => {
+                    ExitCode::from(128 + signal as u8)
+                }
                 _ => ExitCode::from(2),
             }
         }

@@ -3,6 +3,7 @@
 mod common;
 mod demo;
 mod evaluate;
+mod glm;
 mod import;
 mod info;
 mod inspect;
@@ -57,6 +58,8 @@ enum Command {
     Predict(predict::Arguments),
     /// Measure how far the core's maps are from turning with the image
     VerifyEquivariance(verify::Arguments),
+    /// Fit a Poisson GLM with a log link to every neuron
+    Glm(glm::Arguments),
     /// Print the default configuration, explained
     Config,
     /// Show version and devices
@@ -75,6 +78,7 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Evaluate(a) => evaluate::run(global, a)?,
         Command::Predict(a) => predict::run(global, a)?,
         Command::VerifyEquivariance(a) => verify::run(global, a)?,
+        Command::Glm(a) => glm::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,
     };

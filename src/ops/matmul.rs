@@ -1,18 +1,19 @@
 //! Matrix products on the CPU, on all cores, with the same bits for any number of them.
 
+use super::Real;
 use gemm::Parallelism;
 
 /// A matrix in memory: element (i, j) is `data[i * row + j * column]`.
 #[derive(Clone, Copy)]
-pub struct Matrix<'a> {
-    pub data: &'a [f32],
+pub struct Matrix<'a, T = f32> {
+    pub data: &'a [T],
     pub row: usize,
     pub column: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T> Matrix<'a, T> {
     /// Row-major with rows of `columns` numbers.
-    pub fn new(data: &'a [f32], columns: usize) -> Self {
+    pub fn new(data: &'a [T], columns: usize) -> Self {
         Self {
             data,
             row: columns,
@@ -34,7 +35,13 @@ impl<'a> Matrix<'a> {
 }
 
 /// `c = a b`, or `c += a b`; a is (m, k), b (k, n), c (m, n) row-major.
-pub fn multiply((m, n, k): (usize, usize, usize), a: Matrix, b: Matrix, c: &mut [f32], add: bool) {
+pub fn multiply<T: Real>(
+    (m, n, k): (usize, usize, usize),
+    a: Matrix<T>,
+    b: Matrix<T>,
+    c: &mut [T],
+    add: bool,
+) {
     assert!(a.holds(m, k) && b.holds(k, n) && c.len() == m * n);
     // SAFETY: every element that the strides reach lies within the slices, as just asserted.
     unsafe {
@@ -52,8 +59,8 @@ pub fn multiply((m, n, k): (usize, usize, usize), a: Matrix, b: Matrix, c: &mut 
             b.data.as_ptr(),
             b.column as isize,
             b.row as isize,
-            1.0,
-            1.0,
+            T::one(),
+            T::one(),
             false,
             false,
             false,

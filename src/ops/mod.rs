@@ -8,7 +8,7 @@ pub mod conv;
 pub mod gather;
 pub mod group_conv;
 pub mod loss;
-mod matmul;
+pub(crate) mod matmul;
 pub mod norm;
 pub mod optimiser;
 mod panel;

@@ -1,0 +1,94 @@
+//! `striate glm`
+
+use super::Global;
+use super::common::{Report, neurons};
+use std::path::{Path, PathBuf};
+use striate::device::Device;
+use striate::glm::{Settings, fit, progress::Progress};
+use striate::recording::Recording;
+use striate::statistics::{mean_of_known, median};
+use striate::training::Interrupts;
+use striate::{Error, Result, files, npy};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The recording
+    recording: PathBuf,
+    /// Where glm.csv and glm_weights.npy go
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Number of penalties to choose from, log-spaced from 0.1 to 5
+    #[arg(long, default_value_t = Settings::default().penalties, value_name = "N")]
+    penalties: usize,
+    /// Folds of the cross-validation, by image
+    #[arg(long, default_value_t = Settings::default().folds, value_name = "N")]
+    folds: usize,
+    /// Only these neurons, as in 0-99,250
+    #[arg(long, value_name = "ROWS")]
+    neurons: Option<String>,
+}
+
+pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    // The fit runs on the CPU, wherever; a device that does not exist is still a mistake.
+    Device::open(&global.device)?;
+    let interrupts = Interrupts::listen()?;
+    let recording = Recording::open(&arguments.recording)?;
+    let rows = neurons(arguments.neurons.as_deref(), recording.neuron_count())?;
+    let settings = Settings {
+        penalties: arguments.penalties,
+        folds: arguments.folds,
+        seed: global.seed.unwrap_or(1),
+    };
+    check_directory(&arguments.out)?;
+    let table_path = arguments.out.join("glm.csv");
+    let weights_path = arguments.out.join("glm_weights.npy");
+    let stop = || interrupts.signal();
+    let glms = fit(&recording, &rows, &settings, Progress::Stderr, &stop)?;
+    files::create_directory(&arguments.out)?;
+    npy::write(&weights_path, glms.weights.view())?;
+    glms.table.write_csv(&table_path)?;
+
+    let lost = &glms.unconverged;
+    if !lost.is_empty() {
+        let named: Vec<String> = lost.iter().take(20).map(ToString::to_string).collect();
+        let more = if lost.len() > 20 { ", ..." } else { "" };
+        eprintln!(
+            "striate: {} of {} neurons are unconverged: {}{more}",
+            lost.len(),
+            rows.len(),
+            named.join(", ")
+        );
+    }
+    let column = |name: &str| glms.table.numbers(name).unwrap_or_default().to_vec();
+    let correlation = mean_of_known(&column("test_correlation"));
+    let penalty = median(&column("penalty"));
+    let text = format!(
+        "{} neurons, {} unconverged\nmean test correlation {correlation:.4}, median penalty {penalty:.4}\n\
+         table: {}\nweights: {}",
+        rows.len(),
+        lost.len(),
+        table_path.display(),
+        weights_path.display()
+    );
+    Ok(Report::new(text)
+        .fact("neurons", rows.len())
+        .fact("unconverged", lost.clone())
+        .fact("test_correlation", correlation)
+        .fact("median_penalty", penalty)
+        .fact("largest_gradient", glms.largest_gradient)
+        .fact("iterations", glms.iterations)
+        .fact("table", table_path.display().to_string())
+        .fact("weights", weights_path.display().to_string())
+        .good(lost.is_empty()))
+}
+
+/// Refuses a directory that could not be made, before the fit.
+fn check_directory(path: &Path) -> Result<()> {
+    match path.ancestors().find(|p| p.exists()) {
+        Some(there) if !there.is_dir() => Err(Error::file(
+            path,
+            format!("cannot write: {} is not a directory", there.display()),
+        )),
+        _ => Ok(()),
+    }
+}
