@@ -462,7 +462,7 @@ fn roof(device: &Device) -> Option<Roof> {
 }
 
 fn fastest(mut work: impl FnMut()) -> f64 {
-    (0..5)
+    (0..30)
         .map(|_| {
             let started = Instant::now();
             work();

@@ -80,6 +80,7 @@ pub struct Raw {
     /// Address on the device, or here.
     pub address: u64,
     /// Length.
+    #[cfg_attr(not(feature = "emulator"), expect(dead_code))]
     pub words: usize,
 }
 
