@@ -108,8 +108,8 @@ mod enabled {
             let Some(file) = files.iter().find(|f| f.name == image.module) else {
                 continue;
             };
-            let bytes =
-                fs::read(&image.path).map_err(|e| format!("{}: {e}", image.path.display()))?;
+            let path = image.deflated.with_extension("cubin");
+            let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
             let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &b| {
                 (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
             });

@@ -37,8 +37,7 @@ pub struct Image {
     pub arch: &'static str,
     pub capability: u32,
     pub ptx: bool,
-    pub path: PathBuf,
-    /// The same, deflated, as the program carries it.
+    /// The code deflated, as the program carries it; as it was, it lies beside, with the extension `cubin` or `ptx`.
     pub deflated: PathBuf,
     pub resources: Vec<Resources>,
 }
@@ -222,7 +221,6 @@ impl Compiler {
             arch,
             capability,
             ptx,
-            path,
             deflated,
             resources,
         })
