@@ -52,6 +52,9 @@ mod enabled {
             .debug(false)
             .warnings(false)
             .flag("-ffp-contract=off")
+            // A misaligned access is a fault on a card: here it stops the program.
+            .flag("-fsanitize=alignment")
+            .flag("-fsanitize-undefined-trap-on-error")
             .flag("-w")
             .include(format!("{manifest}/src/device/emulator"))
             .include(format!("{manifest}/kernels"))

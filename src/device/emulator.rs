@@ -58,41 +58,47 @@ const GUARD: usize = 1024;
 /// What lies around inputs and around outputs: two NaNs.
 const AROUND: [u32; 2] = [0x7fc0_1001, 0x7fc0_2002];
 
-/// A copy of an argument between guards.
+/// A copy of an argument between guards, as far from a multiple of 16 bytes as the argument itself: wide loads ask for it.
 struct Guarded {
     words: Vec<u32>,
+    start: usize,
     target: Raw,
     output: bool,
 }
 
 impl Guarded {
     fn new(target: Raw, output: bool) -> Self {
-        let mut words = vec![AROUND[usize::from(output)]; target.words + 2 * GUARD];
+        let mut words = vec![AROUND[usize::from(output)]; target.words + 2 * GUARD + 4];
+        let offset = |start: usize| (words.as_ptr() as u64 + 4 * start as u64) % 16;
+        let start = (GUARD..GUARD + 4)
+            .find(|&start| offset(start) == target.address % 16)
+            .unwrap_or(GUARD);
         // SAFETY: a view's address and length, borrowed for the whole launch.
         let source =
             unsafe { std::slice::from_raw_parts(target.address as *const u32, target.words) };
-        words[GUARD..GUARD + target.words].copy_from_slice(source);
+        words[start..start + target.words].copy_from_slice(source);
         Self {
             words,
+            start,
             target,
             output,
         }
     }
 
     fn start(&mut self) -> *mut u32 {
-        self.words[GUARD..].as_mut_ptr()
+        self.words[self.start..].as_mut_ptr()
     }
 
     /// What the kernel did where it must not write.
     fn broken(&self) -> Option<String> {
         let around = AROUND[usize::from(self.output)];
-        let end = GUARD + self.target.words;
+        let end = self.start + self.target.words;
         let at = (0..self.words.len())
-            .filter(|i| !(GUARD..end).contains(i))
+            .filter(|i| !(self.start..end).contains(i))
             .find(|&i| self.words[i] != around)?;
         Some(format!(
             "writes element {} of {}",
-            at as i64 - GUARD as i64,
+            at as i64 - self.start as i64,
             self.target.words
         ))
     }
@@ -102,7 +108,7 @@ impl Guarded {
         let target = unsafe {
             std::slice::from_raw_parts_mut(self.target.address as *mut u32, self.target.words)
         };
-        target.copy_from_slice(&self.words[GUARD..GUARD + self.target.words]);
+        target.copy_from_slice(&self.words[self.start..self.start + self.target.words]);
     }
 }
 
@@ -296,6 +302,28 @@ mod tests {
         d.check().unwrap();
         let y: Vec<f32> = y.download();
         assert!(y[..4].iter().all(|&v| v == 1.0) && y[4].is_nan());
+    }
+
+    #[test]
+    fn a_misaligned_wide_load_stops_the_program() {
+        const HERE: &str = "STRIATE_TEST_MISALIGNED";
+        let Ok(start) = std::env::var(HERE) else {
+            for (start, fine) in [("0", true), ("4", true), ("1", false), ("2", false)] {
+                let name = "device::emulator::tests::a_misaligned_wide_load_stops_the_program";
+                let output = std::process::Command::new(std::env::current_exe().unwrap())
+                    .args([name, "--exact"])
+                    .env(HERE, start)
+                    .output()
+                    .unwrap();
+                assert_eq!(output.status.success(), fine, "{start}");
+            }
+            return;
+        };
+        let start: usize = start.parse().unwrap();
+        let d = device(Order::Forward);
+        let (x, mut y) = (d.upload(&[3.0f32; 12], &[12]), d.zeros(&[1]));
+        planted::planted_wide_load(&d, [1, 1, 1], x.slice(start..start + 4), y.view_mut());
+        assert_eq!(y.download(), [3.0]);
     }
 
     #[test]

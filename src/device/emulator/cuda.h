@@ -110,11 +110,12 @@ template <typename Unpack> void matrix_product(float (&d)[4], const uint32_t (&a
 using std::max;
 using std::min;
 
-struct float2 { float x, y; };
+// Aligned as on a card, where a misaligned access is a fault; the build traps those here.
+struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
-struct int2 { int x, y; };
+struct alignas(8) int2 { int x, y; };
 struct alignas(16) int4 { int x, y, z, w; };
-struct uint2 { unsigned x, y; };
+struct alignas(8) uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }

@@ -45,6 +45,11 @@ extern "C" __global__ void __launch_bounds__(PLANTED_THREADS) planted_read_past_
     if (static_cast<int>(threadIdx.x) < n) y[threadIdx.x] = x[threadIdx.x + 1];
 }
 
+// Four numbers at once, wherever they lie.
+extern "C" __global__ void __launch_bounds__(PLANTED_THREADS) planted_wide_load(const float* x, float* y) {
+    if (threadIdx.x == 0) y[0] = reinterpret_cast<const float4*>(x)->w;
+}
+
 // One product a (16, k) b (k, 8), k = 8 for TF32 and 16 for bf16, one warp per block.
 extern "C" __global__ void __launch_bounds__(32) planted_product(const float* a /* (16, k) */, const float* b /* (k, 8) */, float* d /* (16, 8) */) {
     int g = threadIdx.x / 4, t = threadIdx.x % 4;
