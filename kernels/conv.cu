@@ -14,7 +14,10 @@
 
 #define THREADS 256
 #define TILE 128   // rows and columns of a block's product
+#define PIXELS 16  // images and pixels of one step of the weights' gradient
 #define NARROW 64  // rows where there are no more output channels than this
+
+static_assert(PIXELS == STEP, "what product.cuh takes");
 
 // Moves a position in a filter (c, u, v) on by one.
 __device__ __forceinline__ void next_tap(int& c, int& u, int& v, int kernel) {

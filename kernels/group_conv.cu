@@ -13,6 +13,7 @@
 
 #define GROUP_CONV_THREADS 256
 #define GROUP_CONV_COLUMNS 16
+#define GROUP_CONV_STRIDE 24
 #define GROUP_CONV_FEATURES 16
 #define GROUP_CONV_NUMBERS 8192
 #define GROUP_CONV_HALO 2688
@@ -20,7 +21,8 @@
 #define GROUP_CONV_SLOTS 128
 #define GROUP_CONV_ORIENTATIONS 16
 
-static_assert(GROUP_CONV_THREADS == THREADS && GROUP_CONV_COLUMNS == COLUMNS && GROUP_CONV_ORIENTATIONS == ORIENTATIONS,
+static_assert(GROUP_CONV_THREADS == THREADS && GROUP_CONV_COLUMNS == COLUMNS && GROUP_CONV_ORIENTATIONS == ORIENTATIONS &&
+                  GROUP_CONV_STRIDE == STRIDE,
               "what steerable.cuh takes");
 
 // A warp's part of the output: two rows of pixels, two steps of features, both components of its unit.

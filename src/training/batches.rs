@@ -71,9 +71,7 @@ impl Data {
         pick(device, &self.images, &images, &mut space.images);
         pick(device, &self.responses, trials, &mut buffers.responses);
     }
-}
 
-impl Data {
     /// Row of the image of a trial.
     pub fn image_of(&self, trial: u32) -> u32 {
         self.image_of_trial[trial as usize]

@@ -3,10 +3,8 @@
 use super::Shape;
 use crate::device::kernels::conv as kernels;
 use crate::device::{Device, View, ViewMut};
-use kernels::{NARROW, THREADS, TILE};
+use kernels::{NARROW, PIXELS, THREADS, TILE};
 
-/// Images and pixels that one step of a product over pixels takes (`STEP` of `kernels/product.cuh`).
-const STEP: usize = 16;
 /// Blocks that the product over pixels is cut into: enough for every multiprocessor of the largest cards to hold two
 /// blocks, and the same on all of them, for it decides the order of the sum.
 const BLOCKS: usize = 528;
@@ -63,7 +61,7 @@ pub fn backward_weights(device: &Device, shape: &Shape, x: View, dy: View, dw: V
     let weights = dw.len();
     let rows = shape.out_channels.div_ceil(TILE);
     let columns = (weights / shape.out_channels).div_ceil(TILE);
-    let steps = shape.batch * (shape.out_height() * shape.out_width()).div_ceil(STEP);
+    let steps = shape.batch * (shape.out_height() * shape.out_width()).div_ceil(PIXELS);
     let per_slice = steps
         .div_ceil(BLOCKS.div_ceil(rows * columns))
         .max(SHORTEST);

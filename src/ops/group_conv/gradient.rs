@@ -4,6 +4,7 @@ use super::Shape;
 use super::fourier::Fourier;
 use super::mix::Terms;
 use super::sizes::Sizes;
+use crate::device::kernels::group_conv::{GROUP_CONV_COLUMNS, GROUP_CONV_STRIDE};
 use crate::device::kernels::group_conv_gradient as kernels;
 use crate::device::{Array, Device, View, ViewMut};
 use crate::ops::basis::Basis;
@@ -39,7 +40,7 @@ impl Gradient {
         let o = s.orientations;
         let fits = |rows: usize| {
             let words = |blocks: usize| 2 * sizes.units * blocks * rows * 20;
-            let halo = 2 * sizes.units * (rows + s.kernel - 1) * 24;
+            let halo = 2 * sizes.units * (rows + s.kernel - 1) * GROUP_CONV_STRIDE;
             words(8 * sizes.slots) <= kernels::GRADIENT_NUMBERS
                 && words(kernels::GRADIENT_FEATURES) <= kernels::GRADIENT_OUTPUTS
                 && halo <= kernels::GRADIENT_HALO
@@ -82,9 +83,9 @@ impl Gradient {
     ) {
         let (s, sizes) = (&fourier.shape, &fourier.sizes);
         let direct = s.direct();
-        // 16 pixels are a tile's row.
-        let tiles =
-            batch * direct.out_height().div_ceil(self.rows) * direct.out_width().div_ceil(16);
+        let tiles = batch
+            * direct.out_height().div_ceil(self.rows)
+            * direct.out_width().div_ceil(GROUP_CONV_COLUMNS);
         let groups = s.in_features.div_ceil(if s.kernel == 7 { 2 } else { 4 });
         let chunks = s.out_features.div_ceil(kernels::GRADIENT_FEATURES);
         let slices = tiles.div_ceil(TILES).min(BLOCKS.div_ceil(groups * chunks));

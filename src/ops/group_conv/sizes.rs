@@ -30,9 +30,10 @@ impl Sizes {
         let pairs = k * k.div_ceil(2);
         let slots = if k == 7 { 4 } else { 2 };
         let fits = |rows: usize| {
-            let halo = 2 * units * (rows + k - 1) * 24;
+            let halo = 2 * units * (rows + k - 1) * kernels::GROUP_CONV_STRIDE;
             let numbers = 2 * units * slots * rows * 32 * 4;
-            let sums = 2 * units * kernels::GROUP_CONV_FEATURES * rows * 16;
+            let sums =
+                2 * units * kernels::GROUP_CONV_FEATURES * rows * kernels::GROUP_CONV_COLUMNS;
             halo <= kernels::GROUP_CONV_HALO && numbers.max(sums) <= kernels::GROUP_CONV_NUMBERS
         };
         let rows = [4, 2, 1].into_iter().find(|&rows| fits(rows))?;
