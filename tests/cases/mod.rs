@@ -13,6 +13,7 @@ mod norm;
 mod optimiser;
 mod penalty;
 mod readout;
+mod stimuli;
 pub mod training;
 
 type Run = Box<dyn Fn(&Device) -> Vec<Output> + Send + Sync>;
@@ -90,6 +91,7 @@ pub fn all() -> Vec<Case> {
         optimiser::cases(),
         penalty::cases(),
         readout::cases(),
+        stimuli::cases(),
     ]
     .into_iter()
     .flatten()
