@@ -4,6 +4,7 @@
 
 pub mod activation;
 pub mod basis;
+pub mod closeup;
 pub mod conv;
 pub mod gather;
 pub mod group_conv;

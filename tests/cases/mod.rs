@@ -5,6 +5,7 @@
 use crate::common::{narrow, relative, widen};
 use striate::device::{Array, Device, Precision};
 
+mod closeup;
 mod conv;
 mod gather;
 mod group_conv;
@@ -83,6 +84,7 @@ impl Output {
 /// All cases.
 pub fn all() -> Vec<Case> {
     [
+        closeup::cases(),
         conv::cases(),
         gather::cases(),
         group_conv::cases(),
