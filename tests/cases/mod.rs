@@ -14,6 +14,7 @@ mod norm;
 mod optimiser;
 mod penalty;
 mod readout;
+mod scan;
 pub mod training;
 
 type Run = Box<dyn Fn(&Device) -> Vec<Output> + Send + Sync>;
@@ -92,6 +93,7 @@ pub fn all() -> Vec<Case> {
         optimiser::cases(),
         penalty::cases(),
         readout::cases(),
+        scan::cases(),
     ]
     .into_iter()
     .flatten()
