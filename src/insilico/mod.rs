@@ -2,3 +2,6 @@
 
 pub mod harmonics;
 pub mod preconditioner;
+mod watch;
+
+pub use watch::Watch;

@@ -14,6 +14,7 @@ mod norm;
 mod optimiser;
 mod penalty;
 mod readout;
+mod scan;
 mod stimuli;
 pub mod training;
 
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Case> {
         optimiser::cases(),
         penalty::cases(),
         readout::cases(),
+        scan::cases(),
         stimuli::cases(),
     ]
     .into_iter()
