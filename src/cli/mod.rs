@@ -7,6 +7,7 @@ mod glm;
 mod import;
 mod info;
 mod inspect;
+mod optima;
 mod predict;
 mod simulate;
 mod train;
@@ -60,6 +61,10 @@ enum Command {
     VerifyEquivariance(verify::Arguments),
     /// Fit a Poisson GLM with a log link to every neuron
     Glm(glm::Arguments),
+    /// Find each neuron's optimal Gabor
+    Gabors(optima::GaborArguments),
+    /// Find each neuron's optimal difference of Gaussians
+    Dogs(optima::DifferenceArguments),
     /// Print the default configuration, explained
     Config,
     /// Show version and devices
@@ -79,6 +84,8 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Predict(a) => predict::run(global, a)?,
         Command::VerifyEquivariance(a) => verify::run(global, a)?,
         Command::Glm(a) => glm::run(global, a)?,
+        Command::Gabors(a) => optima::gabors(global, a)?,
+        Command::Dogs(a) => optima::differences(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,
     };
