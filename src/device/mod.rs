@@ -127,10 +127,14 @@ impl Device {
         }
     }
 
-    /// Lends `len` float32 of the device's memory, whatever they hold, until `body` is over.
+    /// Lends `len` float32 of the device's memory from a multiple of 16 bytes on, whatever they hold, until `body` is over.
     pub(crate) fn scratch<R>(&self, len: usize, body: impl FnOnce(ViewMut) -> R) -> R {
         let Self::Cuda(cuda) = self else {
-            return body(ViewMut::Host(&mut vec![f32::NAN; len]));
+            let nan: u128 = bytemuck::cast([f32::NAN; 4]);
+            let mut quads = vec![nan; len.div_ceil(4)];
+            return body(ViewMut::Host(
+                &mut bytemuck::cast_slice_mut(&mut quads)[..len],
+            ));
         };
         let kept = &cuda.card.scratch;
         let lock = || {
