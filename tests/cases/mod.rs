@@ -5,6 +5,7 @@
 use crate::common::{narrow, relative, widen};
 use striate::device::{Array, Device, Precision};
 
+mod ascent;
 mod conv;
 mod gather;
 mod group_conv;
@@ -82,6 +83,7 @@ impl Output {
 /// All cases.
 pub fn all() -> Vec<Case> {
     [
+        ascent::cases(),
         conv::cases(),
         gather::cases(),
         group_conv::cases(),
