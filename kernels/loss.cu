@@ -32,6 +32,13 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (i < count) rates[i] = output_value(output, h[i]);
 }
 
+// What a rate's gradient is at h.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    loss_slopes(const float* h, float* slopes, int count, int output) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i < count) slopes[i] = output_slope(output, h[i]);
+}
+
 // This thread's share of an image's loss; `gradient(n, dh)` receives dh.
 template <class F>
 __device__ __forceinline__ float share(const float* h, const float* responses, int neurons, int output, float scale,

@@ -141,58 +141,65 @@ fn finish<'a>(params: &'a Arena, layer: &Layer, statistics: (View<'a>, View<'a>)
 
 /// Runs `batch` of the workspace's images through the core.
 pub fn forward(model: &mut Model, space: &mut Workspace, batch: usize, mode: Mode) {
+    space.clear_images(&model.device, batch);
     for l in 0..model.layers.len() {
-        if mode == Mode::Prediction
+        let finished = mode == Mode::Prediction
             && !space.keeps_gradients()
-            && predict_layer(model, space, batch, l)
-        {
-            continue;
+            && predict_layer(model, space, batch, l);
+        if !finished {
+            forward_layer(model, space, batch, l, mode);
         }
-        let (slot, sized) = (l.min(space.before.len() - 1), &space.layers[l]);
-        let out_len = batch * sized.channels * sized.out_pixels;
-        let input = match l {
-            0 => space.images.slice(0..batch * sized.in_len),
-            _ => space.after[slot.min(l - 1)].slice(0..batch * sized.in_len),
-        };
-        let filters = model.params.view(model.layers[l].filters);
-        let output = space.before[slot].slice_mut(0..out_len);
-        match &sized.operation {
-            Operation::Steerable(layer) => {
-                group_conv::forward(&model.device, layer, batch, input, filters, output);
-            }
-            Operation::Plain(shape) => {
-                let shape = conv::Shape { batch, ..*shape };
-                conv::forward(&model.device, &shape, input, filters, output);
-            }
+        if l + 1 < model.layers.len() {
+            space.clear_output(&model.device, l, batch);
         }
-        let shape = space.norm_shape(model, l, batch);
-        let y = space.before[slot].slice(0..out_len);
-        let layer = &model.layers[l];
-        match mode {
-            Mode::Training => {
-                let decay = if model.config.core.kind == CoreKind::RotationEquivariant {
-                    0.9
-                } else {
-                    0.98
-                };
-                let batch_statistics = (space.mean[l].view_mut(), space.variance[l].view_mut());
-                let running = model.statistics.pair_mut(layer.mean);
-                norm::statistics(&model.device, &shape, y, decay, batch_statistics, running);
-            }
-            Mode::Prediction => {
-                space.mean[l]
-                    .view_mut()
-                    .copy_from(model.statistics.view(layer.mean));
-                space.variance[l]
-                    .view_mut()
-                    .copy_from(model.statistics.view(layer.variance));
-            }
-        }
-        let statistics = (space.mean[l].view(), space.variance[l].view());
-        let finish = finish(&model.params, layer, statistics);
-        let z = space.after[slot].slice_mut(0..out_len);
-        norm::forward(&model.device, &shape, y, &finish, z);
     }
+}
+
+fn forward_layer(model: &mut Model, space: &mut Workspace, batch: usize, l: usize, mode: Mode) {
+    let (slot, sized) = (l.min(space.before.len() - 1), &space.layers[l]);
+    let out_len = batch * sized.channels * sized.out_pixels;
+    let input = match l {
+        0 => space.images.slice(0..batch * sized.in_len),
+        _ => space.after[slot.min(l - 1)].slice(0..batch * sized.in_len),
+    };
+    let filters = model.params.view(model.layers[l].filters);
+    let output = space.before[slot].slice_mut(0..out_len);
+    match &sized.operation {
+        Operation::Steerable(layer) => {
+            group_conv::forward(&model.device, layer, batch, input, filters, output);
+        }
+        Operation::Plain(shape) => {
+            let shape = conv::Shape { batch, ..*shape };
+            conv::forward(&model.device, &shape, input, filters, output);
+        }
+    }
+    let shape = space.norm_shape(model, l, batch);
+    let y = space.before[slot].slice(0..out_len);
+    let layer = &model.layers[l];
+    match mode {
+        Mode::Training => {
+            let decay = if model.config.core.kind == CoreKind::RotationEquivariant {
+                0.9
+            } else {
+                0.98
+            };
+            let batch_statistics = (space.mean[l].view_mut(), space.variance[l].view_mut());
+            let running = model.statistics.pair_mut(layer.mean);
+            norm::statistics(&model.device, &shape, y, decay, batch_statistics, running);
+        }
+        Mode::Prediction => {
+            space.mean[l]
+                .view_mut()
+                .copy_from(model.statistics.view(layer.mean));
+            space.variance[l]
+                .view_mut()
+                .copy_from(model.statistics.view(layer.variance));
+        }
+    }
+    let statistics = (space.mean[l].view(), space.variance[l].view());
+    let finish = finish(&model.params, layer, statistics);
+    let z = space.after[slot].slice_mut(0..out_len);
+    norm::forward(&model.device, &shape, y, &finish, z);
 }
 
 /// A steerable layer whose map before normalisation nobody will ask for, in one op; false if `l` is none.
@@ -304,6 +311,7 @@ pub fn backward_images(model: &Model, space: &mut Workspace, batch: usize) {
             }
         }
         space.gradient.swap(0, 1);
+        space.clear_gradient(&model.device, l, batch);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A digital twin: a core that all neurons share, and one readout per recording.
 
 pub mod checkpoint;
+pub mod closeup;
 pub mod config;
 pub mod core;
 pub mod init;
@@ -9,6 +10,7 @@ mod predict;
 pub mod readout;
 mod workspace;
 
+pub use closeup::Closeup;
 pub use config::Config;
 pub use core::Mode;
 pub use predict::{ImageGradient, Predictor};

@@ -3,7 +3,7 @@
 use super::Model;
 use super::config::{Config, CoreKind, Padding};
 use crate::device::{Array, Device};
-use crate::ops::{conv, group_conv, norm};
+use crate::ops::{closeup, conv, group_conv, norm};
 
 /// A layer at one image size.
 #[derive(Debug)]
@@ -11,8 +11,17 @@ pub(super) struct Sized {
     pub operation: Operation,
     pub channels: usize,
     pub out_pixels: usize,
+    pub out_width: usize,
     /// Numbers of one image's input.
     pub in_len: usize,
+}
+
+impl Sized {
+    /// Channels, height and width of its output.
+    pub fn size(&self) -> (usize, usize, usize) {
+        let height = self.out_pixels / self.out_width;
+        (self.channels, height, self.out_width)
+    }
 }
 
 #[derive(Debug)]
@@ -40,6 +49,17 @@ pub struct Workspace {
     pub(super) variance: Vec<Array>,
     /// Gradient at the output of a layer, and the buffer for the one below.
     pub(super) gradient: [Array; 2],
+    /// Where the images are crops that may reach over the border of what they are crops of.
+    pub(super) frames: Option<Frames>,
+}
+
+/// The part of every map that is real; the rest is padding and held at zero.
+#[derive(Debug)]
+pub(super) struct Frames {
+    /// Which of G frames each image has (B).
+    pub seats: Array<u32>,
+    /// Of the image, then of each layer's output: (G, 4), as `ops::closeup` wants them.
+    pub of_maps: Vec<Array<u32>>,
 }
 
 impl Workspace {
@@ -70,18 +90,42 @@ impl Workspace {
     }
 
     /// For batches of up to `batch` images; with `gradients`, keeps what the way back needs.
-    pub fn new(
+    pub fn new(model: &Model, image: (usize, usize), batch: usize, gradients: bool) -> Self {
+        Self::padded(
+            model,
+            image,
+            batch,
+            gradients,
+            model.config.core.padding,
+            None,
+        )
+    }
+
+    /// As [`Workspace::new`] for crops: nothing is padded, and every map is zeroed outside of its frame.
+    pub(super) fn cropped(
+        model: &Model,
+        crop: (usize, usize),
+        batch: usize,
+        gradients: bool,
+        frames: Option<Frames>,
+    ) -> Self {
+        Self::padded(model, crop, batch, gradients, Padding::Valid, frames)
+    }
+
+    fn padded(
         model: &Model,
         (height, width): (usize, usize),
         batch: usize,
         gradients: bool,
+        padding: Padding,
+        frames: Option<Frames>,
     ) -> Self {
         let device = &model.device;
         let mut layers = Vec::new();
         let (mut h, mut w) = (height, width);
         let o = model.config.orientations();
         for (l, layer) in model.layers.iter().enumerate() {
-            let padding = match model.config.core.padding {
+            let padding = match padding {
                 Padding::Same => layer.kernel / 2,
                 Padding::Valid => 0,
             };
@@ -108,6 +152,7 @@ impl Workspace {
                 },
                 channels: direct.out_channels,
                 out_pixels: h * w,
+                out_width: w,
                 in_len,
             });
         }
@@ -144,6 +189,7 @@ impl Workspace {
             mean: groups(),
             variance: groups(),
             gradient: [device.zeros(&[spare]), device.zeros(&[spare])],
+            frames,
             layers,
         }
     }
@@ -163,9 +209,42 @@ impl Workspace {
         &mut self.gradient[0]
     }
 
+    /// The gradient that the last way back ended with.
+    pub fn gradient(&self) -> &Array {
+        &self.gradient[0]
+    }
+
     /// The output and where its gradient goes, together.
     pub fn output_and_gradient(&mut self) -> (&Array, &mut Array) {
         (&self.after[self.after.len() - 1], &mut self.gradient[0])
+    }
+
+    /// Zeroes the images outside of their frames.
+    pub(super) fn clear_images(&mut self, device: &Device, batch: usize) {
+        if let Some(frames) = &self.frames {
+            let (h, w) = self.image;
+            frames.clear(device, 0, (1, h, w), batch, &mut self.images);
+        }
+    }
+
+    /// Zeroes the output of layer `l` outside of its frames.
+    pub(super) fn clear_output(&mut self, device: &Device, l: usize, batch: usize) {
+        if let Some(frames) = &self.frames {
+            let slot = l.min(self.after.len() - 1);
+            let size = self.layers[l].size();
+            frames.clear(device, l + 1, size, batch, &mut self.after[slot]);
+        }
+    }
+
+    /// Zeroes the gradient at the input of layer `l` outside of its frames.
+    pub(super) fn clear_gradient(&mut self, device: &Device, l: usize, batch: usize) {
+        if let Some(frames) = &self.frames {
+            let size = match l {
+                0 => (1, self.image.0, self.image.1),
+                _ => self.layers[l - 1].size(),
+            };
+            frames.clear(device, l, size, batch, &mut self.gradient[0]);
+        }
     }
 
     pub(super) fn norm_shape(&self, model: &Model, l: usize, batch: usize) -> norm::Shape {
@@ -180,5 +259,21 @@ impl Workspace {
     /// Output map of layer `l` (B, C, P) after activation, of the last forward pass with gradients kept.
     pub fn map(&self, l: usize) -> &Array {
         &self.after[l.min(self.after.len() - 1)]
+    }
+}
+
+impl Frames {
+    fn clear(
+        &self,
+        device: &Device,
+        map: usize,
+        size: (usize, usize, usize),
+        batch: usize,
+        maps: &mut Array,
+    ) {
+        let (channels, h, w) = size;
+        let seats = self.seats.slice(0..batch);
+        let maps = maps.slice_mut(0..batch * channels * h * w);
+        closeup::clear_outside(device, size, seats, self.of_maps[map].view(), maps);
     }
 }

@@ -44,6 +44,22 @@ pub fn rates(device: &Device, shape: &Shape, h: View, rates: ViewMut) {
     }
 }
 
+/// Writes the derivative of each rate by its h (B, N).
+pub fn slopes(device: &Device, shape: &Shape, h: View, slopes: ViewMut) {
+    let count = shape.batch * shape.neurons;
+    assert_eq!((h.len(), slopes.len()), (count, count), "{shape:?}");
+    match device {
+        Device::Cpu => {
+            let values = slopes.host().iter_mut().zip(h.host());
+            values.for_each(|(s, &h)| *s = shape.output.slope(h));
+        }
+        _ => {
+            let grid = [count.div_ceil(kernels::loss::THREADS), 1, 1];
+            kernels::loss::loss_slopes(device, grid, h, slopes, count, shape.output.code());
+        }
+    }
+}
+
 /// Writes each image's share of the loss, already divided by B, and where wanted dh (B, N).
 pub fn poisson(
     device: &Device,

@@ -5,6 +5,7 @@
 pub mod activation;
 pub mod ascent;
 pub mod basis;
+pub mod closeup;
 pub mod conv;
 pub mod gather;
 pub mod group_conv;

@@ -58,10 +58,14 @@ fn losses(shape: Shape, spread: f64, with_gradient: bool) -> Case {
             .collect();
         let rates: Vec<f64> = h.iter().map(|&h| shape.output.value(h)).collect();
 
+        let slopes: Vec<f64> = h.iter().map(|&h| shape.output.slope(h)).collect();
+
         let mut arates = filled(device, f32::NAN, n);
+        let mut aslopes = filled(device, f32::NAN, n);
         let mut adh = filled(device, f32::NAN, n);
         let mut alosses = filled(device, f32::NAN, batch);
         loss::rates(device, &shape, ah.view(), arates.view_mut());
+        loss::slopes(device, &shape, ah.view(), aslopes.view_mut());
         let gradient = with_gradient.then(|| adh.view_mut());
         loss::poisson(
             device,
@@ -73,6 +77,7 @@ fn losses(shape: Shape, spread: f64, with_gradient: bool) -> Case {
         );
         let mut outputs = vec![
             Output::new("rates", &arates, rates),
+            Output::new("slopes", &aslopes, slopes),
             Output::new("losses", &alosses, losses),
         ];
         if with_gradient {

@@ -6,6 +6,7 @@ use crate::common::{narrow, relative, widen};
 use striate::device::{Array, Device, Precision};
 
 mod ascent;
+mod closeup;
 mod conv;
 mod gather;
 mod group_conv;
@@ -84,6 +85,7 @@ impl Output {
 pub fn all() -> Vec<Case> {
     [
         ascent::cases(),
+        closeup::cases(),
         conv::cases(),
         gather::cases(),
         group_conv::cases(),

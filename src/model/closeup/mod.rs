@@ -1,0 +1,375 @@
+//! Each image seen by one neuron, on the crop that its mask can see.
+//!
+//! A neuron's mask looks at a [`Window`] of the core's last map; the image that this window depends on is the window and
+//! the core's reach around it. So an image needs no more than that crop and one neuron's readout: with filters of 13, 5
+//! and 5 pixels and a window of 7 x 7 a 25th of the arithmetic of the whole image. Neurons are sorted into [`Group`]s
+//! with crops of one size, which share batches.
+//!
+//! Convolutions of a crop are valid ones. Where the model pads, crops may reach over the border of the image, and every
+//! layer's map is held at zero outside of it, which is what padding does. What a window leaves out of the mask counts as
+//! it does for a blank image (0 after z-scoring); with nothing left out, responses are those of the whole image.
+
+mod window;
+
+pub use window::{Tail, Window};
+
+use super::config::Padding;
+use super::workspace::{Frames, Workspace};
+use super::{Mode, Model, core, readout};
+use crate::Result;
+use crate::device::{Array, View, ViewMut};
+use crate::ops::{closeup, loss};
+use ndarray::Array3;
+
+/// Widths of windows that groups are made for.
+const WIDTHS: [usize; 12] = [1, 3, 5, 7, 9, 11, 13, 17, 21, 27, 35, 45];
+
+/// The windows of these neurons (rows of readout `index`).
+pub fn windows(model: &Model, index: usize, neurons: &[usize], tail: Tail) -> Vec<Window> {
+    let readout = &model.readouts[index];
+    let (height, width) = readout.map;
+    let masks = model.params.view(readout.mask);
+    let pixels = height * width;
+    let window = |&n: &usize| {
+        let mask = masks.slice(n * pixels..(n + 1) * pixels).download();
+        Window::of_mask(&mask, width, tail)
+    };
+    neurons.iter().map(window).collect()
+}
+
+/// Neurons of one readout whose crops have one size.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The readout.
+    pub index: usize,
+    /// Rows of the readout.
+    pub neurons: Vec<usize>,
+    /// Where each stands in the list that the groups were made of.
+    pub places: Vec<usize>,
+    /// Height and width of the crops, in pixels.
+    pub size: (usize, usize),
+    /// Row and column of each crop's first pixel in the image; outside of the image where the crop reaches over it.
+    pub origins: Vec<(i64, i64)>,
+    windows: Vec<Window>,
+    /// The whole image, padded as the model pads.
+    whole: bool,
+}
+
+/// Sorts neurons (rows of readout `index`) with these windows into groups, smallest crops first.
+pub fn groups(model: &Model, index: usize, neurons: &[usize], windows: &[Window]) -> Vec<Group> {
+    assert_eq!(neurons.len(), windows.len(), "one window per neuron");
+    let readout = &model.readouts[index];
+    let (reach, padded) = (reach(model), model.config.core.padding == Padding::Same);
+    let (height, width) = readout.map;
+    let class = |w: &Window| {
+        let needed = w.height.max(w.width);
+        let side = WIDTHS.into_iter().find(|&side| side >= needed);
+        let side = side.unwrap_or(usize::MAX);
+        let (h, w) = (side.min(height), side.min(width));
+        let pays = products(model, (h, w)) < products_of_whole(model, readout.image);
+        if pays { (h, w) } else { (height, width) }
+    };
+    let classes: Vec<(usize, usize)> = windows.iter().map(class).collect();
+    let mut sizes = classes.clone();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let group = |size: (usize, usize)| {
+        let whole = size == (height, width);
+        let places: Vec<usize> = (0..neurons.len()).filter(|&i| classes[i] == size).collect();
+        let windows: Vec<Window> = places
+            .iter()
+            .map(|&i| windows[i].resized(size.0, size.1, readout.map))
+            .collect();
+        let lead = if whole || !padded { 0 } else { reach as i64 };
+        Group {
+            index,
+            neurons: places.iter().map(|&i| neurons[i]).collect(),
+            places,
+            size: match whole {
+                true => readout.image,
+                false => (size.0 + 2 * reach, size.1 + 2 * reach),
+            },
+            origins: windows
+                .iter()
+                .map(|w| (w.top as i64 - lead, w.left as i64 - lead))
+                .collect(),
+            windows,
+            whole,
+        }
+    };
+    sizes.into_iter().map(group).collect()
+}
+
+/// Pixels that a pixel of the last map sees on each side.
+fn reach(model: &Model) -> usize {
+    model.layers.iter().map(|l| l.kernel / 2).sum()
+}
+
+/// Multiply-adds of valid convolutions that end in this window, up to a factor.
+fn products(model: &Model, (mut h, mut w): (usize, usize)) -> usize {
+    let mut sum = 0;
+    for layer in model.layers.iter().rev() {
+        sum += h * w * layer.kernel * layer.kernel * layer.in_features * layer.features;
+        (h, w) = (h + layer.kernel - 1, w + layer.kernel - 1);
+    }
+    sum
+}
+
+fn products_of_whole(model: &Model, (mut h, mut w): (usize, usize)) -> usize {
+    let mut sum = 0;
+    for layer in &model.layers {
+        if model.config.core.padding == Padding::Valid {
+            (h, w) = (h + 1 - layer.kernel, w + 1 - layer.kernel);
+        }
+        sum += h * w * layer.kernel * layer.kernel * layer.in_features * layer.features;
+    }
+    sum
+}
+
+/// One group's neurons and the buffers of their images.
+#[derive(Debug)]
+pub struct Closeup<'m> {
+    model: &'m mut Model,
+    group: Group,
+    space: Workspace,
+    seats: Array<u32>,
+    mask: Array,
+    features: Array,
+    bias: Array,
+    h: Array,
+    rates: Array,
+    slopes: Array,
+}
+
+impl<'m> Closeup<'m> {
+    /// For up to `batch` images at a time; with `gradients`, for [`Closeup::backward`] too.
+    ///
+    /// # Errors
+    /// When it does not fit into memory.
+    pub fn new(model: &'m mut Model, group: &Group, batch: usize, gradients: bool) -> Result<Self> {
+        let device = model.device.clone();
+        let bytes = Workspace::bytes(&model.config, group.size, batch, gradients);
+        device.require("the maps of images of one neuron each", bytes)?;
+        let readout = &model.readouts[group.index];
+        let (channels, neurons) = (readout.channels, group.neurons.len());
+        let window = group.windows.first().map_or(0, |w| w.height * w.width);
+        let (mut mask, mut features) = (Vec::new(), Vec::new());
+        let all = readout.map.0 * readout.map.1;
+        let (masks, all_features) = (
+            model.params.view(readout.mask),
+            model.params.view(readout.features),
+        );
+        for (&n, window) in group.neurons.iter().zip(&group.windows) {
+            let whole = masks.slice(n * all..(n + 1) * all).download();
+            let rows = whole.chunks_exact(readout.map.1).skip(window.top);
+            let seen = rows
+                .take(window.height)
+                .flat_map(|row| &row[window.left..][..window.width]);
+            mask.extend(seen.map(|m| m.abs()));
+            let own = all_features.slice(n * channels..(n + 1) * channels);
+            features.extend(own.download());
+        }
+        if model.config.readout.positive_features {
+            features.iter_mut().for_each(|v| *v = v.abs());
+        }
+        let frames = group.frames(model, batch);
+        let mut this = Self {
+            space: match group.whole {
+                true => Workspace::new(model, group.size, batch, gradients),
+                false => Workspace::cropped(model, group.size, batch, gradients, frames),
+            },
+            seats: device.zeros(&[batch]),
+            mask: device.upload(&mask, &[neurons, window]),
+            features: device.upload(&features, &[neurons, channels]),
+            bias: device.zeros(&[neurons]),
+            h: device.zeros(&[batch]),
+            rates: device.zeros(&[batch]),
+            slopes: device.zeros(&[if gradients { batch } else { 0 }]),
+            group: group.clone(),
+            model,
+        };
+        this.set_bias();
+        this.model.device.check()?;
+        Ok(this)
+    }
+
+    /// A blank image's h is the whole model's: the bias takes up what the windows leave out.
+    fn set_bias(&mut self) {
+        let blank = blank(self.model, self.group.index);
+        let seats: Vec<u32> = (0..self.group.neurons.len() as u32).collect();
+        let mut bias = Vec::with_capacity(seats.len());
+        for seats in seats.chunks(self.space.batch) {
+            self.space.images.fill(0.0);
+            self.forward(seats);
+            bias.extend(self.h.slice(0..seats.len()).download());
+        }
+        for (bias, &n) in bias.iter_mut().zip(&self.group.neurons) {
+            *bias = blank[n] - *bias;
+        }
+        self.bias.fill_from(&bias);
+    }
+
+    /// The neurons.
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// The model that they belong to.
+    pub fn model(&self) -> &Model {
+        self.model
+    }
+
+    /// Images that fit.
+    pub fn batch(&self) -> usize {
+        self.space.batch
+    }
+
+    /// The first `count` images (count, height, width), to write: crops of z-scored images. What is written outside of
+    /// the real image is forgotten.
+    pub fn images(&mut self, count: usize) -> ViewMut<'_> {
+        let pixels = self.group.size.0 * self.group.size.1;
+        self.space.images.slice_mut(0..count * pixels)
+    }
+
+    /// Has each image seen by the neuron of the group that its seat names.
+    ///
+    /// # Panics
+    /// When there are more seats than images fit, or a seat names no neuron: that is a bug, not input.
+    pub fn forward(&mut self, seats: &[u32]) {
+        let neurons = self.group.neurons.len() as u32;
+        assert!(seats.iter().all(|&s| s < neurons), "{neurons} neurons");
+        let count = seats.len();
+        self.seats.slice_mut(0..count).fill_from(seats);
+        if let Some(frames) = &mut self.space.frames {
+            frames.seats.slice_mut(0..count).fill_from(seats);
+        }
+        core::forward(self.model, &mut self.space, count, Mode::Prediction);
+        let shape = self.shape(count);
+        let x = self.space.output();
+        closeup::forward(
+            &self.model.device,
+            &shape,
+            x.slice(0..count * shape.channels * shape.pixels),
+            self.seats.slice(0..count),
+            closeup::Weights {
+                mask: self.mask.view(),
+                features: self.features.view(),
+                bias: self.bias.view(),
+            },
+            self.h.slice_mut(0..count),
+        );
+        let of_rates = self.of_rates(count);
+        let (h, rates) = (self.h.slice(0..count), self.rates.slice_mut(0..count));
+        loss::rates(&self.model.device, &of_rates, h, rates);
+    }
+
+    /// Normalised rates of the last [`Closeup::forward`], (count).
+    pub fn rates(&self, count: usize) -> View<'_> {
+        self.rates.slice(0..count)
+    }
+
+    /// Carries each rate of the last [`Closeup::forward`] back to its image.
+    pub fn backward(&mut self, count: usize) {
+        let (shape, of_rates) = (self.shape(count), self.of_rates(count));
+        let device = self.model.device.clone();
+        let (h, slopes) = (self.h.slice(0..count), self.slopes.slice_mut(0..count));
+        loss::slopes(&device, &of_rates, h, slopes);
+        let len = count * shape.channels * shape.pixels;
+        closeup::backward_input(
+            &device,
+            &shape,
+            self.seats.slice(0..count),
+            closeup::Weights {
+                mask: self.mask.view(),
+                features: self.features.view(),
+                bias: self.bias.view(),
+            },
+            self.slopes.slice(0..count),
+            self.space.output_gradient().slice_mut(0..len),
+        );
+        core::backward_images(self.model, &mut self.space, count);
+    }
+
+    /// The gradient of each rate at its image, (count, height, width), after [`Closeup::backward`]; 0 outside of the
+    /// real image.
+    pub fn gradient(&self, count: usize) -> View<'_> {
+        let pixels = self.group.size.0 * self.group.size.1;
+        self.space.gradient().slice(0..count * pixels)
+    }
+
+    fn shape(&self, batch: usize) -> closeup::Shape {
+        let neurons = self.group.neurons.len();
+        closeup::Shape {
+            batch,
+            channels: self.features.len() / neurons,
+            pixels: self.mask.len() / neurons,
+            neurons,
+        }
+    }
+
+    fn of_rates(&self, batch: usize) -> loss::Shape {
+        loss::Shape {
+            batch,
+            neurons: 1,
+            output: self.model.config.readout.output,
+        }
+    }
+}
+
+impl Group {
+    /// Where the real image lies in each map of the crops; none where crops never reach over it.
+    fn frames(&self, model: &Model, batch: usize) -> Option<Frames> {
+        if self.whole || model.config.core.padding == Padding::Valid {
+            return None;
+        }
+        let image = model.readouts[self.index].image;
+        let span = |origin: i64, lost: usize, crop: usize, image: usize| {
+            let (first, size) = (origin + lost as i64, (crop - 2 * lost) as i64);
+            let inside = |edge: i64| (edge - first).clamp(0, size) as u32;
+            [inside(0), inside(image as i64)]
+        };
+        let mut lost = 0;
+        let mut of_maps = Vec::new();
+        for layer in std::iter::once(0).chain(model.layers.iter().map(|l| l.kernel / 2)) {
+            lost += layer;
+            let frames: Vec<u32> = self
+                .origins
+                .iter()
+                .flat_map(|&(row, column)| {
+                    let rows = span(row, lost, self.size.0, image.0);
+                    [rows, span(column, lost, self.size.1, image.1)].concat()
+                })
+                .collect();
+            of_maps.push(model.device.upload(&frames, &[self.neurons.len(), 4]));
+        }
+        Some(Frames {
+            seats: model.device.zeros(&[batch]),
+            of_maps,
+        })
+    }
+
+    /// A crop of the group's neuron `seat` put back into its image, zero around it: (1, H, W) of z-scores.
+    pub fn embed(&self, seat: usize, crop: &[f32], image: (usize, usize)) -> Array3<f32> {
+        let (row, column) = self.origins[seat];
+        let mut whole = Array3::zeros((1, image.0, image.1));
+        for (i, line) in crop.chunks_exact(self.size.1).enumerate() {
+            for (j, &z) in line.iter().enumerate() {
+                let (y, x) = (row + i as i64, column + j as i64);
+                if (0..image.0 as i64).contains(&y) && (0..image.1 as i64).contains(&x) {
+                    whole[(0, y as usize, x as usize)] = z;
+                }
+            }
+        }
+        whole
+    }
+}
+
+/// h of all neurons of a readout for the blank image.
+fn blank(model: &mut Model, index: usize) -> Vec<f32> {
+    let image = model.readouts[index].image;
+    let mut space = Workspace::new(model, image, 1, false);
+    let mut buffers = readout::Buffers::new(model, &model.readouts[index], 1, false);
+    core::forward(model, &mut space, 1, Mode::Prediction);
+    readout::forward(model, index, &space, &mut buffers, 1);
+    buffers.h.download()
+}

@@ -1,0 +1,89 @@
+//! Images that one neuron sees each.
+
+use super::{Case, Output, both, filled};
+use crate::common::noise;
+use striate::device::Device;
+use striate::ops::closeup::{Shape, Weights, backward_input, clear_outside, forward, reference};
+
+pub fn cases() -> Vec<Case> {
+    let shape = |batch, channels, pixels, neurons| Shape {
+        batch,
+        channels,
+        pixels,
+        neurons,
+    };
+    let readouts = [
+        shape(1, 1, 1, 1),
+        shape(3, 5, 49, 2),
+        shape(7, 3, 300, 4),
+        shape(2, 131, 25, 9),
+    ];
+    let readouts = readouts
+        .into_iter()
+        .map(|s| Case::new(format!("closeup {s:?}"), move |device| readout(device, &s)));
+    let frames = [(1, 1, 1), (3, 5, 9), (2, 31, 17)];
+    let frames =
+        frames.map(|size| Case::new(format!("frame {size:?}"), move |device| frame(device, size)));
+    readouts.chain(frames).collect()
+}
+
+fn seats(batch: usize, neurons: usize) -> Vec<u32> {
+    (0..batch).map(|b| ((b * 5 + 1) % neurons) as u32).collect()
+}
+
+fn readout(device: &Device, s: &Shape) -> Vec<Output> {
+    let (ax, x) = both(device, &noise(s.batch * s.channels * s.pixels, 1));
+    let (amask, mask) = both(device, &noise(s.neurons * s.pixels, 2));
+    let (afeatures, features) = both(device, &noise(s.neurons * s.channels, 3));
+    let (abias, bias) = both(device, &noise(s.neurons, 4));
+    let (adh, dh) = both(device, &noise(s.batch, 5));
+    let seats = seats(s.batch, s.neurons);
+    let aseats = device.upload(&seats, &[s.batch]);
+    let weights = Weights {
+        mask: amask.view(),
+        features: afeatures.view(),
+        bias: abias.view(),
+    };
+    let mut ah = filled(device, f32::NAN, s.batch);
+    let mut adx = filled(device, f32::NAN, x.len());
+    forward(device, s, ax.view(), aseats.view(), weights, ah.view_mut());
+    let to = adx.view_mut();
+    backward_input(device, s, aseats.view(), weights, adh.view(), to);
+    let (mut h, mut dx) = (Vec::new(), vec![0.0; x.len()]);
+    let image = s.channels * s.pixels;
+    for (b, &seat) in seats.iter().enumerate() {
+        let seat = seat as usize;
+        let (m, v) = (
+            &mask[seat * s.pixels..][..s.pixels],
+            &features[seat * s.channels..][..s.channels],
+        );
+        h.push(reference::image(&x[b * image..][..image], m, v, bias[seat]));
+        reference::gradient(dh[b], m, v, &mut dx[b * image..][..image]);
+    }
+    vec![Output::new("h", &ah, h), Output::new("dx", &adx, dx)]
+}
+
+fn frame(device: &Device, (channels, height, width): (usize, usize, usize)) -> Vec<Output> {
+    let (h, w) = (height as u32, width as u32);
+    // All of it, a part, a corner, nothing.
+    let frames = [
+        [0, h, 0, w],
+        [h / 3, h, 0, w - w / 3],
+        [0, 1, w - 1, w],
+        [0, 0, 0, 0],
+    ];
+    let seats = [1, 0, 3, 2, 1];
+    let (mut maps, values) = both(device, &noise(seats.len() * channels * height * width, 1));
+    let aframes = device.upload(&frames.concat(), &[frames.len(), 4]);
+    let aseats = device.upload(&seats, &[seats.len()]);
+    let size = (channels, height, width);
+    clear_outside(device, size, aseats.view(), aframes.view(), maps.view_mut());
+    let mut wanted = values;
+    let image = channels * height * width;
+    for (map, &seat) in wanted.chunks_exact_mut(image).zip(&seats) {
+        for map in map.chunks_exact_mut(height * width) {
+            reference::clear_outside(&frames[seat as usize], width, map);
+        }
+    }
+    vec![Output::new("maps", &maps, wanted)]
+}

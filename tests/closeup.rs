@@ -1,0 +1,190 @@
+//! A neuron's crop tells what the whole image tells: rates and gradients, in the middle and over the border, padded and
+//! valid, on the CPU and through the kernels.
+
+mod common;
+
+use common::{narrow, noise, relative, widen};
+use ndarray::{Array2, Array3, s};
+use striate::device::emulator::{Emulator, Order};
+use striate::device::{Device, Precision};
+use striate::model::closeup::{self, Closeup, Tail};
+use striate::model::{Config, Model, Population};
+use striate::recording::preprocess::Preprocessing;
+
+const IMAGE: (usize, usize) = (19, 23);
+/// Rows and columns that the masks look at: a corner, the middle, an edge, everything.
+const SEEN: [[usize; 4]; 5] = [
+    [0, 2, 0, 3],
+    [8, 11, 9, 12],
+    [0, 1, 10, 11],
+    [5, 9, 1, 4],
+    [0, usize::MAX, 0, usize::MAX],
+];
+
+fn model(device: &Device, kind: &str, padding: &str) -> Model {
+    let overrides = [
+        format!("core.kind=\"{kind}\""),
+        format!("core.padding=\"{padding}\""),
+        "core.orientations=4".into(),
+        "core.filter_sizes=[5, 3, 3]".into(),
+        "core.features=[2, 3, 2]".into(),
+        "readout.positive_features=true".into(),
+    ];
+    let config = Config::parse("recordings = [\"r\"]", "test", &overrides).unwrap();
+    let population = Population {
+        name: "r".into(),
+        height: IMAGE.0,
+        width: IMAGE.1,
+        response_scale: vec![1.0; SEEN.len()],
+    };
+    let preprocessing = Preprocessing {
+        image_mean: 0.0,
+        image_sd: 1.0,
+    };
+    let mut model = Model::zeros(device, &config, preprocessing, &[population]).unwrap();
+    let n = model.params.values.len();
+    model.params.values.fill_from(&narrow(&noise(n, 3)));
+    let n = model.statistics.values.len();
+    let statistics: Vec<f64> = noise(n, 4).iter().map(|v| 1.5 + v).collect();
+    model.statistics.values.fill_from(&narrow(&statistics));
+    let (readout, (height, width)) = (model.readouts[0].clone(), model.readouts[0].map);
+    let mut masks = noise(SEEN.len() * height * width, 5);
+    for (mask, [top, bottom, left, right]) in masks.chunks_exact_mut(height * width).zip(SEEN) {
+        for (p, m) in mask.iter_mut().enumerate() {
+            let (y, x) = (p / width, p % width);
+            if !((top..bottom).contains(&y) && (left..right).contains(&x)) {
+                *m = 0.0;
+            }
+        }
+    }
+    model
+        .params
+        .view_mut(readout.mask)
+        .fill_from(&narrow(&masks));
+    model
+}
+
+fn crop(image: &Array2<f32>, (row, column): (i64, i64), (h, w): (usize, usize)) -> Vec<f32> {
+    let at = |i: i64, j: i64| {
+        let inside = i >= 0 && j >= 0 && i < IMAGE.0 as i64 && j < IMAGE.1 as i64;
+        // What lies outside must be forgotten.
+        if inside {
+            image[(i as usize, j as usize)]
+        } else {
+            7.0
+        }
+    };
+    let pixels = (0..h as i64).flat_map(|i| (0..w as i64).map(move |j| (i, j)));
+    pixels.map(|(i, j)| at(row + i, column + j)).collect()
+}
+
+fn check(device: &Device, kind: &str, padding: &str) {
+    let mut model = model(device, kind, padding);
+    let neurons = [3, 0, 2, 4, 1];
+    let pixels = noise(2 * IMAGE.0 * IMAGE.1, 6);
+    let images = Array3::from_shape_vec((2, IMAGE.0, IMAGE.1), narrow(&pixels)).unwrap();
+    let rates = model.rates(0, images.view()).unwrap();
+    let windows = closeup::windows(&model, 0, &neurons, Tail::Mass(0.0));
+    let groups = closeup::groups(&model, 0, &neurons, &windows);
+    assert!(groups.len() >= 2, "{groups:?}");
+    let mut seen = Vec::new();
+    for group in &groups {
+        let count = 2 * group.neurons.len();
+        let seats: Vec<u32> = (0..count as u32).map(|i| i / 2).collect();
+        let crops: Vec<f32> = (0..count)
+            .flat_map(|i| {
+                let image = images.slice(s![i % 2, .., ..]).to_owned();
+                crop(&image, group.origins[i / 2], group.size)
+            })
+            .collect();
+        let gradients: Vec<Array3<f32>> = group
+            .neurons
+            .iter()
+            .map(|&n| {
+                let mut weights = Array2::zeros((2, SEEN.len()));
+                weights.column_mut(n).fill(1.0);
+                model
+                    .image_gradient(0, images.view(), &weights)
+                    .unwrap()
+                    .gradient
+            })
+            .collect();
+        let mut eye = Closeup::new(&mut model, group, count, true).unwrap();
+        eye.images(count).fill_from(&crops);
+        eye.forward(&seats);
+        eye.backward(count);
+        let (got, gradient) = (eye.rates(count).download(), eye.gradient(count).download());
+        let wanted: Vec<f64> = (0..count)
+            .map(|i| f64::from(rates[(i % 2, group.neurons[i / 2])]))
+            .collect();
+        let error = relative(&widen(&got), &wanted);
+        assert!(
+            error <= 1e-5,
+            "{kind} {padding} {group:?}: rates off by {error:e}"
+        );
+        for (i, gradient) in gradient.chunks_exact(crops.len() / count).enumerate() {
+            let back = group.embed(i / 2, gradient, IMAGE);
+            let whole = gradients[i / 2].slice(s![i % 2, .., ..]).to_owned();
+            let wanted: Vec<f64> = whole.iter().map(|&v| f64::from(v)).collect();
+            let back: Vec<f64> = back.iter().map(|&v| f64::from(v)).collect();
+            let error = relative(&back, &wanted);
+            assert!(
+                error <= 1e-4,
+                "{kind} {padding} {group:?}: gradient off by {error:e}"
+            );
+            let outside = crop(&Array2::ones(IMAGE), group.origins[i / 2], group.size);
+            let kept = outside
+                .iter()
+                .zip(gradient)
+                .all(|(o, g)| *o == 1.0 || *g == 0.0);
+            assert!(kept, "a gradient outside of the image");
+        }
+        // Without gradients the layers take another path.
+        let mut eye = Closeup::new(&mut model, group, count, false).unwrap();
+        eye.images(count).fill_from(&crops);
+        eye.forward(&seats);
+        let error = relative(&widen(&eye.rates(count).download()), &wanted);
+        assert!(
+            error <= 1e-5,
+            "{kind} {padding}: rates alone off by {error:e}"
+        );
+        seen.extend(group.places.iter().map(|&p| neurons[p]));
+    }
+    device.check().unwrap();
+    seen.sort_unstable();
+    assert_eq!(seen, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_crop_tells_what_the_whole_image_tells() {
+    for kind in ["rotation-equivariant", "convolutional"] {
+        for padding in ["same", "valid"] {
+            check(&Device::Cpu, kind, padding);
+        }
+    }
+}
+
+#[test]
+fn and_so_it_does_through_the_kernels() {
+    let device = Device::Emulated(Emulator::new(Order::Shuffled, Precision::F32));
+    check(&device, "rotation-equivariant", "same");
+    check(&device, "convolutional", "valid");
+}
+
+#[test]
+fn what_a_window_leaves_out_counts_as_for_a_blank_image() {
+    let mut model = model(&Device::Cpu, "rotation-equivariant", "same");
+    let blank = Array3::zeros((1, IMAGE.0, IMAGE.1));
+    let wanted = model.rates(0, blank.view()).unwrap()[(0, 4)];
+    let windows = closeup::windows(&model, 0, &[4], Tail::Energy(0.9));
+    assert!(windows[0].height * windows[0].width < IMAGE.0 * IMAGE.1 / 2);
+    let group = &closeup::groups(&model, 0, &[4], &windows)[0];
+    let mut eye = Closeup::new(&mut model, group, 1, false).unwrap();
+    eye.images(1).fill(0.0);
+    eye.forward(&[0]);
+    let got = eye.rates(1).download()[0];
+    assert!(
+        (got - wanted).abs() <= 1e-5 * wanted,
+        "{got}, wanted {wanted}"
+    );
+}
