@@ -7,8 +7,10 @@ mod glm;
 mod import;
 mod info;
 mod inspect;
+mod meis;
 mod predict;
 mod simulate;
+mod synthesize;
 mod train;
 mod verify;
 
@@ -58,6 +60,10 @@ enum Command {
     Predict(predict::Arguments),
     /// Measure how far the core's maps are from turning with the image
     VerifyEquivariance(verify::Arguments),
+    /// Find the image that excites each neuron most
+    Meis(meis::Arguments),
+    /// Find images that drive each neuron to given responses
+    Synthesize(synthesize::Arguments),
     /// Fit a Poisson GLM with a log link to every neuron
     Glm(glm::Arguments),
     /// Print the default configuration, explained
@@ -78,6 +84,8 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Evaluate(a) => evaluate::run(global, a)?,
         Command::Predict(a) => predict::run(global, a)?,
         Command::VerifyEquivariance(a) => verify::run(global, a)?,
+        Command::Meis(a) => meis::run(global, a)?,
+        Command::Synthesize(a) => synthesize::run(global, a)?,
         Command::Glm(a) => glm::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,

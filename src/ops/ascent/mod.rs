@@ -68,14 +68,7 @@ pub fn frame(
 }
 
 /// Writes x = c z / |z| and the lengths |z| (B) of z (B, h, w); where z is 0, x is.
-pub fn constrain(
-    device: &Device,
-    shape: &Shape,
-    norm: f64,
-    z: View,
-    x: ViewMut,
-    lengths: ViewMut,
-) {
+pub fn constrain(device: &Device, shape: &Shape, norm: f64, z: View, x: ViewMut, lengths: ViewMut) {
     let pixels = shape.pixels();
     assert_eq!(
         (z.len(), x.len(), lengths.len()),
@@ -106,10 +99,7 @@ pub fn smooth(
 ) {
     let pixels = shape.pixels();
     assert_eq!((x.len(), gradient.len()), (shape.len(), shape.len()));
-    assert_eq!(
-        (frames.len(), values.len()),
-        (4 * shape.batch, shape.batch)
-    );
+    assert_eq!((frames.len(), values.len()), (4 * shape.batch, shape.batch));
     match device {
         Device::Cpu => gradient
             .host()
