@@ -12,8 +12,8 @@ use striate::Error;
 use striate::device::Device;
 use striate::device::Precision;
 use striate::device::emulator::{Emulator, Order};
+use striate::insilico::Watch;
 use striate::insilico::ascent::{Goal, Meis, Recipe, Synthesis, meis, synthesise};
-use striate::insilico::progress::Progress;
 use striate::ops::ascent::Outcome;
 use tempfile::tempdir;
 use twin::{Cell, IMAGE, gabors, member, seen};
@@ -54,7 +54,7 @@ fn few() -> Recipe {
 
 fn seek(run: &Path, neurons: &[usize], recipe: &Recipe) -> Meis {
     let mut members = [member(run, &Device::Cpu)];
-    meis(&mut members, neurons, recipe, Progress::Hidden, &|| None).unwrap()
+    meis(&mut members, neurons, recipe, &mut Watch::hidden()).unwrap()
 }
 
 fn image(meis: &Meis, i: usize) -> Vec<f64> {
@@ -219,7 +219,7 @@ fn several_runs_are_excited_by_what_excites_their_mean() {
         member(g.path(), &Device::Cpu),
     ];
     let neurons = [0, 3];
-    let found = meis(&mut members, &neurons, &few(), Progress::Hidden, &|| None).unwrap();
+    let found = meis(&mut members, &neurons, &few(), &mut Watch::hidden()).unwrap();
     let (first, second) = (
         predicted(f.path(), &neurons, &found.images),
         predicted(g.path(), &neurons, &found.images),
@@ -235,7 +235,7 @@ fn several_runs_are_excited_by_what_excites_their_mean() {
     // Another number of neurons.
     twin::write(g.path(), "linear", &filters(), &others[..5], 0.0);
     members[1] = member(g.path(), &Device::Cpu);
-    let refused = meis(&mut members, &[0], &few(), Progress::Hidden, &|| None);
+    let refused = meis(&mut members, &[0], &few(), &mut Watch::hidden());
     let message = refused.unwrap_err().to_string();
     assert!(
         message.contains("5 neurons") && message.contains("6 neurons"),
@@ -296,7 +296,7 @@ fn a_card_climbs_as_the_processor_does() {
     let wanted = seek(f.path(), &[0, 1], &recipe);
     let device = Device::Emulated(Emulator::new(Order::Shuffled, Precision::F32));
     let mut members = [member(f.path(), &device)];
-    let found = meis(&mut members, &[0, 1], &recipe, Progress::Hidden, &|| None).unwrap();
+    let found = meis(&mut members, &[0, 1], &recipe, &mut Watch::hidden()).unwrap();
     for i in 0..2 {
         let error = relative(&image(&found, i), &image(&wanted, i));
         assert!(error <= 1e-3, "{error:e}");
@@ -333,7 +333,7 @@ fn synthesised_images_have_the_rates_they_were_made_for() {
         steps: 300,
         ..Synthesis::default()
     };
-    let found = synthesise(&mut one, &wanted, &settings, Progress::Hidden, &|| None).unwrap();
+    let found = synthesise(&mut one, &wanted, &settings, &mut Watch::hidden()).unwrap();
     assert_eq!(
         found.converged,
         [true, true, true, true, true, false, false]
@@ -378,11 +378,16 @@ fn a_signal_ends_both() {
     let f = tempdir().unwrap();
     linear(f.path());
     let mut members = [member(f.path(), &Device::Cpu)];
-    let stopped = meis(&mut members, &[0], &few(), Progress::Hidden, &|| Some(15));
+    let stopped = meis(&mut members, &[0], &few(), &mut Watch::stderr(&|| Some(15)));
     assert!(matches!(stopped, Err(Error::Stopped(15))));
     let [mut one] = members;
     let settings = Synthesis::default();
     let wanted = goals(&[(0, 1.0)]);
-    let stopped = synthesise(&mut one, &wanted, &settings, Progress::Hidden, &|| Some(2));
+    let stopped = synthesise(
+        &mut one,
+        &wanted,
+        &settings,
+        &mut Watch::stderr(&|| Some(2)),
+    );
     assert!(matches!(stopped, Err(Error::Stopped(2))));
 }

@@ -85,7 +85,7 @@ fn check(device: &Device, kind: &str, padding: &str) {
     let images = Array3::from_shape_vec((2, IMAGE.0, IMAGE.1), narrow(&pixels)).unwrap();
     let rates = model.rates(0, images.view()).unwrap();
     let windows = closeup::windows(&model, 0, &neurons, Tail::Mass(0.0));
-    let groups = closeup::groups(&model, 0, &neurons, &windows);
+    let groups = closeup::groups(&mut model, 0, &neurons, &windows).unwrap();
     assert!(groups.len() >= 2, "{groups:?}");
     let mut seen = Vec::new();
     for group in &groups {
@@ -178,7 +178,7 @@ fn what_a_window_leaves_out_counts_as_for_a_blank_image() {
     let wanted = model.rates(0, blank.view()).unwrap()[(0, 4)];
     let windows = closeup::windows(&model, 0, &[4], Tail::Energy(0.9));
     assert!(windows[0].height * windows[0].width < IMAGE.0 * IMAGE.1 / 2);
-    let group = &closeup::groups(&model, 0, &[4], &windows)[0];
+    let group = &closeup::groups(&mut model, 0, &[4], &windows).unwrap()[0];
     let mut eye = Closeup::new(&mut model, group, 1, false).unwrap();
     eye.images(1).fill(0.0);
     eye.forward(&[0]);

@@ -3,7 +3,8 @@
 mod common;
 use common::*;
 use std::f64::consts::{FRAC_PI_4, FRAC_PI_6, PI, TAU};
-use striate::device::Device;
+use striate::device::emulator::{Emulator, Order};
+use striate::device::{Device, Precision};
 use striate::insilico::harmonics::{angles, relative_harmonic};
 use striate::insilico::preconditioner;
 use striate::ops::activation::{Output, softplus};
@@ -11,7 +12,7 @@ use striate::ops::basis::Basis;
 use striate::ops::group_conv::{self, Layer, Shape, reference};
 use striate::ops::loss;
 use striate::ops::penalty::{self, Metric, Strength};
-use striate::stimuli::Gabor;
+use striate::stimuli::{self, Canvas, Gabor};
 
 const S: Strength = Strength {
     smoothness: 1.0,
@@ -296,6 +297,42 @@ fn the_gabor_has_the_published_values() {
         1.566642672,
         9,
     );
+}
+
+/// The device's own drawing: in float32 here, by the kernel in the emulator.
+#[test]
+fn the_gabor_has_the_published_values_on_devices() {
+    let gabor = Gabor {
+        x: 30.0,
+        y: 12.0,
+        size: 10.0,
+        frequency: 0.1,
+        contrast: 1.0,
+        orientation: FRAC_PI_6,
+        phase: FRAC_PI_4,
+    };
+    let emulator = Emulator::new(Order::Forward, Precision::F32);
+    for device in [Device::Cpu, Device::Emulated(emulator)] {
+        let canvas = Canvas {
+            count: 1,
+            height: 36,
+            width: 64,
+        };
+        let parameters = device.upload(&gabor.parameters(), &[1, 7]);
+        let mut image = device.zeros(&[1, 36, 64]);
+        stimuli::gabor::draw(&device, &canvas, 1, parameters.view(), image.view_mut());
+        device.check().unwrap();
+        let image = widen(&image.download());
+        for ((i, j), wanted) in [
+            ((12, 30), 0.353553391),
+            ((12, 33), -0.182364449),
+            ((15, 30), 0.240379764),
+        ] {
+            let got = image[i * 64 + j];
+            assert!((got - wanted).abs() <= 1e-6, "{got} {wanted}");
+        }
+        assert!((dot(&image, &image).sqrt() - 1.566642672).abs() <= 1e-6);
+    }
 }
 
 #[test]

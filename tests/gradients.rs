@@ -5,6 +5,7 @@ use common::*;
 use striate::ops::activation::{Activation, Output};
 use striate::ops::basis::Basis;
 use striate::ops::{ascent, conv, group_conv, loss, norm, optimiser, penalty, readout};
+use striate::stimuli::{difference, gabor, steerable};
 
 #[test]
 fn direct_convolution_agrees_with_differences() {
@@ -371,4 +372,59 @@ fn the_smoothness_of_an_image_and_its_norm_agree_with_differences() {
         ascent::reference::constrain(12.0, z, &mut x);
         dot(&x, &g)
     });
+}
+
+#[test]
+fn the_parameters_of_gabors_and_plaids_agree_with_differences() {
+    let (height, width) = (9, 13);
+    let dimage = noise(height * width, 1);
+    let gabors = [
+        [6.3, 3.8, 7.5, 0.13, 1.4, 0.6, 0.9],
+        // Its centre lies outside.
+        [-1.2, 10.4, 12.0, 0.08, 0.7, -2.0, 4.0],
+    ];
+    for p in [gabors[0].to_vec(), gabors[1].to_vec(), gabors.concat()] {
+        let mut dp = vec![f64::NAN; p.len()];
+        gabor::reference::backward(width, &p, &dimage, &mut dp);
+        assert_gradient(&format!("{p:?}"), &p, &dp, |p| {
+            let mut image = vec![f64::NAN; height * width];
+            gabor::reference::draw(width, p, &mut image);
+            dot(&image, &dimage)
+        });
+    }
+}
+
+#[test]
+fn the_parameters_of_differences_of_gaussians_agree_with_differences() {
+    let (height, width) = (9, 13);
+    let dimage = noise(height * width, 1);
+    for p in [
+        [6.3, 3.8, 2.0, 4.5, 1.4, 0.6],
+        [-0.7, 9.1, 3.0, 1.5, -2.0, 1.2],
+    ] {
+        let mut dp = vec![f64::NAN; p.len()];
+        difference::reference::backward(width, &p, &dimage, &mut dp);
+        assert_gradient(&format!("{p:?}"), &p, &dp, |p| {
+            let mut image = vec![f64::NAN; height * width];
+            difference::reference::draw(width, p, &mut image);
+            dot(&image, &dimage)
+        });
+    }
+}
+
+#[test]
+fn the_coefficients_of_steerable_patches_agree_with_differences() {
+    let (height, width, k) = (7, 8, 5);
+    let (dimage, basis) = (noise(height * width, 1), Basis::new(k));
+    for centre in [(4, 3), (0, 6), (9, -1)] {
+        let c = noise(basis.len(), 2);
+        let mut dc = vec![f64::NAN; c.len()];
+        let functions = &basis.filters;
+        steerable::reference::backward(width, k, functions, centre, &dimage, &mut dc);
+        assert_gradient(&format!("{centre:?}"), &c, &dc, |c| {
+            let mut image = vec![f64::NAN; height * width];
+            steerable::reference::draw(width, k, functions, c, centre, &mut image);
+            dot(&image, &dimage)
+        });
+    }
 }

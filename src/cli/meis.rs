@@ -1,10 +1,12 @@
 //! `striate meis`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Report, neurons};
 use std::path::{Path, PathBuf};
+use striate::device::Device;
+use striate::insilico::Watch;
 use striate::insilico::ascent::{Meis, Member, Recipe, meis};
-use striate::insilico::progress::Progress;
+use striate::model::Model;
 use striate::ops::ascent::Outcome;
 use striate::statistics::median;
 use striate::training::Interrupts;
@@ -73,13 +75,14 @@ impl Arguments {
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let recipe = arguments.recipe(global.seed.unwrap_or(1))?;
     let interrupts = Interrupts::listen()?;
-    let model = open_run(global, &arguments.run)?;
+    let device = Device::open(&global.device)?;
+    let model = Model::open(&arguments.run, &device)?;
     let index = model.readout(arguments.readout.as_deref())?;
     let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
     let name = model.readouts[index].name.clone();
     let mut members = vec![member(&arguments.run, model, index)];
     for path in &arguments.others {
-        let model = open_run(global, path)?;
+        let model = Model::open(path, &device)?;
         let index = of_name(path, &model, &name)?;
         members.push(member(path, model, index));
     }
@@ -89,7 +92,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         files::check_writable(path)?;
     }
     let stop = || interrupts.signal();
-    let found = meis(&mut members, &rows, &recipe, Progress::Stderr, &stop)?;
+    let mut watch = Watch::stderr(&stop);
+    let found = meis(&mut members, &rows, &recipe, &mut watch)?;
+    watch.finish();
     npy::write(&images, found.images.view())?;
     if let Some(starts) = &found.all {
         npy::write(&all, starts.view())?;
@@ -98,7 +103,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     Ok(summary(&found, &recipe, &images, &table))
 }
 
-fn member(path: &Path, model: striate::model::Model, index: usize) -> Member {
+fn member(path: &Path, model: Model, index: usize) -> Member {
     Member {
         place: path.display().to_string(),
         model,
@@ -107,7 +112,7 @@ fn member(path: &Path, model: striate::model::Model, index: usize) -> Member {
 }
 
 /// The readout of this name in another run.
-fn of_name(path: &Path, model: &striate::model::Model, name: &str) -> Result<usize> {
+fn of_name(path: &Path, model: &Model, name: &str) -> Result<usize> {
     let names: Vec<&str> = model.readouts.iter().map(|r| r.name.as_str()).collect();
     let found = names.iter().position(|n| *n == name);
     found.ok_or_else(|| {

@@ -3,8 +3,8 @@
 use super::Global;
 use super::common::{Report, neurons, open_run};
 use std::path::PathBuf;
+use striate::insilico::Watch;
 use striate::insilico::ascent::{Member, Synthesis, percentiles, synthesise};
-use striate::insilico::progress::Progress;
 use striate::recording::Recording;
 use striate::scoring::recording_of;
 use striate::training::Interrupts;
@@ -77,7 +77,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         index,
     };
     let stop = || interrupts.signal();
-    let found = synthesise(&mut member, &goals, &settings, Progress::Stderr, &stop)?;
+    let mut watch = Watch::stderr(&stop);
+    let found = synthesise(&mut member, &goals, &settings, &mut watch)?;
+    watch.finish();
     npy::write(&images, found.images.view())?;
     found.table().write_csv(&table)?;
 

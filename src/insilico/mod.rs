@@ -3,4 +3,6 @@
 pub mod ascent;
 pub mod harmonics;
 pub mod preconditioner;
-pub mod progress;
+mod watch;
+
+pub use watch::Watch;

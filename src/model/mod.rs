@@ -7,6 +7,7 @@ pub mod core;
 pub mod init;
 pub mod params;
 mod predict;
+pub mod projector;
 pub mod readout;
 mod workspace;
 
@@ -14,6 +15,7 @@ pub use closeup::Closeup;
 pub use config::Config;
 pub use core::Mode;
 pub use predict::{ImageGradient, Predictor};
+pub use projector::Projector;
 pub use workspace::Workspace;
 
 use crate::Result;

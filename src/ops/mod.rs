@@ -16,6 +16,7 @@ pub mod optimiser;
 mod panel;
 pub mod penalty;
 pub mod readout;
+pub mod scan;
 pub mod schedule;
 
 /// The numbers in which references run: `f32` or `f64`.

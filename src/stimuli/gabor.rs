@@ -1,11 +1,19 @@
-//! Gabor patches (Ustyuzhaninov et al. 2022, Eqs. 1-2).
+//! Gabor patches (Ustyuzhaninov et al. 2022, Eqs. 1-2), and plaids: sums of them.
 //!
 //! With dx = column - x (to the right), dy = row - y (down) and x' = cos(phi) dx - sin(phi) dy:
 //! `image = a/2 exp(-(dx^2 + dy^2) / (2 (s/4)^2)) cos(2 pi nu x' + tau)`. A growing phi turns the pattern
 //! counter-clockwise on the screen.
 
+use super::Canvas;
+use crate::device::kernels::stimuli as kernels;
+use crate::device::{Device, View, ViewMut};
+use crate::ops::Real;
 use ndarray::Array2;
+use rayon::prelude::*;
 use std::f64::consts::TAU;
+
+/// Numbers that define a Gabor.
+pub const PARAMETERS: usize = kernels::GABOR;
 
 /// One patch. Lengths are in pixels, angles in radians; the first pixel's centre is (0, 0).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,7 +22,7 @@ pub struct Gabor {
     pub x: f64,
     /// Row of the centre.
     pub y: f64,
-    /// s: 4 SD of the envelope.
+    /// s: 4 SD of the envelope, above 0.
     pub size: f64,
     /// nu: cycles per pixel.
     pub frequency: f64,
@@ -27,29 +35,161 @@ pub struct Gabor {
 }
 
 impl Gabor {
-    /// The patch on a canvas of `height` x `width` pixels.
+    /// What [`draw`] takes: the fields in their order.
+    pub fn parameters(&self) -> [f32; PARAMETERS] {
+        self.fields().map(|v| v as f32)
+    }
+
+    /// The patch on a canvas of `height` x `width` pixels, in f64.
     pub fn draw(&self, height: usize, width: usize) -> Array2<f64> {
-        let (envelope, carrier) = (
-            envelope(self.size),
-            carrier(self.orientation, self.frequency),
-        );
-        Array2::from_shape_fn((height, width), |(i, j)| {
-            let (dx, dy) = (j as f64 - self.x, i as f64 - self.y);
-            0.5 * self.contrast * envelope(dx, dy) * (carrier(dx, dy) + self.phase).cos()
-        })
+        let mut image = Array2::zeros((height, width));
+        if let Some(pixels) = image.as_slice_mut() {
+            reference::draw(width, &self.fields(), pixels);
+        }
+        image
+    }
+
+    fn fields(&self) -> [f64; PARAMETERS] {
+        let &Self {
+            x,
+            y,
+            size,
+            frequency,
+            contrast,
+            orientation,
+            phase,
+        } = self;
+        [x, y, size, frequency, contrast, orientation, phase]
+    }
+}
+
+/// Overwrites images (count, H, W) with sums of `components` Gabors each: parameters (count, components, 7) as in
+/// [`Gabor::parameters`].
+pub fn draw(
+    device: &Device,
+    canvas: &Canvas,
+    components: usize,
+    parameters: View,
+    images: ViewMut,
+) {
+    let each = components * PARAMETERS;
+    canvas.check(each, parameters.len(), images.len());
+    let (height, width) = (canvas.height, canvas.width);
+    match device {
+        Device::Cpu => images
+            .host()
+            .par_chunks_exact_mut(canvas.pixels())
+            .zip(parameters.host().par_chunks_exact(each))
+            .for_each(|(image, p)| reference::draw(width, p, image)),
+        _ => {
+            let grid = canvas.pieces();
+            kernels::stimuli_gabor(device, grid, parameters, images, components, height, width);
+        }
+    }
+}
+
+/// Overwrites dparameters (count, components, 7) with the gradient of the sum of dimages (count, H, W) times the images.
+pub fn backward(
+    device: &Device,
+    canvas: &Canvas,
+    components: usize,
+    parameters: View,
+    dimages: View,
+    dparameters: ViewMut,
+) {
+    let each = components * PARAMETERS;
+    canvas.check(each, parameters.len(), dimages.len());
+    assert_eq!(dparameters.len(), parameters.len(), "{canvas:?}");
+    let (height, width) = (canvas.height, canvas.width);
+    match device {
+        Device::Cpu => dparameters
+            .host()
+            .par_chunks_exact_mut(each)
+            .zip(parameters.host().par_chunks_exact(each))
+            .zip(dimages.host().par_chunks_exact(canvas.pixels()))
+            .for_each(|((dp, p), image)| reference::backward(width, p, image, dp)),
+        _ => kernels::stimuli_gabor_backward(
+            device,
+            [canvas.count, components, 1],
+            parameters,
+            dimages,
+            dparameters,
+            components,
+            height,
+            width,
+        ),
     }
 }
 
 /// The Gaussian of unit height whose 4 SD are `size`, as a function of (dx, dy).
-pub(crate) fn envelope(size: f64) -> impl Fn(f64, f64) -> f64 {
-    let scale = -0.5 * (4.0 / size).powi(2);
+pub(crate) fn envelope<T: Real>(size: T) -> impl Fn(T, T) -> T {
+    let scale = T::of(-8.0) / (size * size);
     move |dx, dy| (scale * (dx * dx + dy * dy)).exp()
 }
 
 /// The wave's argument without its phase, 2 pi nu x', as a function of (dx, dy).
-pub(crate) fn carrier(orientation: f64, frequency: f64) -> impl Fn(f64, f64) -> f64 {
+pub(crate) fn carrier<T: Real>(orientation: T, frequency: T) -> impl Fn(T, T) -> T {
     let (sin, cos) = orientation.sin_cos();
-    move |dx, dy| TAU * frequency * (cos * dx - sin * dy)
+    move |dx, dy| T::of(TAU) * frequency * (cos * dx - sin * dy)
+}
+
+/// The definition, in plain loops over one image.
+pub mod reference {
+    use super::{PARAMETERS, Real, TAU, carrier, envelope};
+    use crate::stimuli::pixels;
+
+    /// The sum of the components with these parameters (components, 7), on an image (H, W).
+    pub fn draw<T: Real>(width: usize, parameters: &[T], image: &mut [T]) {
+        image.fill(T::zero());
+        for p in parameters.chunks_exact(PARAMETERS) {
+            let (envelope, carrier) = (envelope(p[2]), carrier(p[5], p[3]));
+            let amplitude = T::of(0.5) * p[4];
+            for (v, (column, row)) in image.iter_mut().zip(pixels::<T>(width)) {
+                let (dx, dy) = (column - p[0], row - p[1]);
+                *v += amplitude * envelope(dx, dy) * (carrier(dx, dy) + p[6]).cos();
+            }
+        }
+    }
+
+    /// The gradient of the sum of dimage (H, W) times the image, with respect to the parameters (components, 7).
+    pub fn backward<T: Real>(width: usize, parameters: &[T], dimage: &[T], dparameters: &mut [T]) {
+        let all = parameters.chunks_exact(PARAMETERS);
+        for (p, d) in all.zip(dparameters.chunks_exact_mut(PARAMETERS)) {
+            let (envelope, carrier) = (envelope(p[2]), carrier(p[5], p[3]));
+            let (sin, cos) = p[5].sin_cos();
+            // Sums over the image, of dimage times envelope and one of: cos, sin, cos r^2, cos dx, cos dy, sin x', sin y'.
+            let mut sums = [0.0; 7];
+            for (&v, (column, row)) in dimage.iter().zip(pixels::<T>(width)) {
+                let (dx, dy) = (column - p[0], row - p[1]);
+                let weight = v * envelope(dx, dy);
+                let (s, c) = (carrier(dx, dy) + p[6]).sin_cos();
+                let (odd, even) = (weight * s, weight * c);
+                let terms = [
+                    even,
+                    odd,
+                    even * (dx * dx + dy * dy),
+                    even * dx,
+                    even * dy,
+                    odd * (cos * dx - sin * dy),
+                    odd * (sin * dx + cos * dy),
+                ];
+                sums.iter_mut().zip(terms).for_each(|(s, t)| *s += t.f64());
+            }
+            let [even, odd, square, dx, dy, along, across] = sums;
+            let (sin, cos, size, amplitude) = (sin.f64(), cos.f64(), p[2].f64(), 0.5 * p[4].f64());
+            let (omega, steep) = (TAU * p[3].f64(), 16.0 / (size * size));
+            let gradient = [
+                amplitude * (steep * dx + omega * cos * odd),
+                amplitude * (steep * dy - omega * sin * odd),
+                amplitude * steep / size * square,
+                -amplitude * TAU * along,
+                0.5 * even,
+                amplitude * omega * across,
+                -amplitude * odd,
+            ];
+            d.iter_mut().zip(gradient).for_each(|(d, g)| *d = T::of(g));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod norm;
 mod optimiser;
 mod penalty;
 mod readout;
+mod scan;
+mod stimuli;
 pub mod training;
 
 type Run = Box<dyn Fn(&Device) -> Vec<Output> + Send + Sync>;
@@ -94,6 +96,8 @@ pub fn all() -> Vec<Case> {
         optimiser::cases(),
         penalty::cases(),
         readout::cases(),
+        scan::cases(),
+        stimuli::cases(),
     ]
     .into_iter()
     .flatten()

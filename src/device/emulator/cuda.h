@@ -130,6 +130,11 @@ inline float __uint_as_float(unsigned bits) { return emulator::number(bits); }
 inline int __float_as_int(float v) { return static_cast<int>(emulator::bits_of(v)); }
 inline float __int_as_float(int bits) { return emulator::number(static_cast<unsigned>(bits)); }
 inline float rsqrtf(float v) { return 1.0f / std::sqrt(v); }
+inline float cospif(float v) { return static_cast<float>(std::cos(M_PI * v)); }
+inline void sincospif(float v, float* sine, float* cosine) {
+    *sine = static_cast<float>(std::sin(M_PI * v));
+    *cosine = cospif(v);
+}
 
 inline uint32_t to_tf32(float v) { return emulator::rounded(v, 13, true); }
 inline uint32_t pack_bf16(float low, float high) {

@@ -1,18 +1,13 @@
 //! One or several runs that look at the same crops: their rates and gradients, averaged.
 
 use crate::device::{Array, Device, View, ViewMut};
+use crate::model::Model;
 use crate::model::closeup::{self, Closeup, Group, Tail, Window};
-use crate::model::{Model, Workspace};
 use crate::ops::ascent;
 use crate::{Error, Result};
 
 /// What crops may leave out of a mask: what they leave out counts as for a blank image.
 const TAIL: Tail = Tail::Energy(1e-3);
-
-/// Most images at once: more would leave the caches of a processor, and do not speed up a card.
-const SEATS: [usize; 2] = [32, 1024];
-/// Bytes of maps at once.
-const MAPS: u128 = 1 << 32;
 
 /// A run and the readout that is asked.
 #[derive(Debug)]
@@ -70,7 +65,14 @@ pub(super) fn check(members: &[Member]) -> Result<()> {
 }
 
 /// Groups of these neurons whose crops have one size, each for every member; `whole` images on request.
-pub(super) fn crops(members: &[Member], neurons: &[usize], whole: bool) -> Vec<Vec<Group>> {
+///
+/// # Errors
+/// When memory does not suffice.
+pub(super) fn crops(
+    members: &mut [Member],
+    neurons: &[usize],
+    whole: bool,
+) -> Result<Vec<Vec<Group>>> {
     let everything = |m: &Member| {
         let (height, width) = m.model.readouts[m.index].map;
         Window {
@@ -90,25 +92,24 @@ pub(super) fn crops(members: &[Member], neurons: &[usize], whole: bool) -> Vec<V
     });
     let all = all.unwrap_or_default();
     let of_members: Vec<Vec<Group>> = members
-        .iter()
-        .map(|m| closeup::groups(&m.model, m.index, neurons, &all))
-        .collect();
-    let crops = |groups: &[Group]| -> Vec<_> {
+        .iter_mut()
+        .map(|m| closeup::groups(&mut m.model, m.index, neurons, &all))
+        .collect::<Result<_>>()?;
+    let described = |groups: &[Group]| -> Vec<_> {
         let crop = |g: &Group| (g.size, g.origins.clone(), g.places.clone());
         groups.iter().map(crop).collect()
     };
     // Members whose filters differ in width see crops of other sizes.
-    if of_members.iter().any(|g| crops(g) != crops(&of_members[0])) {
-        return crops_of_whole(members, neurons);
+    if !whole
+        && of_members
+            .iter()
+            .any(|g| described(g) != described(&of_members[0]))
+    {
+        return crops(members, neurons, true);
     }
     let count = of_members.first().map_or(0, Vec::len);
-    (0..count)
-        .map(|i| of_members.iter().map(|groups| groups[i].clone()).collect())
-        .collect()
-}
-
-fn crops_of_whole(members: &[Member], neurons: &[usize]) -> Vec<Vec<Group>> {
-    crops(members, neurons, true)
+    let group = |i: usize| of_members.iter().map(|groups| groups[i].clone()).collect();
+    Ok((0..count).map(group).collect())
 }
 
 /// All members on the crops of one group, an image per seat.
@@ -147,11 +148,9 @@ impl<'m> Eyes<'m> {
                 share.collect()
             })
             .collect();
-        let bytes = |m: &Member| Workspace::bytes(&m.model.config, group.size, 1, true);
-        let per_image: u128 = members.iter().map(bytes).sum();
-        let fitting = (MAPS / per_image.max(1)).max(1) as usize;
-        let card = usize::from(!matches!(device, Device::Cpu));
-        let batch = SEATS[card].min(most).min(fitting).max(1);
+        let batch = |(m, g): (&Member, &Group)| g.batch(&m.model, true);
+        let batch = members.iter().zip(groups).map(batch).min().unwrap_or(1);
+        let batch = batch.min(most).max(1);
         let eyes = members
             .iter_mut()
             .zip(groups)

@@ -6,8 +6,8 @@ use super::responses::responses;
 use super::turns::{Searches, take_turns};
 use crate::Result;
 use crate::device::Array;
+use crate::insilico::Watch;
 use crate::insilico::preconditioner::{convolution, transfer};
-use crate::insilico::progress::Progress;
 use crate::ops::ascent::{self, AVERAGES, COUNTERS, Follow, Outcome, Patience};
 use crate::ops::optimiser::adam_rate;
 use crate::table::{Column, Table};
@@ -105,13 +105,12 @@ struct End {
 /// Seeks the most exciting image of each of these neurons; of several runs, of the mean of their responses.
 ///
 /// # Errors
-/// When the runs do not fit together, memory does not suffice, or `stop` gives a signal.
+/// When the runs do not fit together, memory does not suffice, or the watch ends it.
 pub fn meis(
     members: &mut [Member],
     neurons: &[usize],
     recipe: &Recipe,
-    progress: Progress,
-    stop: &dyn Fn() -> Option<i32>,
+    watch: &mut Watch,
 ) -> Result<Meis> {
     eyes::check(members)?;
     let (height, width) = members[0].image();
@@ -119,16 +118,16 @@ pub fn meis(
     let kept = if recipe.keep_all { recipe.starts } else { 0 };
     let mut all = Array4::zeros((neurons.len(), kept, height, width));
     let mut ends: Vec<Option<End>> = vec![None; neurons.len()];
-    let mut count = progress.count("most exciting images", neurons.len() * recipe.starts);
+    let (mut done, sought) = (0, neurons.len() * recipe.starts);
+    watch.begin("most exciting images");
     let table = convolution(&transfer(height, width));
-    for groups in eyes::crops(members, neurons, recipe.whole) {
+    for groups in eyes::crops(members, neurons, recipe.whole)? {
         let jobs = groups[0].neurons.len() * recipe.starts;
         let eyes = Eyes::new(members, &groups, jobs)?;
         let mut climb = Climb::new(eyes, recipe, &table, &mut images, &mut all, &mut ends);
-        take_turns(&mut climb, jobs, &mut count, stop)?;
+        take_turns(&mut climb, jobs, (&mut done, sought), watch)?;
     }
-    count.finish();
-    let found = report(members, neurons, images.view(), ends, stop)?;
+    let found = report(members, neurons, images.view(), ends, watch)?;
     let all = recipe.keep_all.then_some(all);
     Ok(Meis { found, images, all })
 }
@@ -138,9 +137,9 @@ fn report(
     neurons: &[usize],
     images: ArrayView3<f32>,
     ends: Vec<Option<End>>,
-    stop: &dyn Fn() -> Option<i32>,
+    watch: &mut Watch,
 ) -> Result<Vec<Mei>> {
-    let responses = responses(members, neurons, images, stop)?;
+    let responses = responses(members, neurons, images, watch)?;
     let square = |v: &f32| f64::from(*v) * f64::from(*v);
     Ok(neurons
         .iter()

@@ -7,7 +7,7 @@ use super::responses::responses;
 use super::turns::{Searches, take_turns};
 use crate::Result;
 use crate::device::Array;
-use crate::insilico::progress::{Count, Progress};
+use crate::insilico::Watch;
 use crate::ops::ascent::{self, Aim, COUNTERS, Follow, Outcome};
 use crate::recording::{Recording, Tier};
 use crate::table::{Column, Table};
@@ -109,13 +109,12 @@ fn percentile_of(sorted: &[f64], percentile: f64) -> f64 {
 /// Seeks an image for each goal, from noise of its own.
 ///
 /// # Errors
-/// When memory does not suffice, or `stop` gives a signal.
+/// When memory does not suffice, or the watch ends it.
 pub fn synthesise(
     member: &mut Member,
     goals: &[Goal],
     settings: &Synthesis,
-    progress: Progress,
-    stop: &dyn Fn() -> Option<i32>,
+    watch: &mut Watch,
 ) -> Result<Synthesised> {
     let (height, width) = member.image();
     let mut images = Array3::zeros((goals.len(), height, width));
@@ -138,22 +137,12 @@ pub fn synthesise(
         if left.is_empty() {
             break;
         }
-        let mut count = progress.count(what, left.len());
-        approach(
-            member,
-            goals,
-            &left,
-            settings,
-            whole,
-            &mut images,
-            &mut count,
-            stop,
-        )?;
-        count.finish();
+        watch.begin(what);
+        approach(member, goals, &left, settings, whole, &mut images, watch)?;
         let neurons: Vec<usize> = left.iter().map(|&i| goals[i].neuron).collect();
         let shown = images.select(Axis(0), &left);
         let members = std::slice::from_mut(member);
-        let responses = responses(members, &neurons, shown.view(), stop)?;
+        let responses = responses(members, &neurons, shown.view(), watch)?;
         left.iter().zip(responses).for_each(|(&i, r)| found[i] = r);
         left.retain(|&i| !settings.reached(&goals[i], found[i], member.scale(goals[i].neuron)));
     }
@@ -179,10 +168,6 @@ impl Synthesis {
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "what is sought, where, and who watches"
-)]
 fn approach(
     member: &mut Member,
     goals: &[Goal],
@@ -190,14 +175,13 @@ fn approach(
     settings: &Synthesis,
     whole: bool,
     images: &mut Array3<f32>,
-    count: &mut Count,
-    stop: &dyn Fn() -> Option<i32>,
+    watch: &mut Watch,
 ) -> Result<()> {
     let mut neurons: Vec<usize> = rows.iter().map(|&i| goals[i].neuron).collect();
     neurons.sort_unstable();
     neurons.dedup();
-    let members = std::slice::from_mut(member);
-    for groups in eyes::crops(members, &neurons, whole) {
+    let (members, mut done) = (std::slice::from_mut(member), 0);
+    for groups in eyes::crops(members, &neurons, whole)? {
         let own = groups[0].neurons.iter().enumerate();
         let places: HashMap<usize, usize> = own.map(|(place, &n)| (n, place)).collect();
         let jobs: Vec<(usize, usize)> = rows
@@ -226,7 +210,7 @@ fn approach(
             eyes,
             images: &mut *images,
         };
-        take_turns(&mut search, jobs.len(), count, stop)?;
+        take_turns(&mut search, jobs.len(), (&mut done, rows.len()), watch)?;
     }
     Ok(())
 }

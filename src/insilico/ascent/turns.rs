@@ -1,9 +1,9 @@
 //! Searches that take turns on the seats of a batch: one that is done leaves, the next takes its seat, so that the batch
 //! stays full until there is no next.
 
-use crate::insilico::progress::Count;
+use crate::Result;
+use crate::insilico::Watch;
 use crate::ops::ascent::{COUNTERS, Outcome};
-use crate::{Error, Result};
 
 /// Searches on the seats of a batch.
 pub(super) trait Searches {
@@ -23,12 +23,12 @@ pub(super) trait Searches {
     fn move_seat(&mut self, from: usize, to: usize);
 }
 
-/// Runs jobs 0 to `jobs` to their ends.
+/// Runs jobs 0 to `jobs` to their ends; counts them among all that are to be `done`.
 pub(super) fn take_turns(
     searches: &mut impl Searches,
     jobs: usize,
-    count: &mut Count,
-    stop: &dyn Fn() -> Option<i32>,
+    (done, all): (&mut usize, usize),
+    watch: &mut Watch,
 ) -> Result<()> {
     let first = searches.seats().min(jobs);
     let mut seated: Vec<usize> = (0..first).collect();
@@ -36,13 +36,10 @@ pub(super) fn take_turns(
     (0..first).for_each(|seat| searches.sit(seat, seat));
     while !seated.is_empty() {
         for _ in 0..searches.look() {
-            if let Some(signal) = stop() {
-                return Err(Error::Stopped(signal));
-            }
+            watch.tick(*done, all)?;
             searches.step(seated.len())?;
         }
         let counters = searches.counters(seated.len());
-        let mut done = 0;
         // From the last, so that whoever moves up has been looked at.
         for seat in (0..seated.len()).rev() {
             let counter = &counters[seat * COUNTERS..][..COUNTERS];
@@ -51,7 +48,7 @@ pub(super) fn take_turns(
                 continue;
             }
             searches.leave(seat, seated[seat], counter[0], outcome);
-            done += 1;
+            *done += 1;
             if let Some(next) = waiting.next() {
                 seated[seat] = next;
                 searches.sit(seat, next);
@@ -63,7 +60,6 @@ pub(super) fn take_turns(
             }
             seated.swap_remove(seat);
         }
-        count.add(done);
     }
     Ok(())
 }
@@ -71,7 +67,7 @@ pub(super) fn take_turns(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::insilico::progress::Progress;
+    use crate::Error;
 
     /// Job j is done after its number of steps.
     struct Clocks {
@@ -140,8 +136,15 @@ mod tests {
             &[],
         ] {
             let mut searches = clocks(lengths);
-            let mut count = Progress::Hidden.count("", lengths.len());
-            take_turns(&mut searches, lengths.len(), &mut count, &|| None).unwrap();
+            let (mut done, all) = (2, lengths.len());
+            take_turns(
+                &mut searches,
+                all,
+                (&mut done, all + 2),
+                &mut Watch::hidden(),
+            )
+            .unwrap();
+            assert_eq!(done, all + 2);
             searches.ended.sort_unstable();
             let wanted: Vec<(usize, u32)> = lengths.iter().copied().enumerate().collect();
             assert_eq!(searches.ended, wanted);
@@ -152,8 +155,8 @@ mod tests {
     #[test]
     fn a_signal_stops_it() {
         let mut searches = clocks(&[10_000]);
-        let mut count = Progress::Hidden.count("", 1);
-        let stopped = take_turns(&mut searches, 1, &mut count, &|| Some(15));
+        let mut watch = Watch::stderr(&|| Some(15));
+        let stopped = take_turns(&mut searches, 1, (&mut 0, 1), &mut watch);
         assert!(matches!(stopped, Err(Error::Stopped(15))));
     }
 }

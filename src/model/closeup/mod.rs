@@ -17,7 +17,7 @@ use super::config::Padding;
 use super::workspace::{Frames, Workspace};
 use super::{Mode, Model, core, readout};
 use crate::Result;
-use crate::device::{Array, View, ViewMut};
+use crate::device::{Array, Device, View, ViewMut};
 use crate::ops::{closeup, loss};
 use ndarray::Array3;
 
@@ -51,13 +51,42 @@ pub struct Group {
     /// Row and column of each crop's first pixel in the image; outside of the image where the crop reaches over it.
     pub origins: Vec<(i64, i64)>,
     windows: Vec<Window>,
+    /// Of h, such that a blank image's is the whole model's: it takes up what the windows leave out.
+    bias: Vec<f32>,
     /// The whole image, padded as the model pads.
     whole: bool,
 }
 
 /// Sorts neurons (rows of readout `index`) with these windows into groups, smallest crops first.
-pub fn groups(model: &Model, index: usize, neurons: &[usize], windows: &[Window]) -> Vec<Group> {
+///
+/// # Errors
+/// When the maps of a few images do not fit into memory.
+pub fn groups(
+    model: &mut Model,
+    index: usize,
+    neurons: &[usize],
+    windows: &[Window],
+) -> Result<Vec<Group>> {
     assert_eq!(neurons.len(), windows.len(), "one window per neuron");
+    let mut groups = sorted(model, index, neurons, windows);
+    let blank = blank(model, index)?;
+    for group in &mut groups {
+        group.bias = vec![0.0; group.neurons.len()];
+        let mut eye = Closeup::new(model, group, group.batch(model, false).min(32), false)?;
+        let mut bias = Vec::with_capacity(group.neurons.len());
+        let seats: Vec<u32> = (0..group.neurons.len() as u32).collect();
+        for seats in seats.chunks(eye.batch()) {
+            eye.images(seats.len()).fill(0.0);
+            eye.forward(seats);
+            bias.extend(eye.drives(seats.len()).download());
+        }
+        let neurons = bias.iter().zip(&group.neurons);
+        group.bias = neurons.map(|(own, &n)| blank[n] - own).collect();
+    }
+    Ok(groups)
+}
+
+fn sorted(model: &Model, index: usize, neurons: &[usize], windows: &[Window]) -> Vec<Group> {
     let readout = &model.readouts[index];
     let (reach, padded) = (reach(model), model.config.core.padding == Padding::Same);
     let (height, width) = readout.map;
@@ -94,6 +123,7 @@ pub fn groups(model: &Model, index: usize, neurons: &[usize], windows: &[Window]
                 .map(|w| (w.top as i64 - lead, w.left as i64 - lead))
                 .collect(),
             windows,
+            bias: Vec::new(),
             whole,
         }
     };
@@ -101,7 +131,7 @@ pub fn groups(model: &Model, index: usize, neurons: &[usize], windows: &[Window]
 }
 
 /// Pixels that a pixel of the last map sees on each side.
-fn reach(model: &Model) -> usize {
+pub(super) fn reach(model: &Model) -> usize {
     model.layers.iter().map(|l| l.kernel / 2).sum()
 }
 
@@ -173,7 +203,7 @@ impl<'m> Closeup<'m> {
             features.iter_mut().for_each(|v| *v = v.abs());
         }
         let frames = group.frames(model, batch);
-        let mut this = Self {
+        let this = Self {
             space: match group.whole {
                 true => Workspace::new(model, group.size, batch, gradients),
                 false => Workspace::cropped(model, group.size, batch, gradients, frames),
@@ -181,32 +211,15 @@ impl<'m> Closeup<'m> {
             seats: device.zeros(&[batch]),
             mask: device.upload(&mask, &[neurons, window]),
             features: device.upload(&features, &[neurons, channels]),
-            bias: device.zeros(&[neurons]),
+            bias: device.upload(&group.bias, &[neurons]),
             h: device.zeros(&[batch]),
             rates: device.zeros(&[batch]),
             slopes: device.zeros(&[if gradients { batch } else { 0 }]),
             group: group.clone(),
             model,
         };
-        this.set_bias();
         this.model.device.check()?;
         Ok(this)
-    }
-
-    /// A blank image's h is the whole model's: the bias takes up what the windows leave out.
-    fn set_bias(&mut self) {
-        let blank = blank(self.model, self.group.index);
-        let seats: Vec<u32> = (0..self.group.neurons.len() as u32).collect();
-        let mut bias = Vec::with_capacity(seats.len());
-        for seats in seats.chunks(self.space.batch) {
-            self.space.images.fill(0.0);
-            self.forward(seats);
-            bias.extend(self.h.slice(0..seats.len()).download());
-        }
-        for (bias, &n) in bias.iter_mut().zip(&self.group.neurons) {
-            *bias = blank[n] - *bias;
-        }
-        self.bias.fill_from(&bias);
     }
 
     /// The neurons.
@@ -263,6 +276,11 @@ impl<'m> Closeup<'m> {
         loss::rates(&self.model.device, &of_rates, h, rates);
     }
 
+    /// Drives h of the last [`Closeup::forward`], before the output nonlinearity, (count).
+    pub fn drives(&self, count: usize) -> View<'_> {
+        self.h.slice(0..count)
+    }
+
     /// Normalised rates of the last [`Closeup::forward`], (count).
     pub fn rates(&self, count: usize) -> View<'_> {
         self.rates.slice(0..count)
@@ -317,6 +335,16 @@ impl<'m> Closeup<'m> {
 }
 
 impl Group {
+    /// Images at a time that keep the device busy within a modest part of its memory.
+    pub fn batch(&self, model: &Model, gradients: bool) -> usize {
+        let (memory, most) = match model.device {
+            Device::Cpu => (1 << 28, 64),
+            _ => (1 << 32, 1024),
+        };
+        let bytes = Workspace::bytes(&model.config, self.size, 1, gradients).max(1);
+        (memory / bytes).clamp(1, most) as usize
+    }
+
     /// Where the real image lies in each map of the crops; none where crops never reach over it.
     fn frames(&self, model: &Model, batch: usize) -> Option<Frames> {
         if self.whole || model.config.core.padding == Padding::Valid {
@@ -364,12 +392,18 @@ impl Group {
     }
 }
 
-/// h of all neurons of a readout for the blank image.
-fn blank(model: &mut Model, index: usize) -> Vec<f32> {
+/// Every neuron's drive h, before the output nonlinearity, for the blank image (0 after z-scoring).
+///
+/// # Errors
+/// When one image's maps do not fit into memory.
+pub fn blank(model: &mut Model, index: usize) -> Result<Vec<f32>> {
     let image = model.readouts[index].image;
+    let bytes = Workspace::bytes(&model.config, image, 1, false);
+    model.device.require("the maps of an image", bytes)?;
     let mut space = Workspace::new(model, image, 1, false);
     let mut buffers = readout::Buffers::new(model, &model.readouts[index], 1, false);
     core::forward(model, &mut space, 1, Mode::Prediction);
     readout::forward(model, index, &space, &mut buffers, 1);
-    buffers.h.download()
+    model.device.check()?;
+    Ok(buffers.h.download())
 }
