@@ -2,15 +2,15 @@
 //! valid, on the CPU and through the kernels.
 
 mod common;
-#[path = "common/twin.rs"]
-mod twin;
+#[path = "common/masked.rs"]
+mod masked;
 
 use common::{narrow, noise, relative, widen};
 use ndarray::{Array2, Array3, s};
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
 use striate::model::closeup::{self, Closeup, Tail};
-use twin::{IMAGE, SEEN, model};
+use masked::{IMAGE, SEEN, model};
 
 fn crop(image: &Array2<f32>, (row, column): (i64, i64), (h, w): (usize, usize)) -> Vec<f32> {
     let at = |i: i64, j: i64| {

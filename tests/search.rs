@@ -1,8 +1,8 @@
 //! The search for optimal stimuli finds what trying every stimulus on every image finds, and climbs from there.
 
 mod common;
-#[path = "common/twin.rs"]
-mod twin;
+#[path = "common/masked.rs"]
+mod masked;
 
 use ndarray::Array3;
 use striate::device::emulator::{Emulator, Order};
@@ -13,7 +13,7 @@ use striate::model::Model;
 use striate::ops::activation::Output;
 use striate::ops::scan::Places;
 use striate::stimuli::Canvas;
-use twin::{IMAGE, SEEN, model};
+use masked::{IMAGE, SEEN, model};
 
 const ALL: [usize; 5] = [0, 1, 2, 3, 4];
 

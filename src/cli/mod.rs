@@ -8,8 +8,10 @@ mod import;
 mod info;
 mod inspect;
 mod optima;
+mod meis;
 mod predict;
 mod simulate;
+mod synthesize;
 mod train;
 mod verify;
 
@@ -59,6 +61,10 @@ enum Command {
     Predict(predict::Arguments),
     /// Measure how far the core's maps are from turning with the image
     VerifyEquivariance(verify::Arguments),
+    /// Find the image that excites each neuron most
+    Meis(meis::Arguments),
+    /// Find images that drive each neuron to given responses
+    Synthesize(synthesize::Arguments),
     /// Fit a Poisson GLM with a log link to every neuron
     Glm(glm::Arguments),
     /// Find each neuron's optimal Gabor
@@ -83,6 +89,8 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Evaluate(a) => evaluate::run(global, a)?,
         Command::Predict(a) => predict::run(global, a)?,
         Command::VerifyEquivariance(a) => verify::run(global, a)?,
+        Command::Meis(a) => meis::run(global, a)?,
+        Command::Synthesize(a) => synthesize::run(global, a)?,
         Command::Glm(a) => glm::run(global, a)?,
         Command::Gabors(a) => optima::gabors(global, a)?,
         Command::Dogs(a) => optima::differences(global, a)?,

@@ -5,6 +5,7 @@
 use crate::common::{narrow, relative, widen};
 use striate::device::{Array, Device, Precision};
 
+mod ascent;
 mod closeup;
 mod conv;
 mod gather;
@@ -85,6 +86,7 @@ impl Output {
 /// All cases.
 pub fn all() -> Vec<Case> {
     [
+        ascent::cases(),
         closeup::cases(),
         conv::cases(),
         gather::cases(),
