@@ -10,6 +10,7 @@ mod inspect;
 mod predict;
 mod simulate;
 mod train;
+mod tune;
 mod verify;
 
 use clap::{Args, Parser, Subcommand};
@@ -60,6 +61,8 @@ enum Command {
     VerifyEquivariance(verify::Arguments),
     /// Fit a Poisson GLM with a log link to every neuron
     Glm(glm::Arguments),
+    /// Run the tuning experiments with every neuron's optimal Gabor
+    Tune(tune::Arguments),
     /// Print the default configuration, explained
     Config,
     /// Show version and devices
@@ -79,6 +82,7 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Predict(a) => predict::run(global, a)?,
         Command::VerifyEquivariance(a) => verify::run(global, a)?,
         Command::Glm(a) => glm::run(global, a)?,
+        Command::Tune(a) => tune::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,
     };

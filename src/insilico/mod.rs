@@ -1,7 +1,12 @@
 //! Experiments on a twin: the measures that tuning curves are summarised by, and the search for optimal stimuli.
 
+mod family;
+pub mod found;
 pub mod harmonics;
 pub mod preconditioner;
+pub mod show;
+pub mod tuning;
 mod watch;
 
+pub use family::Family;
 pub use watch::Watch;
