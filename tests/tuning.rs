@@ -8,11 +8,12 @@ mod small;
 mod units;
 
 use common::{assert_close, widen};
-use ndarray::Array2;
+use ndarray::{Array2, Array3};
 use small::striate;
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
 use striate::insilico::tuning::energy::{self, Kind, LEVELS};
@@ -20,6 +21,7 @@ use striate::insilico::tuning::{Curve, Indices, Tuning, tune};
 use striate::insilico::{Watch, show};
 use striate::model::Model;
 use striate::npy::Archive;
+use striate::recording::{Recording, Tier, Trial};
 use striate::stimuli::{DifferenceOfGaussians, Gabor};
 use striate::table::Table;
 use units::{gabor, liked, response};
@@ -465,4 +467,159 @@ fn what_cannot_be_tuned_is_refused_and_leaves_nothing() {
         }
         assert_eq!(told.lines().count(), 1, "{told}");
     }
+}
+
+#[test]
+fn readouts_are_stacked_and_named() {
+    let f = tempfile::tempdir().unwrap();
+    let run = f.path().join("run");
+    units::write_populations(&run, "softplus", &["a", "b"], 4);
+    units::write_gabors(&run.join("gabors.csv"), &ALL.map(liked));
+    let told = striate(f.path(), "tune run --device cpu --neurons 1,2");
+    assert_eq!(told.code, 2);
+    assert!(told.err.contains("no column recording"), "{}", told.err);
+    let text = fs::read_to_string(run.join("gabors.csv")).unwrap();
+    let named: Vec<String> = text
+        .lines()
+        .enumerate()
+        .map(|(i, l)| {
+            let name = if i == 0 { "recording" } else { "b" };
+            format!("{name},{l}\n")
+        })
+        .collect();
+    // Neuron 1 of `a` likes what is shown to neuron 2 of `b`.
+    let others = named[3].replace("b,2", "a,1") + &named[3].replace("b,2", "a,2");
+    fs::write(run.join("gabors.csv"), named.concat() + &others).unwrap();
+    striate(f.path(), "tune run --device cpu --neurons 1,2").ok();
+    let text = fs::read_to_string(run.join("tuning.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].starts_with("recording,neuron,orientation_index,"),
+        "{text}"
+    );
+    let starts: Vec<&str> = lines[1..].iter().map(|l| &l[..4]).collect();
+    assert_eq!(starts, ["a,1,", "a,2,", "b,1,", "b,2,"]);
+    assert_eq!(lines[2][1..], lines[4][1..]);
+    assert_ne!(lines[1][1..], lines[3][1..]);
+    assert_eq!(
+        array(&run.join("tuning.npz"), "size_contrast").0,
+        [4, 12, 12]
+    );
+    striate(f.path(), "tune run --device cpu --readout b --neurons 2").ok();
+    let one = fs::read_to_string(run.join("tuning.csv")).unwrap();
+    assert_eq!(one.lines().nth(1).unwrap(), lines[4]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_it_within_seconds_and_leaves_nothing() {
+    let f = tempfile::tempdir().unwrap();
+    let run = f.path().join("run");
+    units::write_populations(&run, "softplus", &["hand"], 4000);
+    let gabors: Vec<Gabor> = (0..4000).map(|n| liked(n % 4)).collect();
+    units::write_gabors(&run.join("gabors.csv"), &gabors);
+    let before = small::everything(f.path());
+    let mut child = small::command(f.path(), "tune run --device cpu")
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(3000));
+    let killed = std::process::Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let asked = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(asked.elapsed() <= Duration::from_secs(20), "{asked:?}");
+    assert_eq!(small::everything(f.path()), before);
+}
+
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    let (x, y) = (mean(a), mean(b));
+    let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f(a - x, b - y)).sum()
+    };
+    sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt()
+}
+
+/// Sizes of a Gabor in two contrasts, shown four times each in all tiers; and the noisy answers of neuron 2; the
+/// others always do the same.
+#[test]
+fn recorded_tuning_is_compared_with_the_twins() {
+    let f = tempfile::tempdir().unwrap();
+    units::write(&f.path().join("run"), "softplus");
+    let stimuli: Vec<Array2<f64>> = (0..10)
+        .map(|i| {
+            gabor(&Gabor {
+                size: 8.0 * 1.65f64.powi(i / 2),
+                contrast: if i % 2 == 0 { 1.0 } else { 3.0 },
+                ..liked(2)
+            })
+        })
+        .collect();
+    let (h, w) = units::IMAGE;
+    let images = Array3::from_shape_fn((10, h, w), |(n, i, j)| {
+        (100.0 + 40.0 * stimuli[n][(i, j)]) as f32
+    });
+    let tiers = [Tier::Train, Tier::Validation, Tier::Test];
+    let trials: Vec<Trial> = (0..40)
+        .map(|t| Trial {
+            image: t % 10,
+            tier: tiers[t % 10 % 3],
+        })
+        .collect();
+    let clean: Vec<f64> = stimuli.iter().map(|s| response(2, "softplus", s)).collect();
+    let noise = common::noise(40, 3);
+    let measured: Vec<f64> = (0..40).map(|t| clean[t % 10] + 0.8 + noise[t]).collect();
+    let responses = Array2::from_shape_fn(
+        (40, 4),
+        |(t, n)| {
+            if n == 2 { measured[t] as f32 } else { 1.0 }
+        },
+    );
+    let recording = Recording {
+        name: "sizes".into(),
+        images,
+        responses,
+        trials,
+        neurons: None,
+        degrees_per_pixel: None,
+        response_unit: None,
+        source: None,
+    };
+    recording.write(&f.path().join("sizes")).unwrap();
+    let line = "compare-tuning run --recording sizes --device cpu";
+    striate(f.path(), line).ok();
+    let path = f.path().join("run/tuning_comparison.csv");
+    let text = fs::read_to_string(&path).unwrap();
+    let header = "neuron,correlation_to_average,single_trial_correlation,oracle_correlation,maximum_correlation,\
+                  share_of_oracle,share_of_maximum";
+    assert_eq!(text.lines().next().unwrap(), header);
+    assert_eq!(text.lines().nth(1).unwrap(), "0,0,0,,,,");
+    let of_image = |i: usize| (0..4).map(|r| measured[10 * r + i]).collect::<Vec<f64>>();
+    let averages: Vec<f64> = (0..10)
+        .map(|i| of_image(i).iter().sum::<f64>() / 4.0)
+        .collect();
+    let others: Vec<f64> = (0..40)
+        .map(|t| (4.0 * averages[t % 10] - measured[t]) / 3.0)
+        .collect();
+    let average = correlation(&clean, &averages);
+    let oracle = correlation(&others, &measured);
+    let table = Table::read_csv(&path).unwrap();
+    for (name, wanted) in [
+        ("correlation_to_average", average),
+        ("oracle_correlation", oracle),
+        ("share_of_oracle", average / oracle),
+    ] {
+        let got = table.numbers(name).unwrap()[2];
+        assert!((got - wanted).abs() <= 1e-4, "{name} {got} {wanted}");
+    }
+    assert!(average >= 0.5 && oracle <= 0.99, "{average} {oracle}");
+    let other = small::recording("rec", 5, 1);
+    other.write(&f.path().join("rec")).unwrap();
+    let done = striate(f.path(), "compare-tuning run --recording rec --device cpu");
+    assert_eq!(done.code, 2);
+    assert!(done.err.contains("4 as in readout hand"), "{}", done.err);
 }

@@ -1,6 +1,7 @@
 //! The command line: parse, one call into the library, print the summary.
 
 mod common;
+mod compare;
 mod demo;
 mod evaluate;
 mod glm;
@@ -63,6 +64,8 @@ enum Command {
     Glm(glm::Arguments),
     /// Run the tuning experiments with every neuron's optimal Gabor
     Tune(tune::Arguments),
+    /// Compare predicted with recorded responses to the stimuli of a tuning experiment
+    CompareTuning(compare::Arguments),
     /// Print the default configuration, explained
     Config,
     /// Show version and devices
@@ -83,6 +86,7 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::VerifyEquivariance(a) => verify::run(global, a)?,
         Command::Glm(a) => glm::run(global, a)?,
         Command::Tune(a) => tune::run(global, a)?,
+        Command::CompareTuning(a) => compare::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,
     };

@@ -50,6 +50,11 @@ fn second(unit: usize, c: usize, i: usize, j: usize) -> f64 {
 
 /// Writes `config.toml` and `model.safetensors`; neuron n reads unit n.
 pub fn write(run: &Path, output: &str) {
+    write_populations(run, output, &["hand"], 4);
+}
+
+/// As [`write`], with several readouts of `neurons` neurons, of which every fourth does the same.
+pub fn write_populations(run: &Path, output: &str, names: &[&str], neurons: usize) {
     fs::create_dir_all(run).unwrap();
     let config = format!(
         "recordings = []\n[core]\nkind = \"convolutional\"\nfilter_sizes = [{FIRST}, {SECOND}]\nfeatures = [8, 4]\n\
@@ -86,14 +91,17 @@ pub fn write(run: &Path, output: &str) {
         put(&name("variance"), &[channels], &|_| 0.999);
     }
     let (h, w) = IMAGE;
-    put("readout.hand.mask", &[4, h, w], &|a| {
-        f64::from(u8::from((a[1], a[2]) == PLACES[a[0]]))
-    });
-    put("readout.hand.features", &[4, 4], &|a| {
-        f64::from(u8::from(a[0] == a[1]))
-    });
-    put("readout.hand.bias", &[4], &|_| BIAS);
-    put("readout.hand.response_scale", &[4], &|a| SCALES[a[0]]);
+    for readout in names {
+        let name = |what: &str| format!("readout.{readout}.{what}");
+        put(&name("mask"), &[neurons, h, w], &|a| {
+            f64::from(u8::from((a[1], a[2]) == PLACES[a[0] % 4]))
+        });
+        put(&name("features"), &[neurons, 4], &|a| {
+            f64::from(u8::from(a[0] % 4 == a[1]))
+        });
+        put(&name("bias"), &[neurons], &|_| BIAS);
+        put(&name("response_scale"), &[neurons], &|a| SCALES[a[0] % 4]);
+    }
     tensors.write(&run.join("model.safetensors")).unwrap();
 }
 
@@ -161,7 +169,7 @@ pub fn liked(n: usize) -> Gabor {
     }
 }
 
-/// Writes `gabors.csv`; neurons beyond the twin's have empty rows.
+/// Writes `gabors.csv`.
 pub fn write_gabors(path: &Path, gabors: &[Gabor]) {
     let mut text = "neuron,x,y,size,frequency,orientation,phase,contrast,response\n".to_string();
     for (n, g) in gabors.iter().enumerate() {
