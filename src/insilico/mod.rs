@@ -4,6 +4,7 @@ mod family;
 pub mod found;
 pub mod harmonics;
 pub mod preconditioner;
+pub mod selection;
 pub mod show;
 pub mod tuning;
 mod watch;
