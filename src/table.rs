@@ -44,8 +44,8 @@ impl Column {
         }
     }
 
-    /// Its numbers, if that is what it holds.
-    fn as_numbers(&self) -> Option<Vec<f64>> {
+    /// Its numbers, if that is what it holds: integers too.
+    pub fn as_numbers(&self) -> Option<Vec<f64>> {
         match self {
             Self::Integer(v) => Some(v.iter().map(|&x| x as f64).collect()),
             Self::Number(v) => Some(v.clone()),

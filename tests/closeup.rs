@@ -6,11 +6,11 @@ mod common;
 mod masked;
 
 use common::{narrow, noise, relative, widen};
+use masked::{IMAGE, SEEN, model};
 use ndarray::{Array2, Array3, s};
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
 use striate::model::closeup::{self, Closeup, Tail};
-use masked::{IMAGE, SEEN, model};
 
 fn crop(image: &Array2<f32>, (row, column): (i64, i64), (h, w): (usize, usize)) -> Vec<f32> {
     let at = |i: i64, j: i64| {

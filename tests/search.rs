@@ -4,6 +4,7 @@ mod common;
 #[path = "common/masked.rs"]
 mod masked;
 
+use masked::{IMAGE, SEEN, model};
 use ndarray::Array3;
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
@@ -13,7 +14,6 @@ use striate::model::Model;
 use striate::ops::activation::Output;
 use striate::ops::scan::Places;
 use striate::stimuli::Canvas;
-use masked::{IMAGE, SEEN, model};
 
 const ALL: [usize; 5] = [0, 1, 2, 3, 4];
 

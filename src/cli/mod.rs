@@ -1,18 +1,20 @@
 //! The command line: parse, one call into the library, print the summary.
 
 mod common;
+mod compare;
 mod demo;
 mod evaluate;
 mod glm;
 mod import;
 mod info;
 mod inspect;
-mod optima;
 mod meis;
+mod optima;
 mod predict;
 mod simulate;
 mod synthesize;
 mod train;
+mod tune;
 mod verify;
 
 use clap::{Args, Parser, Subcommand};
@@ -71,6 +73,10 @@ enum Command {
     Gabors(optima::GaborArguments),
     /// Find each neuron's optimal difference of Gaussians
     Dogs(optima::DifferenceArguments),
+    /// Run the tuning experiments with every neuron's optimal Gabor
+    Tune(tune::Arguments),
+    /// Compare predicted with recorded responses to the stimuli of a tuning experiment
+    CompareTuning(compare::Arguments),
     /// Print the default configuration, explained
     Config,
     /// Show version and devices
@@ -94,6 +100,8 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Glm(a) => glm::run(global, a)?,
         Command::Gabors(a) => optima::gabors(global, a)?,
         Command::Dogs(a) => optima::differences(global, a)?,
+        Command::Tune(a) => tune::run(global, a)?,
+        Command::CompareTuning(a) => compare::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,
     };

@@ -1,6 +1,7 @@
 //! Images in, rates out; and the gradient of rates at the images.
 
 use super::{Mode, Model, Workspace, core, readout};
+use crate::device::ViewMut;
 use crate::{Error, Result};
 use ndarray::{Array2, Array3, ArrayView3, Axis};
 
@@ -38,26 +39,30 @@ impl Predictor<'_> {
         );
         let mut rates = Vec::with_capacity(n * neurons);
         for chunk in images.axis_chunks_iter(Axis(0), self.space.batch) {
-            let count = chunk.len_of(Axis(0));
             let pixels: Vec<f32> = chunk.iter().copied().collect();
-            self.space
-                .images
-                .slice_mut(0..pixels.len())
-                .fill_from(&pixels);
-            core::forward(self.model, &mut self.space, count, Mode::Prediction);
-            readout::forward(
-                self.model,
-                self.index,
-                &self.space,
-                &mut self.buffers,
-                count,
-            );
-            readout::rates(self.model, self.index, &mut self.buffers, count);
-            rates.extend(self.buffers.rates.slice(0..count * neurons).download());
+            rates.extend(self.drawn(chunk.len_of(Axis(0)), |images| images.fill_from(&pixels)));
         }
         self.model.device.check()?;
         Array2::from_shape_vec((n, neurons), rates)
             .map_err(|e| Error::Other(format!("predictions: {e}")))
+    }
+
+    /// Images that fit.
+    pub fn batch(&self) -> usize {
+        self.space.batch
+    }
+
+    /// Normalised rates (count, neurons) for z-scored images (count, height, width) that `draw` writes where the model
+    /// lives; whether the device went well is asked by [`crate::device::Device::check`].
+    pub fn drawn(&mut self, count: usize, draw: impl FnOnce(ViewMut)) -> Vec<f32> {
+        let (height, width) = self.space.image;
+        draw(self.space.images.slice_mut(0..count * height * width));
+        let (model, space) = (&mut *self.model, &mut self.space);
+        core::forward(model, space, count, Mode::Prediction);
+        readout::forward(model, self.index, space, &mut self.buffers, count);
+        readout::rates(model, self.index, &mut self.buffers, count);
+        let neurons = model.readouts[self.index].neurons;
+        self.buffers.rates.slice(0..count * neurons).download()
     }
 }
 

@@ -5,4 +5,4 @@ pub mod metrics;
 mod run;
 
 pub use metrics::{carry_neurons, evaluate};
-pub use run::{Scored, recording_of, score};
+pub use run::{Scored, recording_of, score, score_all};

@@ -6,6 +6,7 @@ use crate::recording::{Recording, Tier, preprocess};
 use crate::table::Table;
 use crate::{Error, Result};
 use ndarray::{Array2, ArrayView1, Axis};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// One readout's scores.
@@ -42,6 +43,33 @@ pub fn recording_of(model: &Model, index: usize) -> Result<PathBuf> {
 /// # Errors
 /// When recording and readout differ in image size or number of neurons.
 pub fn score(model: &mut Model, index: usize, recording: &Recording) -> Result<Scored> {
+    let (images, repeats) = (
+        recording.images_of(Tier::Test),
+        recording.repeats(Tier::Test),
+    );
+    score_on(model, index, recording, &images, &repeats)
+}
+
+/// As [`score`], on all trials of whichever tier: of a recording that the model has not seen.
+///
+/// # Errors
+/// As [`score`].
+pub fn score_all(model: &mut Model, index: usize, recording: &Recording) -> Result<Scored> {
+    let mut shown: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (row, trial) in recording.trials.iter().enumerate() {
+        shown.entry(trial.image).or_default().push(row);
+    }
+    let (images, repeats): (Vec<_>, Vec<_>) = shown.into_iter().unzip();
+    score_on(model, index, recording, &images, &repeats)
+}
+
+fn score_on(
+    model: &mut Model,
+    index: usize,
+    recording: &Recording,
+    images: &[usize],
+    repeats: &[Vec<usize>],
+) -> Result<Scored> {
     let readout = &model.readouts[index];
     if recording.neuron_count() != readout.neurons {
         return Err(Error::bad(
@@ -53,15 +81,12 @@ pub fn score(model: &mut Model, index: usize, recording: &Recording) -> Result<S
     }
     let scale = readout.response_scale.clone();
     let responses = preprocess::normalised_responses(recording, ArrayView1::from(&scale));
-    let images = recording
-        .images
-        .select(Axis(0), &recording.images_of(Tier::Test));
+    let images = recording.images.select(Axis(0), images);
     let z = model.preprocessing.z_score(images.view());
     let predictions = model.rates(index, z.view())?;
-    let repeats = recording.repeats(Tier::Test);
     let mut table = evaluate(
         predictions.mapv(f64::from).view(),
-        &repeats,
+        repeats,
         responses.view(),
     )?;
     if let Some(neurons) = &recording.neurons {

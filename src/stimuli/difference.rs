@@ -5,6 +5,7 @@
 use super::Canvas;
 use crate::device::kernels::stimuli as kernels;
 use crate::device::{Device, View, ViewMut};
+use ndarray::Array2;
 use rayon::prelude::*;
 
 /// Numbers that define a difference of Gaussians.
@@ -30,6 +31,19 @@ pub struct DifferenceOfGaussians {
 impl DifferenceOfGaussians {
     /// What [`draw`] takes: the fields in their order.
     pub fn parameters(&self) -> [f32; PARAMETERS] {
+        self.fields().map(|v| v as f32)
+    }
+
+    /// The patch on a canvas of `height` x `width` pixels, in f64.
+    pub fn draw(&self, height: usize, width: usize) -> Array2<f64> {
+        let mut image = Array2::zeros((height, width));
+        if let Some(pixels) = image.as_slice_mut() {
+            reference::draw(width, &self.fields(), pixels);
+        }
+        image
+    }
+
+    fn fields(&self) -> [f64; PARAMETERS] {
         let &Self {
             x,
             y,
@@ -46,7 +60,6 @@ impl DifferenceOfGaussians {
             contrast,
             surround_contrast,
         ]
-        .map(|v| v as f32)
     }
 }
 

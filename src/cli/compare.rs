@@ -1,0 +1,86 @@
+//! `striate compare-tuning`
+
+use super::Global;
+use super::common::{Report, neurons, open_run};
+use std::path::PathBuf;
+use striate::recording::Recording;
+use striate::scoring::score_all;
+use striate::statistics::{mean_of_known, median};
+use striate::table::{Column, Table};
+use striate::{Result, files};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The run
+    run: PathBuf,
+    /// A recording of the same neurons whose images are the stimuli of the tuning experiment; all tiers count
+    #[arg(long, value_name = "REC")]
+    recording: PathBuf,
+    /// The readout, where the run has several
+    #[arg(long, value_name = "NAME")]
+    readout: Option<String>,
+    /// Only these neurons, as in 0-99,250
+    #[arg(long, value_name = "ROWS")]
+    neurons: Option<String>,
+}
+
+/// Columns as in `evaluation.csv`.
+const SCORES: [&str; 4] = [
+    "correlation_to_average",
+    "single_trial_correlation",
+    "oracle_correlation",
+    "maximum_correlation",
+];
+
+pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    let mut model = open_run(global, &arguments.run)?;
+    let index = model.readout(arguments.readout.as_deref())?;
+    let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
+    let path = arguments.run.join("tuning_comparison.csv");
+    files::check_writable(&path)?;
+    let recording = Recording::open(&arguments.recording)?;
+    let scores = score_all(&mut model, index, &recording)?
+        .table
+        .select(&rows);
+    let column = |name: &str| scores.numbers(name).unwrap_or_default().to_vec();
+    // Averages of trials correlate more than trials do: the share may pass 1.
+    let share = |of: &str, to: &str| -> Vec<f64> {
+        let pairs = column(of).into_iter().zip(column(to));
+        let ratio = |(of, to)| if to > 0.0 { of / to } else { f64::NAN };
+        pairs.map(ratio).collect()
+    };
+    let mut table = Table::new().with(
+        "neuron",
+        Column::Integer(rows.iter().map(|&n| n as i64).collect()),
+    );
+    for name in SCORES {
+        table = table.with(name, Column::Number(column(name)));
+    }
+    let of_oracle = share("correlation_to_average", "oracle_correlation");
+    let of_maximum = share("correlation_to_average", "maximum_correlation");
+    let (oracle, maximum) = (median(&of_oracle), median(&of_maximum));
+    let table = table
+        .with("share_of_oracle", Column::Number(of_oracle))
+        .with("share_of_maximum", Column::Number(of_maximum));
+    let several = model.readouts.len() > 1;
+    let name = model.readouts[index].name.clone();
+    let table = Table::stacked(vec![(name, table)], several.then_some("recording"));
+    table.write_csv(&path)?;
+    let correlation = mean_of_known(&column("correlation_to_average"));
+    let images = recording.images.len_of(ndarray::Axis(0));
+    let text = format!(
+        "{} neurons, {images} stimuli, {} trials\nmean correlation with averaged responses {correlation:.4}; median share \
+         of the oracle {oracle:.4}, of the highest possible {maximum:.4}\ntable: {}",
+        rows.len(),
+        recording.trials.len(),
+        path.display()
+    );
+    Ok(Report::new(text)
+        .fact("neurons", rows.len())
+        .fact("stimuli", images)
+        .fact("trials", recording.trials.len())
+        .fact("correlation_to_average", correlation)
+        .fact("median_share_of_oracle", oracle)
+        .fact("median_share_of_maximum", maximum)
+        .fact("table", path.display().to_string()))
+}

@@ -1,0 +1,102 @@
+//! `striate tune`
+
+use super::Global;
+use super::common::{Report, neurons, open_run};
+use ndarray::{ArrayD, Axis, IxDyn};
+use std::path::PathBuf;
+use striate::insilico::Watch;
+use striate::insilico::tuning::{Curve, Inputs, Tuning};
+use striate::statistics::mean_of_known;
+use striate::table::Table;
+use striate::training::Interrupts;
+use striate::{Error, Result, files, npy};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The run, with the gabors.csv of `gabors`
+    run: PathBuf,
+    /// Where `glm` wrote glm.csv, for the non-linearity index [default: the run, or glm in it]
+    #[arg(long, value_name = "DIR")]
+    glm: Option<PathBuf>,
+    /// The readout, where the run has several [default: all]
+    #[arg(long, value_name = "NAME")]
+    readout: Option<String>,
+    /// Only these neurons, as in 0-99,250
+    #[arg(long, value_name = "ROWS")]
+    neurons: Option<String>,
+}
+
+pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    let interrupts = Interrupts::listen()?;
+    let mut model = open_run(global, &arguments.run)?;
+    let table_path = arguments.run.join("tuning.csv");
+    let curves_path = arguments.run.join("tuning.npz");
+    files::check_writable(&table_path)?;
+    files::check_writable(&curves_path)?;
+    let indices: Vec<usize> = match &arguments.readout {
+        Some(name) => vec![model.readout(Some(name))?],
+        None => (0..model.readouts.len()).collect(),
+    };
+    let mut inputs = Vec::new();
+    for &index in &indices {
+        let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
+        let glm = arguments.glm.as_deref();
+        inputs.push(Inputs::read(&arguments.run, &model, index, &rows, glm)?);
+    }
+    let stop = || interrupts.signal();
+    let mut watch = Watch::stderr(&stop);
+    let (mut parts, mut tunings) = (Vec::new(), Vec::new());
+    for (input, &index) in inputs.into_iter().zip(&indices) {
+        let (table, tuning) = input.tune(&mut model, &mut watch)?;
+        parts.push((model.readouts[index].name.clone(), table));
+        tunings.push(tuning);
+    }
+    let several = model.readouts.len() > 1;
+    let table = Table::stacked(parts, several.then_some("recording"));
+    write_curves(&curves_path, &tunings)?;
+    table.write_csv(&table_path)?;
+
+    let mut text = format!(
+        "{} neurons, mean over those where it is defined:\n",
+        table.rows()
+    );
+    let mut report = Report::new(String::new()).fact("neurons", table.rows());
+    for name in table
+        .names()
+        .filter(|n| !["recording", "neuron"].contains(n))
+    {
+        let values = table.numbers(name).unwrap_or_default();
+        let mean = mean_of_known(values);
+        let known = values.iter().filter(|v| !v.is_nan()).count();
+        text.push_str(&format!("  {name:<22}{mean:>8.4}   ({known} neurons)\n"));
+        report = report.fact(name, mean);
+    }
+    text.push_str(&format!(
+        "per neuron: {}\ncurves: {}",
+        table_path.display(),
+        curves_path.display()
+    ));
+    Ok(Report::new(text)
+        .facts(&report.into_facts())?
+        .fact("table", table_path.display().to_string())
+        .fact("curves", curves_path.display().to_string()))
+}
+
+/// Every curve, and each of its axes as `<curve>_<axis>`.
+fn write_curves(path: &std::path::Path, tunings: &[Tuning]) -> Result<()> {
+    let mut arrays: Vec<(String, ArrayD<f32>)> = Vec::new();
+    for curve in Curve::ALL {
+        let parts: Vec<ArrayD<f32>> = tunings.iter().map(|t| t.curve(curve)).collect();
+        let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
+        let all = ndarray::concatenate(Axis(0), &views).map_err(|e| Error::file(path, e))?;
+        arrays.push((curve.name().into(), all));
+        for axis in curve.axes() {
+            let values: Vec<f32> = axis.values.iter().map(|&v| v as f32).collect();
+            let name = format!("{}_{}", curve.name(), axis.name);
+            let values = ArrayD::from_shape_vec(IxDyn(&[values.len()]), values);
+            arrays.push((name, values.map_err(|e| Error::file(path, e))?));
+        }
+    }
+    let named: Vec<_> = arrays.iter().map(|(n, a)| (n.as_str(), a.view())).collect();
+    npy::write_npz(path, &named)
+}

@@ -1,0 +1,150 @@
+//! All that a run's files let `tune` say about a readout.
+
+use super::energy::{self, Kind};
+use super::{Indices, Tuning, tune};
+use crate::insilico::{Watch, found::Found, show};
+use crate::model::Model;
+use crate::stimuli::Gabor;
+use crate::table::{Column, Table};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// What earlier commands left for the neurons of a readout. Read before the experiments: what is wrong with it shows at
+/// once.
+#[derive(Debug)]
+pub struct Inputs {
+    index: usize,
+    neurons: Vec<usize>,
+    gabors: Vec<Option<Gabor>>,
+    differences: Option<Kind>,
+    images: Option<Kind>,
+    nonlinearity: Option<Vec<f64>>,
+}
+
+impl Inputs {
+    /// Reads `gabors.csv`, and `dogs.csv`, `meis.csv` with `meis.npy`, `evaluation.csv` and `glm.csv` where they are.
+    ///
+    /// # Errors
+    /// Names the file that is missing or cannot be used.
+    pub fn read(
+        run: &Path,
+        model: &Model,
+        index: usize,
+        neurons: &[usize],
+        glm: Option<&Path>,
+    ) -> Result<Self> {
+        let path = run.join("gabors.csv");
+        let Some(found) = Found::open(&path)? else {
+            return Err(Error::file(path, "does not exist"));
+        };
+        let gabors = found.gabors(&found.rows(model, index, neurons)?, neurons)?;
+        let differences = match Found::open(&run.join("dogs.csv"))? {
+            Some(found) => {
+                let rows = found.rows(model, index, neurons)?;
+                Some(Kind::Differences(found.differences(&rows)?))
+            }
+            None => None,
+        };
+        let array = run.join("meis.npy");
+        let images = match Found::open(&run.join("meis.csv"))? {
+            Some(found) if array.exists() => {
+                let rows = found.rows(model, index, neurons)?;
+                let images = found.images(&array, model.readouts[index].image, &rows)?;
+                Some(Kind::Images(images))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            index,
+            neurons: neurons.to_vec(),
+            gabors,
+            differences,
+            images,
+            nonlinearity: nonlinearity(run, model, index, neurons, glm)?,
+        })
+    }
+
+    /// Runs the experiments.
+    ///
+    /// # Errors
+    /// When memory does not suffice, the device fails or a signal has come.
+    pub fn tune(self, model: &mut Model, watch: &mut Watch) -> Result<(Table, Tuning)> {
+        let groups = show::exact(model, self.index, &self.neurons)?;
+        let tuning = tune(model, &groups, &self.gabors, watch)?;
+        let indices = tuning.indices();
+        let column = |f: fn(&Indices) -> f64| Column::Number(indices.iter().map(f).collect());
+        let neurons = self.neurons.iter().map(|&n| n as i64).collect();
+        let mut table = Table::new()
+            .with("neuron", Column::Integer(neurons))
+            .with("orientation_index", column(|i| i.orientation))
+            .with("phase_index", column(|i| i.phase))
+            .with("suppression_index", column(|i| i.suppression))
+            .with("contrast_index", column(|i| i.contrast))
+            .with("plaid_index", column(|i| i.plaid));
+
+        let several = self.differences.is_some() || self.images.is_some();
+        let gabors = several.then_some(Kind::Gabors(self.gabors));
+        let mut responses = |kind: &Option<Kind>| match kind {
+            Some(kind) => energy::responses(model, &groups, kind, watch).map(Some),
+            None => Ok(None),
+        };
+        let gabor = responses(&gabors)?;
+        let dog = responses(&self.differences)?;
+        let mei = responses(&self.images)?;
+        for (name, of, to) in [
+            ("gabor_vs_dog", &gabor, &dog),
+            ("gabor_vs_mei", &gabor, &mei),
+            ("dog_vs_mei", &dog, &mei),
+        ] {
+            if let (Some(of), Some(to)) = (of, to) {
+                let pairs = of.rows().into_iter().zip(to.rows());
+                let ratios = pairs.map(|(a, b)| energy::ratio(a, b)).collect();
+                table = table.with(name, Column::Number(ratios));
+            }
+        }
+        if let Some(nonlinearity) = self.nonlinearity {
+            table = table.with("nonlinearity_index", Column::Number(nonlinearity));
+        }
+        Ok((table, tuning))
+    }
+}
+
+/// The twin's test correlation over the GLM's, where both tables are there; NaN where the GLM's is not above 0.
+fn nonlinearity(
+    run: &Path,
+    model: &Model,
+    index: usize,
+    neurons: &[usize],
+    glm: Option<&Path>,
+) -> Result<Option<Vec<f64>>> {
+    let (name, several) = (&model.readouts[index].name, model.readouts.len() > 1);
+    let folders = match glm {
+        Some(folder) => vec![folder.to_path_buf()],
+        None => vec![run.to_path_buf(), run.join("glm")],
+    };
+    // A GLM's table knows one recording.
+    let in_folder = |folder: &PathBuf| match several {
+        true => folder.join(name).join("glm.csv"),
+        false => folder.join("glm.csv"),
+    };
+    let path = folders.iter().map(in_folder).find(|p| p.exists());
+    let (path, scores) = (path, run.join("evaluation.csv"));
+    let (Some(path), true) = (&path, scores.exists()) else {
+        let Some(folder) = glm else { return Ok(None) };
+        return Err(match &path {
+            None => Error::file(in_folder(&folder.to_path_buf()), "--glm: does not exist"),
+            Some(_) => Error::file(
+                scores,
+                "does not exist, wanted by --glm; run `striate evaluate`",
+            ),
+        });
+    };
+    let (Some(twin), Some(linear)) = (Found::open(&scores)?, Found::open(path)?) else {
+        return Ok(None);
+    };
+    let twin = twin.values("correlation_to_average", &twin.rows(model, index, neurons)?)?;
+    let rows = linear.rows_of_one(neurons);
+    let linear = linear.values("test_correlation", &rows)?;
+    let ratio = |(a, b): (&f64, &f64)| if *b > 0.0 { a / b } else { f64::NAN };
+    Ok(Some(twin.iter().zip(&linear).map(ratio).collect()))
+}
