@@ -64,6 +64,11 @@ impl Inputs {
         })
     }
 
+    /// The optimal Gabors; none for a neuron without one.
+    pub fn gabors(&self) -> &[Option<Gabor>] {
+        &self.gabors
+    }
+
     /// Runs the experiments.
     ///
     /// # Errors
