@@ -15,6 +15,7 @@
 //
 // An operand is AlongK or AcrossK of a source, by what lies next to a number in memory: its neighbour along k or the next row.
 // A source reads raw numbers (fetch) and makes of them the factor of the product (value); outside its matrix it gives 0.
+// pairs.cuh has the same two for numbers that lie in global memory as bf16 already.
 #pragma once
 
 constexpr int BLOCK = 256;
@@ -115,19 +116,19 @@ template <bool ABSOLUTE> struct Rows {
     __device__ __forceinline__ float value(float v) const { return ABSOLUTE ? fabsf(v) : v; }
 };
 
-// This thread's column of a matrix (length, columns), k down it.
-template <bool ABSOLUTE> struct Column {
-    const float* from;
+// This thread's column of a matrix (length, columns), k down it; of numbers, or of words that hold two.
+template <bool ABSOLUTE, class Number = float> struct Column {
+    const Number* from;
     int column, columns, length;
-    typedef float Held;
+    typedef Number Held;
 
-    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, float (&held)[COUNT]) const {
+    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, Number (&held)[COUNT]) const {
         int k0 = step * STEP + k, left = length - k0;
-        const float* at = from + (k0 * columns + column);
+        const Number* at = from + (k0 * columns + column);
 #pragma unroll
-        for (int i = 0; i < COUNT; ++i, at += columns) held[i] = i < left ? *at : 0.0f;
+        for (int i = 0; i < COUNT; ++i, at += columns) held[i] = i < left ? *at : Number(0);
     }
-    __device__ __forceinline__ float value(float v) const { return ABSOLUTE ? fabsf(v) : v; }
+    __device__ __forceinline__ Number value(Number v) const { return ABSOLUTE ? fabsf(v) : v; }
 };
 
 // This thread's share of a block's ROWS x COLS sums: SLOTS of rows by SLOTS of columns.

@@ -8,14 +8,18 @@
 //           dmask[n, p] += sign(mask) sum_c v[n, c] G, a second tile of sums in registers, and
 //           dfeatures[n, c] += sum_p |mask[n, p]| G, one part per tile of pixels, added up by readout_backward_features.
 //
-// PRECISION decides how x, |mask|, dh and dh v enter the products; everything else is float32.
+// PRECISION decides how x, |mask|, dh and dh v enter the products; everything else is float32. In BF16 x and |mask|, which
+// every pass reads many times, are rounded once, by readout_round, and lie in global memory as pairs.cuh has it: "stored".
 #include "striate.cuh"
-#include "product.cuh"
+#include "pairs.cuh"
 
 #define THREADS 256
+#define WHOLE_STEP 16  // numbers up to whole multiples of which a stored row is filled up
 #define TILE 128    // rows and columns of a block's product
 #define BAND 16     // rows of tiles that blocks running together work on
 #define NEURONS 64  // rows of readout_backward_weights, which keeps two tiles
+
+static_assert(WHOLE_STEP == STEP, "what pairs.cuh takes");
 
 __device__ __forceinline__ float counted(float feature, int positive) { return positive ? fabsf(feature) : feature; }
 
@@ -32,22 +36,42 @@ struct Tiles {
     }
 };
 
+// Thread: eight numbers of a row, or their absolute values, to four words.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_round(const float* from /* (rows, length) */, float* to /* (rows, pair_words(length)) */, int rows, int length,
+              int absolute) {
+    int i = blockIdx.x * THREADS + threadIdx.x, per_row = pair_words(length) / 4, row = i / per_row;
+    if (row >= rows) return;
+    const float* numbers = from + (size_t)row * length;
+    bool quads = in_quads(from, length);
+    float packed[4];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        float v[4];
+        fetch_quad(numbers, i % per_row * 8 + half * 4, length, quads, v);
+#pragma unroll
+        for (int j = 0; j < 4; ++j) v[j] = absolute ? fabsf(v[j]) : v[j];
+        packed[half * 2] = __uint_as_float(pack_bf16(v[0], v[1]));
+        packed[half * 2 + 1] = __uint_as_float(pack_bf16(v[2], v[3]));
+    }
+    *(float4*)(to + (size_t)i * 4) = make_float4(packed[0], packed[1], packed[2], packed[3]);
+}
+
 // Block: TILE neurons of `images` images, as many as there are whole ones in TILE rows (b, c), at least one.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-readout_forward(const float* x /* (B, C, P) */, const float* mask /* (N, P) */, const float* features /* (N, C) */,
-                const float* bias /* (N) */, float* h /* (B, N) */, int batch, int channels, int pixels, int neurons,
-                int images, int positive) {
+readout_forward(const float* x /* (B, C, P), stored */, const float* mask /* (N, P), stored */,
+                const float* features /* (N, C) */, const float* bias /* (N) */, float* h /* (B, N) */, int batch, int channels,
+                int pixels, int neurons, int images, int positive) {
     __shared__ float4 shared[product_shared(TILE, TILE)];
     __shared__ float parts[2 * TILE];
     Tiles tile;
     int first_neuron = tile.x * TILE, first_image = tile.y * images;
-    int here = min(images, batch - first_image), rows = here * channels;
-    x += (size_t)first_image * channels * pixels;
-    mask += (size_t)first_neuron * pixels;
-    AlongK<TILE, Rows<true>> masks{{mask, neurons - first_neuron, pixels, in_quads(mask, pixels)}};
+    int here = min(images, batch - first_image), rows = here * channels, words = stored_words(pixels);
+    x += (size_t)first_image * channels * words;
+    mask += (size_t)first_neuron * words;
+    auto masks = stored_along_k<TILE, true>(mask, neurons - first_neuron, pixels);
     for (int first_row = 0; first_row < rows; first_row += TILE) {
-        const float* maps = x + (size_t)first_row * pixels;
-        AlongK<TILE, Rows<false>> a{{maps, rows - first_row, pixels, in_quads(maps, pixels)}};
+        auto a = stored_along_k<TILE, false>(x + (size_t)first_row * words, rows - first_row, pixels);
         Sums<TILE, TILE> sums;
         sums.clear();
         product(sums, a, masks, steps_of(pixels), shared, [](int) {});
@@ -92,14 +116,14 @@ struct Spread {
 
 // Block: TILE rows (b, c) by TILE pixels.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-readout_backward_input(const float* mask /* (N, P) */, const float* features /* (N, C) */, const float* dh /* (B, N) */,
+readout_backward_input(const float* mask /* (N, P), stored */, const float* features /* (N, C) */, const float* dh /* (B, N) */,
                        float* dx /* (B, C, P) */, int batch, int channels, int pixels, int neurons, int positive) {
     __shared__ float4 shared[product_shared(TILE, TILE)];
     int first_pixel = blockIdx.x * TILE, first_row = blockIdx.y * TILE, rows = batch * channels;
-    int row = first_row + own_row<TILE>(), pixel = first_pixel + own_row<TILE>();
+    int row = first_row + own_row<TILE>(), word = own_word<TILE>(first_pixel), words = stored_words(pixels);
     AcrossK<TILE, Spread> spread{{features, dh, row % channels, row / channels * neurons, channels,
                                   row < rows ? neurons : 0, positive}};
-    AcrossK<TILE, Column<true>> masks{{mask, pixel, pixels, pixel < pixels ? neurons : 0}};
+    StoredAcrossK<TILE, Column<true, Stored>> masks{{(const Stored*)mask, word, words, word < words ? neurons : 0}};
     Sums<TILE, TILE> sums;
     sums.clear();
     product(sums, spread, masks, steps_of(neurons), shared, [](int) {});
@@ -122,31 +146,32 @@ struct Gradients {
 };
 
 struct Maps {
-    const float* x;  // this thread's pixel
-    int batch, channels, pixels, steps;
-    typedef float Held;
+    const Stored* x;  // this thread's word
+    int batch, channels, words, steps;
+    typedef Stored Held;
 
-    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, float (&held)[COUNT]) const {
+    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, Stored (&held)[COUNT]) const {
         int c = step / steps, b = (step - c * steps) * STEP + k;
-        const float* at = x + ((size_t)b * channels + c) * pixels;
+        const Stored* at = x + ((size_t)b * channels + c) * words;
 #pragma unroll
-        for (int i = 0; i < COUNT; ++i, at += channels * pixels) held[i] = b + i < batch ? *at : 0.0f;
+        for (int i = 0; i < COUNT; ++i, at += channels * words) held[i] = b + i < batch ? *at : Stored(0);
     }
-    __device__ __forceinline__ float value(float v) const { return v; }
+    __device__ __forceinline__ Stored value(Stored v) const { return v; }
 };
 
 // Block: NEURONS neurons by TILE pixels, all channels one after the other.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-readout_backward_weights(const float* x /* (B, C, P) */, const float* mask /* (N, P) */, const float* features /* (N, C) */,
-                         const float* dh /* (B, N) */, float* dmask /* (N, P) */, float* parts /* (tiles of P, N, C) */,
-                         int batch, int channels, int pixels, int neurons, int positive) {
+readout_backward_weights(const float* x /* (B, C, P), stored */, const float* stored_mask /* (N, P), stored */,
+                         const float* mask /* (N, P) */, const float* features /* (N, C) */, const float* dh /* (B, N) */,
+                         float* dmask /* (N, P) */, float* parts /* (tiles of P, N, C) */, int batch, int channels,
+                         int pixels, int neurons, int positive) {
     typedef Sums<NEURONS, TILE> Tile;
     __shared__ float4 shared[product_shared(NEURONS, TILE)];
     __shared__ float quarters[4 * NEURONS];
     int first_neuron = blockIdx.x * NEURONS, first_pixel = blockIdx.y * TILE, steps = steps_of(batch);
-    int neuron = first_neuron + own_row<NEURONS>(), pixel = first_pixel + own_row<TILE>();
+    int neuron = first_neuron + own_row<NEURONS>(), word = own_word<TILE>(first_pixel), words = stored_words(pixels);
     AcrossK<NEURONS, Gradients> gradients{{{dh, neuron, neurons, neuron < neurons ? batch : 0}, steps}};
-    AcrossK<TILE, Maps> maps{{x + pixel, pixel < pixels ? batch : 0, channels, pixels, steps}};
+    StoredAcrossK<TILE, Maps> maps{{(const Stored*)x + word, word < words ? batch : 0, channels, words, steps}};
     Tile g, total;
     g.clear();
     total.clear();
@@ -154,10 +179,23 @@ readout_backward_weights(const float* x /* (B, C, P) */, const float* mask /* (N
         int n = first_neuron + Tile::row(r), p = first_pixel + Tile::col(c);
         return n < neurons && p < pixels ? mask[(size_t)n * pixels + p] : 0.0f;
     };
+#if PRECISION == BF16
+    int first_pair = (first_pixel + Tile::col(0)) / 2, pairs_left = words - first_pair;
+    int neurons_left = neurons - first_neuron - Tile::row(0);
+    const u32* pairs = (const u32*)stored_mask + (size_t)(first_neuron + Tile::row(0)) * words + first_pair;
+    // Both columns of a pair are this thread's.
+    auto magnitude_at = [&](int r, int c) {
+        bool inside = r * 8 < neurons_left && c / 2 * 4 < pairs_left;
+        u32 both = inside ? pairs[r * 8 * words + c / 2 * 4] : 0;
+        return __uint_as_float(c % 2 ? both & 0xffff0000u : both << 16);
+    };
+#else
+    auto magnitude_at = [&](int r, int c) { return fabsf(mask_at(r, c)); };
+#endif
     int channel = 0, left = steps;
     product(g, gradients, maps, channels * steps, shared, [&](int) {
         if (--left > 0) return;
-        g.over_cols(quarters, [&](int r, int c) { return fabsf(mask_at(r, c)) * g.at(r, c); });
+        g.over_cols(quarters, [&](int r, int c) { return magnitude_at(r, c) * g.at(r, c); });
 #pragma unroll
         for (int r = 0; r < Tile::ROW_SLOTS; ++r) {
             int n = first_neuron + Tile::row(r);

@@ -2,67 +2,15 @@
 //! valid, on the CPU and through the kernels.
 
 mod common;
+#[path = "common/masked.rs"]
+mod masked;
 
 use common::{narrow, noise, relative, widen};
+use masked::{IMAGE, SEEN, model};
 use ndarray::{Array2, Array3, s};
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
 use striate::model::closeup::{self, Closeup, Tail};
-use striate::model::{Config, Model, Population};
-use striate::recording::preprocess::Preprocessing;
-
-const IMAGE: (usize, usize) = (19, 23);
-/// Rows and columns that the masks look at: a corner, the middle, an edge, everything.
-const SEEN: [[usize; 4]; 5] = [
-    [0, 2, 0, 3],
-    [8, 11, 9, 12],
-    [0, 1, 10, 11],
-    [5, 9, 1, 4],
-    [0, usize::MAX, 0, usize::MAX],
-];
-
-fn model(device: &Device, kind: &str, padding: &str) -> Model {
-    let overrides = [
-        format!("core.kind=\"{kind}\""),
-        format!("core.padding=\"{padding}\""),
-        "core.orientations=4".into(),
-        "core.filter_sizes=[5, 3, 3]".into(),
-        "core.features=[2, 3, 2]".into(),
-        "readout.positive_features=true".into(),
-    ];
-    let config = Config::parse("recordings = [\"r\"]", "test", &overrides).unwrap();
-    let population = Population {
-        name: "r".into(),
-        height: IMAGE.0,
-        width: IMAGE.1,
-        response_scale: vec![1.0; SEEN.len()],
-    };
-    let preprocessing = Preprocessing {
-        image_mean: 0.0,
-        image_sd: 1.0,
-    };
-    let mut model = Model::zeros(device, &config, preprocessing, &[population]).unwrap();
-    let n = model.params.values.len();
-    model.params.values.fill_from(&narrow(&noise(n, 3)));
-    let n = model.statistics.values.len();
-    let statistics: Vec<f64> = noise(n, 4).iter().map(|v| 1.5 + v).collect();
-    model.statistics.values.fill_from(&narrow(&statistics));
-    let (readout, (height, width)) = (model.readouts[0].clone(), model.readouts[0].map);
-    let mut masks = noise(SEEN.len() * height * width, 5);
-    for (mask, [top, bottom, left, right]) in masks.chunks_exact_mut(height * width).zip(SEEN) {
-        for (p, m) in mask.iter_mut().enumerate() {
-            let (y, x) = (p / width, p % width);
-            if !((top..bottom).contains(&y) && (left..right).contains(&x)) {
-                *m = 0.0;
-            }
-        }
-    }
-    model
-        .params
-        .view_mut(readout.mask)
-        .fill_from(&narrow(&masks));
-    model
-}
 
 fn crop(image: &Array2<f32>, (row, column): (i64, i64), (h, w): (usize, usize)) -> Vec<f32> {
     let at = |i: i64, j: i64| {

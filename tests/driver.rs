@@ -80,6 +80,39 @@ fn a_fit_with_recorded_steps_follows_the_cpu() {
 }
 
 #[test]
+fn a_fit_with_recorded_steps_in_bf16_follows_the_cpu() {
+    let Some(device) = card("a_fit_with_recorded_steps_in_bf16_follows_the_cpu") else {
+        return;
+    };
+    let device = device.with_precision(Precision::Bf16);
+    let found = beside_the_cpu(&device, CoreKind::RotationEquivariant);
+    assert!(
+        found.losses <= 2e-3 && found.rates <= 2e-2,
+        "{:e} {:e}",
+        found.losses,
+        found.rates
+    );
+}
+
+#[test]
+fn a_card_that_nobody_uses_any_more_gets_its_memory_back() {
+    let Some(device) = card("a_card_that_nobody_uses_any_more_gets_its_memory_back") else {
+        return;
+    };
+    let all = |device: &Device| device.require("everything", 1 << 30);
+    all(&device).unwrap();
+    let case = cases::all()
+        .into_iter()
+        .find(|c| c.name.starts_with("Shape"));
+    (case.unwrap().run)(&device.with_precision(Precision::Bf16));
+    device.check().unwrap();
+    // What ops borrow stays with the device.
+    all(&device).unwrap_err();
+    drop(device);
+    all(&Device::open("cuda").unwrap()).unwrap();
+}
+
+#[test]
 fn recorded_work_is_done_when_repeated_and_not_before() {
     let Some(device) = card("recorded_work_is_done_when_repeated_and_not_before") else {
         return;

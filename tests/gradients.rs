@@ -4,7 +4,7 @@ mod common;
 use common::*;
 use striate::ops::activation::{Activation, Output};
 use striate::ops::basis::Basis;
-use striate::ops::{conv, group_conv, loss, norm, optimiser, penalty, readout};
+use striate::ops::{ascent, conv, group_conv, loss, norm, optimiser, penalty, readout};
 use striate::stimuli::{difference, gabor, steerable};
 
 #[test]
@@ -336,6 +336,42 @@ fn adam_is_its_closed_form() {
         }
         assert_close(&format!("step {t}"), &values, &wanted, 1e-12);
     }
+}
+
+#[test]
+fn the_smoothness_of_an_image_and_its_norm_agree_with_differences() {
+    let (h, w) = (5, 6);
+    for frame in [[0, 0, 7, 8], [1, 1, 6, 7], [2, 0, 7, 4], [0, 3, 5, 8]] {
+        // What does not exist is 0.
+        let exists = |p: usize| {
+            let (i, j) = ((p / w + 1) as u32, (p % w + 1) as u32);
+            (frame[0]..frame[2]).contains(&i) && (frame[1]..frame[3]).contains(&j)
+        };
+        let real: Vec<usize> = (0..h * w).filter(|&p| exists(p)).collect();
+        let spread = |values: &[f64]| {
+            let mut x = vec![0.0; h * w];
+            real.iter().zip(values).for_each(|(&p, v)| x[p] = *v);
+            x
+        };
+        let value = |x: &[f64], g: &mut [f64]| ascent::reference::smooth((h, w), &frame, 0.7, x, g);
+        let at = noise(real.len(), 1);
+        let mut gradient = vec![f64::NAN; h * w];
+        value(&spread(&at), &mut gradient);
+        let wanted: Vec<f64> = real.iter().map(|&p| gradient[p]).collect();
+        assert_gradient(&format!("{frame:?}"), &at, &wanted, |v| {
+            value(&spread(v), &mut vec![0.0; h * w])
+        });
+        assert!((0..h * w).all(|p| exists(p) || gradient[p] == 0.0));
+    }
+    let (z, g) = (noise(30, 2), noise(30, 3));
+    let (mut x, mut dz) = (vec![f64::NAN; 30], vec![f64::NAN; 30]);
+    let length = ascent::reference::constrain(12.0, &z, &mut x);
+    ascent::reference::project(12.0, length, &x, &g, &mut dz);
+    assert_gradient("dz", &z, &dz, |z| {
+        let mut x = vec![f64::NAN; 30];
+        ascent::reference::constrain(12.0, z, &mut x);
+        dot(&x, &g)
+    });
 }
 
 #[test]

@@ -8,8 +8,12 @@ mod glm;
 mod import;
 mod info;
 mod inspect;
+mod meis;
+mod optima;
 mod predict;
+mod select;
 mod simulate;
+mod synthesize;
 mod train;
 mod tune;
 mod verify;
@@ -60,8 +64,18 @@ enum Command {
     Predict(predict::Arguments),
     /// Measure how far the core's maps are from turning with the image
     VerifyEquivariance(verify::Arguments),
+    /// Find the image that excites each neuron most
+    Meis(meis::Arguments),
+    /// Find images that drive each neuron to given responses
+    Synthesize(synthesize::Arguments),
     /// Fit a Poisson GLM with a log link to every neuron
     Glm(glm::Arguments),
+    /// Find each neuron's optimal Gabor
+    Gabors(optima::GaborArguments),
+    /// Find each neuron's optimal difference of Gaussians
+    Dogs(optima::DifferenceArguments),
+    /// Pick few Gabors that drive many neurons
+    SelectGabors(select::Arguments),
     /// Run the tuning experiments with every neuron's optimal Gabor
     Tune(tune::Arguments),
     /// Compare predicted with recorded responses to the stimuli of a tuning experiment
@@ -84,7 +98,12 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Evaluate(a) => evaluate::run(global, a)?,
         Command::Predict(a) => predict::run(global, a)?,
         Command::VerifyEquivariance(a) => verify::run(global, a)?,
+        Command::Meis(a) => meis::run(global, a)?,
+        Command::Synthesize(a) => synthesize::run(global, a)?,
         Command::Glm(a) => glm::run(global, a)?,
+        Command::Gabors(a) => optima::gabors(global, a)?,
+        Command::Dogs(a) => optima::differences(global, a)?,
+        Command::SelectGabors(a) => select::run(global, a)?,
         Command::Tune(a) => tune::run(global, a)?,
         Command::CompareTuning(a) => compare::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),

@@ -2,10 +2,12 @@
 
 use super::Global;
 use super::common::{Report, neurons, open_run};
+use super::optima::{Extent, GaborGrid};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::path::PathBuf;
-use striate::insilico::Watch;
+use striate::insilico::search::{Gabors, Grid};
 use striate::insilico::tuning::{Curve, Inputs, Tuning};
+use striate::insilico::{Watch, optima};
 use striate::statistics::mean_of_known;
 use striate::table::Table;
 use striate::training::Interrupts;
@@ -13,7 +15,7 @@ use striate::{Error, Result, files, npy};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The run, with the gabors.csv of `gabors`
+    /// The run; without a gabors.csv there the optimal Gabors are searched for first, as by `gabors`
     run: PathBuf,
     /// Where `glm` wrote glm.csv, for the non-linearity index [default: the run, or glm in it]
     #[arg(long, value_name = "DIR")]
@@ -24,6 +26,10 @@ pub struct Arguments {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
+    #[command(flatten)]
+    extent: Extent,
+    #[command(flatten)]
+    grid: GaborGrid,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
@@ -33,6 +39,13 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let curves_path = arguments.run.join("tuning.npz");
     files::check_writable(&table_path)?;
     files::check_writable(&curves_path)?;
+    let gabors_path = arguments.run.join(optima::GABORS);
+    let settings = arguments.grid.settings()?;
+    let searched = settings != Gabors::default() || !arguments.extent.is_default();
+    if gabors_path.exists() && searched {
+        let what = "there already, so options of the search have no effect; remove it or them";
+        return Err(Error::file(gabors_path, what));
+    }
     let indices: Vec<usize> = match &arguments.readout {
         Some(name) => vec![model.readout(Some(name))?],
         None => (0..model.readouts.len()).collect(),
@@ -45,6 +58,17 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     }
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
+    if !gabors_path.exists() {
+        let grid = |&index: &usize| Ok(settings.grid(arguments.extent.places(&model, index)?));
+        let grids: Vec<Grid> = indices.iter().map(grid).collect::<Result<_>>()?;
+        let mut tables = Vec::new();
+        for (input, grid) in inputs.iter_mut().zip(&grids) {
+            let climb = arguments.extent.climbs();
+            let table = input.search(&mut model, grid, climb, &mut watch)?;
+            tables.push((String::new(), table));
+        }
+        Table::stacked(tables, None).write_csv(&gabors_path)?;
+    }
     let (mut parts, mut tunings) = (Vec::new(), Vec::new());
     for (input, &index) in inputs.into_iter().zip(&indices) {
         let (table, tuning) = input.tune(&mut model, &mut watch)?;

@@ -167,6 +167,11 @@ impl<'a, T: Element> View<'a, T> {
         }
     }
 
+    /// Whether it begins where four words may be read at once.
+    pub(crate) fn in_quads(self) -> bool {
+        self.raw().address.is_multiple_of(16)
+    }
+
     pub(super) fn raw(self) -> Raw {
         match self {
             Self::Host(v) => Raw {

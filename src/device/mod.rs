@@ -109,7 +109,7 @@ impl Device {
         let len = shape.iter().product::<usize>();
         match self {
             Self::Cuda(cuda) => {
-                Array::from_card(cuda::Memory::zeros(cuda, len * size_of::<T>()), shape)
+                Array::from_card(cuda::Memory::zeros(&cuda.card, len * size_of::<T>()), shape)
             }
             _ => Array::from_host(vec![T::zeroed(); len], shape),
         }
@@ -127,26 +127,15 @@ impl Device {
         }
     }
 
-    /// Lends `len` float32 of the device's memory, whatever they hold, until `body` is over.
+    /// Lends `len` float32 of the device's memory from a multiple of 16 bytes on, whatever they hold, until `body` is over.
     pub(crate) fn scratch<R>(&self, len: usize, body: impl FnOnce(ViewMut) -> R) -> R {
-        let Self::Cuda(cuda) = self else {
-            return body(ViewMut::Host(&mut vec![f32::NAN; len]));
-        };
-        let kept = &cuda.card.scratch;
-        let lock = || {
-            kept.lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-        };
-        let bytes = len * size_of::<f32>();
-        let found = {
-            let mut kept = lock();
-            let place = kept.iter().position(|m| m.bytes() >= bytes);
-            place.map(|i| kept.swap_remove(i))
-        };
-        let memory = found.unwrap_or_else(|| cuda::Memory::zeros(cuda, bytes));
-        let result = body(ViewMut::Cuda(cuda::Span::new(&memory, 0..len)));
-        lock().push(memory);
-        result
+        if let Self::Cuda(cuda) = self {
+            return cuda.scratch(len, body);
+        }
+        let nan: u128 = bytemuck::cast([f32::NAN; 4]);
+        let mut quads = vec![nan; len.div_ceil(4)];
+        let numbers: &mut [f32] = bytemuck::cast_slice_mut(&mut quads);
+        body(ViewMut::Host(&mut numbers[..len]))
     }
 
     /// Whether something went wrong.

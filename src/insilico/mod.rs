@@ -1,9 +1,12 @@
 //! Experiments on a twin: the measures that tuning curves are summarised by, and the search for optimal stimuli.
 
+pub mod ascent;
 mod family;
 pub mod found;
 pub mod harmonics;
+pub mod optima;
 pub mod preconditioner;
+pub mod search;
 pub mod selection;
 pub mod show;
 pub mod tuning;

@@ -7,8 +7,9 @@ use super::closeup::reach;
 use super::workspace::Workspace;
 use super::{Mode, Model, core};
 use crate::Result;
-use crate::device::{Array, View, ViewMut};
+use crate::device::{Array, Device, View, ViewMut};
 use crate::ops::conv;
+use std::ops::Range;
 
 /// A readout's features over canvases of one size.
 #[derive(Debug)]
@@ -17,14 +18,13 @@ pub struct Projector<'m> {
     space: Workspace,
     features: Array,
     channels: usize,
-    neurons: usize,
     seen: (usize, usize),
     projections: Array,
 }
 
 impl<'m> Projector<'m> {
     /// For the features of these neurons (rows of readout `index`), maps of height and width `seen`, up to `batch`
-    /// canvases at a time.
+    /// canvases and `at_once` neurons at a time.
     ///
     /// # Errors
     /// When it does not fit into memory.
@@ -34,11 +34,12 @@ impl<'m> Projector<'m> {
         neurons: &[usize],
         seen: (usize, usize),
         batch: usize,
+        at_once: usize,
     ) -> Result<Self> {
         let reach = reach(model);
         let canvas = (seen.0 + 2 * reach, seen.1 + 2 * reach);
         let device = model.device.clone();
-        let numbers = batch as u128 * (neurons.len() * seen.0 * seen.1) as u128;
+        let numbers = batch as u128 * (at_once * seen.0 * seen.1) as u128;
         let maps = Workspace::bytes(&model.config, canvas, batch, false);
         device.require("the maps of canvases", maps + 4 * numbers)?;
         let readout = &model.readouts[index];
@@ -53,9 +54,8 @@ impl<'m> Projector<'m> {
         Ok(Self {
             space: Workspace::cropped(model, canvas, batch, false, None),
             features: device.upload(&features, &[neurons.len(), channels]),
-            projections: device.zeros(&[batch, neurons.len(), seen.0, seen.1]),
+            projections: device.zeros(&[batch, at_once, seen.0, seen.1]),
             channels,
-            neurons: neurons.len(),
             seen,
             model,
         })
@@ -77,14 +77,23 @@ impl<'m> Projector<'m> {
         self.space.images.slice_mut(0..count * h * w)
     }
 
-    /// g of the first `count` canvases: (count, N, seen).
-    pub fn project(&mut self, count: usize) -> View<'_> {
+    /// Where the model lives.
+    pub fn device(&self) -> Device {
+        self.model.device.clone()
+    }
+
+    /// Runs the first `count` canvases through the core.
+    pub fn forward(&mut self, count: usize) {
         core::forward(self.model, &mut self.space, count, Mode::Prediction);
+    }
+
+    /// g of the first `count` canvases and of some of the neurons, by their place in the list: (count, N, seen).
+    pub fn project(&mut self, count: usize, neurons: Range<usize>) -> View<'_> {
         let (height, width) = self.seen;
         let shape = conv::Shape {
             batch: count,
             in_channels: self.channels,
-            out_channels: self.neurons,
+            out_channels: neurons.len(),
             height,
             width,
             kernel: 1,
@@ -92,7 +101,11 @@ impl<'m> Projector<'m> {
         };
         let (x_len, _, y_len) = shape.lengths();
         let x = self.space.output().slice(0..x_len);
-        let (features, to) = (self.features.view(), self.projections.slice_mut(0..y_len));
+        let own = neurons.start * self.channels..neurons.end * self.channels;
+        let (features, to) = (
+            self.features.slice(own),
+            self.projections.slice_mut(0..y_len),
+        );
         conv::forward(&self.model.device, &shape, x, features, to);
         self.projections.slice(0..y_len)
     }

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::params::{Arena, Layout};
 use super::{Model, Population, Workspace, core};
 use crate::Result;
-use crate::device::{Array, Device};
+use crate::device::Array;
 use crate::ops::readout::{Gradients, Shape, Weights};
 use crate::ops::{loss, penalty, readout};
 
@@ -86,7 +86,7 @@ impl Readout {
     }
 }
 
-/// (B, C, N) floats that may be kept between the passes: 1 GiB.
+/// Floats that may be kept between the passes: 1 GiB.
 const KEPT: usize = 1 << 28;
 
 /// A readout's buffers, allocated once.
@@ -101,7 +101,7 @@ pub struct Buffers {
     /// Each image's share of the loss (B).
     pub losses: Array,
     dh: Array,
-    projections: Option<Array>,
+    kept: Option<Array>,
 }
 
 impl Buffers {
@@ -110,10 +110,7 @@ impl Buffers {
         let device = &model.device;
         let shape = readout.shape(&model.config, batch);
         let zeros = || device.zeros(&[batch, readout.neurons]);
-        let keep = match device {
-            Device::Cpu => gradients && shape.projections() <= KEPT,
-            _ => false,
-        };
+        let kept = shape.kept(device);
         Self {
             h: zeros(),
             rates: zeros(),
@@ -124,7 +121,7 @@ impl Buffers {
             } else {
                 device.zeros(&[0])
             },
-            projections: keep.then(|| device.zeros(&[shape.projections()])),
+            kept: (gradients && kept <= KEPT).then(|| device.zeros(&[kept])),
         }
     }
 }
@@ -143,9 +140,9 @@ pub fn forward(
         .output()
         .slice(0..batch * shape.channels * shape.pixels);
     let keep = buffers
-        .projections
+        .kept
         .as_mut()
-        .map(|p| p.slice_mut(0..shape.projections()));
+        .map(|k| k.slice_mut(0..shape.kept(&model.device)));
     let h = buffers.h.slice_mut(0..batch * readout.neurons);
     readout::forward(
         &model.device,
@@ -214,9 +211,9 @@ pub fn backward(
         buffers.dh.slice(0..batch * readout.neurons),
         (dx.slice_mut(0..len), readout.gradients(gradients)),
         buffers
-            .projections
+            .kept
             .as_mut()
-            .map(|p| p.slice_mut(0..shape.projections())),
+            .map(|k| k.slice_mut(0..shape.kept(&model.device))),
     );
 }
 

@@ -15,6 +15,9 @@ pub fn cases() -> Vec<Case> {
         // More neurons and pixels than a tile; rows that may be read in quads.
         (2, 5, 132, 130),
         (17, 3, 150, 70),
+        // Two steps of pixels without a tail, and one number more.
+        (2, 3, 32, 4),
+        (2, 3, 33, 4),
         (1, 128, 16, 128),
     ]
     .into_iter()
@@ -54,33 +57,52 @@ fn run(device: &Device, s: &Shape) -> Vec<Output> {
     let empty = |n| filled(device, f32::NAN, n);
 
     let h = reference::forward(s, &x, &mask, &features, &bias);
-    let mut ah = empty(h.len());
+    let (mut ah, mut ah_kept) = (empty(h.len()), empty(h.len()));
+    let mut kept = empty(s.kept(device));
     forward(device, s, ax.view(), weights, ah.view_mut(), None);
+    let keep = Some(kept.view_mut());
+    forward(device, s, ax.view(), weights, ah_kept.view_mut(), keep);
     let (mut plain, mut tiled) = (empty(h.len()), empty(h.len()));
     ladder::plain(device, s, ax.view(), weights, plain.view_mut());
     ladder::tiled(device, s, ax.view(), weights, tiled.view_mut());
 
     let [dx, dmask, dfeatures, dbias] = reference::backward(s, &x, &mask, &features, &dh);
-    let (mut adx, mut adx_only) = (empty(x.len()), empty(x.len()));
-    let one = |n| filled(device, 1.0, n);
-    let (mut gm, mut gf, mut gb) = (one(mask.len()), one(features.len()), one(bias.len()));
-    let gradients = Gradients {
-        mask: gm.view_mut(),
-        features: gf.view_mut(),
-        bias: gb.view_mut(),
-    };
+    let mut adx_only = empty(x.len());
     let (ax, adh) = (ax.view(), adh.view());
-    let to = (adx.view_mut(), gradients);
-    backward(device, s, ax, weights, adh, to, None);
     backward_input(device, s, weights, adh, adx_only.view_mut());
-    vec![
+    let mut outputs = vec![
         Output::tensor("h", &ah, h.clone()),
+        Output::tensor("h, kept", &ah_kept, h.clone()),
         Output::new("h, plain", &plain, h.clone()),
         Output::new("h, tiled", &tiled, h),
-        Output::tensor("dx", &adx, dx.clone()),
-        Output::tensor("dx alone", &adx_only, dx),
-        Output::tensor("dmask", &gm, plus_one(&dmask)),
-        Output::tensor("dfeatures", &gf, plus_one(&dfeatures)),
-        Output::new("dbias", &gb, plus_one(&dbias)),
-    ]
+        Output::tensor("dx alone", &adx_only, dx.clone()),
+    ];
+    // With what the forward pass kept, if it keeps anything here, and without.
+    let ways = if kept.is_empty() { 1 } else { 2 };
+    for kept in [None, Some(kept.view_mut())].into_iter().take(ways) {
+        let mut adx = empty(x.len());
+        let one = |n| filled(device, 1.0, n);
+        let (mut gm, mut gf, mut gb) = (one(mask.len()), one(features.len()), one(bias.len()));
+        let gradients = Gradients {
+            mask: gm.view_mut(),
+            features: gf.view_mut(),
+            bias: gb.view_mut(),
+        };
+        backward(
+            device,
+            s,
+            ax,
+            weights,
+            adh,
+            (adx.view_mut(), gradients),
+            kept,
+        );
+        outputs.extend([
+            Output::tensor("dx", &adx, dx.clone()),
+            Output::tensor("dmask", &gm, plus_one(&dmask)),
+            Output::tensor("dfeatures", &gf, plus_one(&dfeatures)),
+            Output::new("dbias", &gb, plus_one(&dbias)),
+        ]);
+    }
+    outputs
 }

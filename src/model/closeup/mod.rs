@@ -131,7 +131,7 @@ fn sorted(model: &Model, index: usize, neurons: &[usize], windows: &[Window]) ->
 }
 
 /// Pixels that a pixel of the last map sees on each side.
-pub(super) fn reach(model: &Model) -> usize {
+pub fn reach(model: &Model) -> usize {
     model.layers.iter().map(|l| l.kernel / 2).sum()
 }
 

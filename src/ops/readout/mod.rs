@@ -4,8 +4,9 @@
 //! ones are wanted. x is (B, C, P), mask (N, P), features (N, C), h (B, N).
 //!
 //! The inner sum is one matrix product. On the CPU its (B, C, N) result is formed for a few images at a time, or kept from
-//! the forward pass for the backward one where memory is given for it ([`Shape::projections`]); elsewhere it never leaves
-//! the registers (`kernels/readout.cu`).
+//! the forward pass for the backward one where memory is given for it ([`Shape::kept`]); elsewhere it never leaves the
+//! registers (`kernels/readout.cu`). There, at bf16, the product's factors x and |mask| are rounded once and lie in memory as
+//! bf16; given memory, the forward pass keeps them. Sums, parameters and their gradients are float32.
 
 mod cpu;
 pub mod ladder;
@@ -34,6 +35,14 @@ impl Shape {
     /// Elements of (B, C, N).
     pub fn projections(&self) -> usize {
         self.batch * self.channels * self.neurons
+    }
+
+    /// Floats that a forward pass on `device` can keep for the backward one: projections on the CPU, factors at bf16.
+    pub fn kept(&self, device: &Device) -> usize {
+        match device {
+            Device::Cpu => self.projections(),
+            _ => launch::kept(device, self),
+        }
     }
 
     fn check(&self, x: usize, weights: &Weights, h: usize) {
@@ -75,7 +84,7 @@ pub struct Gradients<'a> {
     pub bias: ViewMut<'a>,
 }
 
-/// Writes h, and where given keeps the projections `sum_p |mask| x`, (B, C, N); only the CPU needs them.
+/// Writes h. Into `keep`, [`Shape::kept`] floats from the beginning of an array, goes what [`backward`] would form again.
 pub fn forward(
     device: &Device,
     shape: &Shape,
@@ -85,16 +94,23 @@ pub fn forward(
     keep: Option<ViewMut>,
 ) {
     shape.check(x.len(), &weights, h.len());
+    check_kept(device, shape, keep.as_ref());
     match device {
         Device::Cpu => {
             let keep = keep.map(ViewMut::host);
             cpu::forward(shape, x.host(), &Host::new(weights), h.host(), keep);
         }
-        _ => launch::forward(device, shape, x, weights, h),
+        _ => launch::forward(device, shape, x, weights, h, keep),
     }
 }
 
-/// Writes dx and adds to the gradients. `kept` are the forward pass' projections; their content is used up.
+fn check_kept(device: &Device, shape: &Shape, kept: Option<&ViewMut>) {
+    let wanted = shape.kept(device);
+    let got = kept.map_or(wanted, ViewMut::len);
+    assert_eq!(got, wanted, "{shape:?}: floats kept between the passes");
+}
+
+/// Writes dx and adds to the gradients. `kept` is what [`forward`] kept of the same x and weights; its content is used up.
 pub fn backward(
     device: &Device,
     shape: &Shape,
@@ -113,16 +129,14 @@ pub fn backward(
         bias,
     } = &gradients;
     assert_eq!((mask.len(), features.len(), bias.len()), wanted);
+    check_kept(device, shape, kept.as_ref());
     match device {
         Device::Cpu => {
             let (x, dh, dx) = (x.host(), dh.host(), dx.host());
             let kept = kept.map(ViewMut::host);
             cpu::backward(shape, x, &Host::new(weights), dh, dx, gradients, kept);
         }
-        _ => {
-            launch::backward_input(device, shape, weights, dh, dx);
-            launch::backward_weights(device, shape, x, weights, dh, gradients);
-        }
+        _ => launch::backward(device, shape, x, weights, dh, (dx, gradients), kept),
     }
 }
 

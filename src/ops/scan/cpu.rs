@@ -2,11 +2,13 @@
 
 use super::{Masks, Places, Window, reference};
 use crate::ops::panel::with_scratch;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Places held in registers: rows by columns.
+/// Places held in registers: rows by vectors.
 const ROWS: usize = 4;
+const VECTORS: usize = 2;
+/// Places in a row are padded to this: two of the widest vectors.
 const COLUMNS: usize = 32;
 
 pub fn best(
@@ -33,8 +35,12 @@ pub fn best(
             with_scratch(scan.len() + padded, |scratch| {
                 let (canvas, sums) = scratch.split_at_mut(scan.len());
                 scan.lay_out(g, blank[n], canvas);
-                Arch::new().dispatch(|| {
-                    scan.sum(&pixels[list.clone()], &weights[list.clone()], canvas, sums);
+                Arch::new().dispatch(Sum {
+                    scan: &scan,
+                    pixels: &pixels[list.clone()],
+                    weights: &weights[list.clone()],
+                    canvas,
+                    sums,
                 });
                 let in_order = (0..places.count())
                     .map(|p| sums[p % places.rows * scan.columns + p / places.rows]);
@@ -104,26 +110,51 @@ impl<'a> Scan<'a> {
             }
         }
     }
+}
+
+/// The responses at all places, in rows of `scan.columns`.
+struct Sum<'a> {
+    scan: &'a Scan<'a>,
+    pixels: &'a [u32],
+    weights: &'a [f32],
+    canvas: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for Sum<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn sum(&self, pixels: &[u32], weights: &[f32], canvas: &[f32], sums: &mut [f32]) {
-        for y in (0..self.places.rows).step_by(ROWS) {
-            for x in (0..self.columns).step_by(COLUMNS) {
-                let mut acc = [[0.0f32; COLUMNS]; ROWS];
-                for (&pixel, &weight) in pixels.iter().zip(weights) {
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Scan {
+            places,
+            top,
+            right,
+            columns,
+            stride,
+            ..
+        } = *self.scan;
+        let width = VECTORS * S::F32_LANES;
+        for y in (0..places.rows).step_by(ROWS) {
+            for x in (0..columns).step_by(width) {
+                let mut acc = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+                for (&pixel, &weight) in self.pixels.iter().zip(self.weights) {
                     let (row, column) = ((pixel >> 16) as usize, (pixel & 0xffff) as usize);
+                    let weight = simd.splat_f32s(weight);
                     // The row for place y; the places below it use the rows before.
-                    let above = row - self.top + self.places.rows - 1 + ROWS - 1 - y;
+                    let above = row - top + places.rows - 1 + ROWS - 1 - y;
                     for (k, acc) in acc.iter_mut().enumerate() {
-                        let from = (above - k) * self.stride + self.right - column + x;
-                        let line = &canvas[from..from + COLUMNS];
+                        let from = (above - k) * stride + right - column + x;
+                        let (line, _) = S::as_simd_f32s(&self.canvas[from..from + width]);
                         for (a, &v) in acc.iter_mut().zip(line) {
-                            *a = weight.mul_add(v, *a);
+                            *a = simd.mul_add_e_f32s(weight, v, *a);
                         }
                     }
                 }
                 for (k, acc) in acc.iter().enumerate() {
-                    sums[(y + k) * self.columns + x..][..COLUMNS].copy_from_slice(acc);
+                    let from = (y + k) * columns + x;
+                    let (line, _) = S::as_mut_simd_f32s(&mut self.sums[from..from + width]);
+                    line.copy_from_slice(acc);
                 }
             }
         }

@@ -1,0 +1,165 @@
+//! `striate meis`
+
+use super::Global;
+use super::common::{Report, neurons};
+use std::path::{Path, PathBuf};
+use striate::device::Device;
+use striate::insilico::Watch;
+use striate::insilico::ascent::{Meis, Member, Recipe, meis};
+use striate::model::Model;
+use striate::ops::ascent::Outcome;
+use striate::statistics::median;
+use striate::training::Interrupts;
+use striate::{Error, Result, files, npy};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The run, where meis.npy and meis.csv go
+    run: PathBuf,
+    /// Other runs with the same neurons: the mean of all responses is sought; may be repeated
+    #[arg(long = "with", value_name = "RUN")]
+    others: Vec<PathBuf>,
+    /// Norm of the images, in z-scores
+    #[arg(long, default_value_t = Recipe::default().norm, value_name = "C", allow_negative_numbers = true)]
+    norm: f64,
+    /// Random starts per neuron, of which the best is kept
+    #[arg(long, default_value_t = Recipe::default().starts, value_name = "N")]
+    starts: usize,
+    /// Most steps
+    #[arg(long, default_value_t = Recipe::default().steps, value_name = "N")]
+    steps: u32,
+    /// Weight of the sum of squares of the images' Laplacian
+    #[arg(long, default_value_t = Recipe::default().smoothness, value_name = "S", allow_negative_numbers = true)]
+    smoothness: f64,
+    /// Also write the images of all starts (n, starts, height, width): meis_all.npy
+    #[arg(long)]
+    all_starts: bool,
+    /// The readout, where the run has several
+    #[arg(long, value_name = "NAME")]
+    readout: Option<String>,
+    /// Only these neurons, as in 0-99,250
+    #[arg(long, value_name = "ROWS")]
+    neurons: Option<String>,
+}
+
+impl Arguments {
+    fn recipe(&self, seed: u64) -> Result<Recipe> {
+        let bad = |option: &str, what: &str, got: &dyn std::fmt::Display, wanted: &str| {
+            Err(Error::bad(option, what, got, wanted))
+        };
+        if !(self.norm > 0.0 && self.norm.is_finite()) {
+            return bad("--norm", "the norm", &self.norm, "a number above 0");
+        }
+        if !(self.smoothness >= 0.0 && self.smoothness.is_finite()) {
+            let wanted = "a number that is not negative";
+            return bad("--smoothness", "the weight", &self.smoothness, wanted);
+        }
+        if !(1..=10_000).contains(&self.starts) {
+            return bad("--starts", "the number", &self.starts, "from 1 to 10000");
+        }
+        if !(1..=1_000_000).contains(&self.steps) {
+            return bad("--steps", "the number", &self.steps, "from 1 to 1000000");
+        }
+        Ok(Recipe {
+            norm: self.norm,
+            starts: self.starts,
+            steps: self.steps,
+            smoothness: self.smoothness,
+            keep_all: self.all_starts,
+            seed,
+            ..Recipe::default()
+        })
+    }
+}
+
+pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    let recipe = arguments.recipe(global.seed.unwrap_or(1))?;
+    let interrupts = Interrupts::listen()?;
+    let device = Device::open(&global.device)?;
+    let model = Model::open(&arguments.run, &device)?;
+    let index = model.readout(arguments.readout.as_deref())?;
+    let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
+    let name = model.readouts[index].name.clone();
+    let mut members = vec![member(&arguments.run, model, index)];
+    for path in &arguments.others {
+        let model = Model::open(path, &device)?;
+        let index = of_name(path, &model, &name)?;
+        members.push(member(path, model, index));
+    }
+    let file = |name: &str| arguments.run.join(name);
+    let [images, table, all] = [file("meis.npy"), file("meis.csv"), file("meis_all.npy")];
+    for path in [&images, &table, &all] {
+        files::check_writable(path)?;
+    }
+    let stop = || interrupts.signal();
+    let mut watch = Watch::stderr(&stop);
+    let found = meis(&mut members, &rows, &recipe, &mut watch)?;
+    watch.finish();
+    npy::write(&images, found.images.view())?;
+    if let Some(starts) = &found.all {
+        npy::write(&all, starts.view())?;
+    }
+    found.table().write_csv(&table)?;
+    Ok(summary(&found, &recipe, &images, &table))
+}
+
+fn member(path: &Path, model: Model, index: usize) -> Member {
+    Member {
+        place: path.display().to_string(),
+        model,
+        index,
+    }
+}
+
+/// The readout of this name in another run.
+fn of_name(path: &Path, model: &Model, name: &str) -> Result<usize> {
+    let names: Vec<&str> = model.readouts.iter().map(|r| r.name.as_str()).collect();
+    let found = names.iter().position(|n| *n == name);
+    found.ok_or_else(|| {
+        let wanted = format!("one named {name}");
+        Error::bad(path.display(), "readouts", names.join(", "), wanted)
+    })
+}
+
+fn summary(found: &Meis, recipe: &Recipe, images: &Path, table: &Path) -> Report {
+    let of = |outcome: Outcome| -> Vec<usize> {
+        let all = found.found.iter().filter(|m| m.outcome == outcome);
+        all.map(|m| m.neuron).collect()
+    };
+    let (converged, out, diverged) = (
+        of(Outcome::Converged).len(),
+        of(Outcome::OutOfSteps).len(),
+        of(Outcome::Diverged),
+    );
+    if !diverged.is_empty() {
+        let named: Vec<String> = diverged.iter().take(20).map(ToString::to_string).collect();
+        let more = if diverged.len() > 20 { ", ..." } else { "" };
+        eprintln!(
+            "striate: the responses of {} of {} neurons are no longer numbers: {}{more}",
+            diverged.len(),
+            found.found.len(),
+            named.join(", ")
+        );
+    }
+    let responses: Vec<f64> = found.found.iter().map(|m| m.response).collect();
+    let response = median(&responses);
+    let text = format!(
+        "{} neurons, {} starts each: {converged} converged, {out} still rising after {} steps, {} diverged\n\
+         median response {response:.4}\nimages: {}\ntable: {}",
+        found.found.len(),
+        recipe.starts,
+        recipe.steps,
+        diverged.len(),
+        images.display(),
+        table.display()
+    );
+    Report::new(text)
+        .fact("neurons", found.found.len())
+        .fact("converged", converged)
+        .fact("out_of_steps", out)
+        .fact("diverged", diverged.clone())
+        .fact("median_response", response)
+        .fact("images", images.display().to_string())
+        .fact("table", table.display().to_string())
+        .good(diverged.is_empty())
+}

@@ -1,0 +1,255 @@
+//! `striate gabors` and `striate dogs`
+
+use super::Global;
+use super::common::{Report, neurons, open_run};
+use std::path::PathBuf;
+use striate::insilico::search::{Differences, Gabors, Grid};
+use striate::insilico::{Watch, optima};
+use striate::model::Model;
+use striate::ops::scan::Places;
+use striate::statistics::{mean_of_known, median};
+use striate::training::Interrupts;
+use striate::{Error, Result};
+
+/// What both commands take.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// The run
+    run: PathBuf,
+    /// The readout, where the run has several
+    #[arg(long, value_name = "NAME")]
+    readout: Option<String>,
+    /// Only these neurons, as in 0-99,250
+    #[arg(long, value_name = "ROWS")]
+    neurons: Option<String>,
+    #[command(flatten)]
+    extent: Extent,
+}
+
+/// Where and how far to search.
+#[derive(Debug, clap::Args)]
+pub struct Extent {
+    /// Columns of the centres, as in 27-48 [default: all of the image]
+    #[arg(long, value_name = "FIRST-LAST")]
+    x: Option<String>,
+    /// Rows of the centres, as in 5-27 [default: all of the image]
+    #[arg(long, value_name = "FIRST-LAST")]
+    y: Option<String>,
+    /// Leave out the climb from the grid's best stimulus
+    #[arg(long)]
+    no_refine: bool,
+}
+
+impl Extent {
+    /// Whether it is what no option gives.
+    pub fn is_default(&self) -> bool {
+        self.x.is_none() && self.y.is_none() && !self.no_refine
+    }
+
+    /// The centres: all pixels of the image, or the given ones.
+    pub fn places(&self, model: &Model, index: usize) -> Result<Places> {
+        let (height, width) = model.readouts[index].image;
+        let (column, columns) = range("--x", self.x.as_deref(), width)?;
+        let (row, rows) = range("--y", self.y.as_deref(), height)?;
+        Ok(Places {
+            row,
+            rows,
+            column,
+            columns,
+        })
+    }
+
+    /// Whether to climb from the grid's best stimulus.
+    pub fn climbs(&self) -> bool {
+        !self.no_refine
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct GaborArguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    grid: GaborGrid,
+}
+
+/// The grid of Gabors; without options that of Ecker et al. 2019.
+#[derive(Debug, clap::Args)]
+pub struct GaborGrid {
+    /// Sizes (4 SD of the envelope), in pixels [default: 8 x 1.25^k, k = 0..7]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    sizes: Vec<f64>,
+    /// Frequencies, in cycles per size [default: 1.3^k, k = -1..2]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    cycles: Vec<f64>,
+    /// Contrasts, in SDs of the grey levels [default: 2^k, k = -3..2]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    contrasts: Vec<f64>,
+    /// Number of orientations in [0, pi)
+    #[arg(long, default_value_t = Gabors::default().orientations, value_name = "N")]
+    orientations: usize,
+    /// Number of phases in [0, 2 pi)
+    #[arg(long, default_value_t = Gabors::default().phases, value_name = "N")]
+    phases: usize,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DifferenceArguments {
+    #[command(flatten)]
+    common: Common,
+    /// SDs of the centre, in pixels [default: 2 x 1.25^k, k = 0..7]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    sigmas: Vec<f64>,
+    /// SD of the surround over that of the centre [default: 1.25,1.6,2,3]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    ratios: Vec<f64>,
+    /// Contrasts, in SDs of the grey levels; negative ones are dark [default: +-2^k, k = -3..2]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    contrasts: Vec<f64>,
+    /// Contrasts of the surround over that of the centre [default: 0,0.25,0.5,1,2]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    surround_contrasts: Vec<f64>,
+}
+
+impl GaborGrid {
+    /// The settings, checked.
+    pub fn settings(&self) -> Result<Gabors> {
+        let default = Gabors::default();
+        Ok(Gabors {
+            sizes: list("--sizes", &self.sizes, default.sizes, positive)?,
+            cycles: list("--cycles", &self.cycles, default.cycles, positive)?,
+            contrasts: list("--contrasts", &self.contrasts, default.contrasts, positive)?,
+            orientations: count("--orientations", self.orientations)?,
+            phases: count("--phases", self.phases)?,
+        })
+    }
+}
+
+pub fn gabors(global: &Global, arguments: &GaborArguments) -> Result<Report> {
+    let settings = arguments.grid.settings()?;
+    run(global, &arguments.common, optima::GABORS, |places| {
+        settings.grid(places)
+    })
+}
+
+pub fn differences(global: &Global, arguments: &DifferenceArguments) -> Result<Report> {
+    let default = Differences::default();
+    let a = arguments;
+    let settings = Differences {
+        sigmas: list("--sigmas", &a.sigmas, default.sigmas, positive)?,
+        ratios: list("--ratios", &a.ratios, default.ratios, positive)?,
+        contrasts: list("--contrasts", &a.contrasts, default.contrasts, |v| v != 0.0)?,
+        surround_contrasts: list(
+            "--surround-contrasts",
+            &a.surround_contrasts,
+            default.surround_contrasts,
+            |v| v >= 0.0,
+        )?,
+    };
+    run(global, &arguments.common, optima::DIFFERENCES, |places| {
+        settings.grid(places)
+    })
+}
+
+fn run(
+    global: &Global,
+    common: &Common,
+    file: &str,
+    grid: impl Fn(Places) -> Grid,
+) -> Result<Report> {
+    let interrupts = Interrupts::listen()?;
+    let mut model = open_run(global, &common.run)?;
+    let index = model.readout(common.readout.as_deref())?;
+    let rows = neurons(common.neurons.as_deref(), model.readouts[index].neurons)?;
+    let places = common.extent.places(&model, index)?;
+    let grid = grid(places);
+    let path = common.run.join(file);
+    striate::files::check_writable(&path)?;
+    let stop = || interrupts.signal();
+    let mut watch = Watch::stderr(&stop);
+    let climb = common.extent.climbs();
+    let table = optima::table(&mut model, index, &rows, &grid, climb, &mut watch)?;
+    table.write_csv(&path)?;
+    let column = |name: &str| table.numbers(name).unwrap_or_default().to_vec();
+    let response = column("response");
+    let gain: Vec<f64> = column("refined_response")
+        .iter()
+        .zip(&response)
+        .map(|(refined, grid)| refined / grid)
+        .collect();
+    let mut text = format!(
+        "{} neurons, {} stimuli each\nmean response {:.4}",
+        rows.len(),
+        grid.len(),
+        mean_of_known(&response)
+    );
+    if climb {
+        text.push_str(&format!(
+            ", times {:.3} after refinement (median)",
+            median(&gain)
+        ));
+    }
+    text.push_str(&format!("\ntable: {}", path.display()));
+    Ok(Report::new(text)
+        .fact("neurons", rows.len())
+        .fact("stimuli", grid.len())
+        .fact("response", mean_of_known(&response))
+        .fact("median_gain_of_refinement", median(&gain))
+        .fact("table", path.display().to_string()))
+}
+
+fn range(option: &str, text: Option<&str>, pixels: usize) -> Result<(i64, usize)> {
+    let Some(text) = text else {
+        return Ok((0, pixels));
+    };
+    let parse = |t: &str| t.trim().parse::<usize>().ok();
+    let (first, last) = match text.split_once('-') {
+        Some((a, b)) => (parse(a), parse(b)),
+        None => (parse(text), parse(text)),
+    };
+    match (first, last) {
+        (Some(first), Some(last)) if first <= last && last < pixels => {
+            Ok((first as i64, last - first + 1))
+        }
+        _ => {
+            let wanted = format!("FIRST-LAST within 0-{}", pixels - 1);
+            Err(Error::bad(
+                option,
+                "the range",
+                format!("\"{text}\""),
+                wanted,
+            ))
+        }
+    }
+}
+
+fn positive(v: f64) -> bool {
+    v > 0.0
+}
+
+fn list(option: &str, given: &[f64], default: Vec<f64>, good: fn(f64) -> bool) -> Result<Vec<f64>> {
+    if given.is_empty() {
+        return Ok(default);
+    }
+    match given.iter().find(|&&v| !(v.is_finite() && good(v))) {
+        Some(bad) => Err(Error::bad(
+            option,
+            "a value",
+            bad,
+            "numbers that make a stimulus",
+        )),
+        None => Ok(given.to_vec()),
+    }
+}
+
+fn count(option: &str, n: usize) -> Result<usize> {
+    match n {
+        1..=360 => Ok(n),
+        _ => Err(Error::bad(option, "the number", n, "1 to 360")),
+    }
+}

@@ -1,0 +1,135 @@
+//! One card: its context, its one stream, the code loaded on it, its first fault.
+
+use super::super::fault::Fault;
+use super::super::kernels;
+use super::super::launch::{Image, Kernel};
+use crate::{Error, Result};
+use cudarc::driver::{CudaContext, CudaModule, CudaStream, DriverError, sys};
+use cudarc::nvrtc::Ptx;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What all that lies on a card shares.
+pub struct Card {
+    pub(super) context: Arc<CudaContext>,
+    pub(super) stream: Arc<CudaStream>,
+    capability: u32,
+    functions: Mutex<HashMap<(&'static str, usize), Function>>,
+    modules: Mutex<HashMap<(&'static str, usize), Arc<CudaModule>>>,
+    pub(in crate::device) fault: Fault,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Function(pub(super) sys::CUfunction);
+// SAFETY: a handle that the driver allows from any thread with the context bound.
+unsafe impl Send for Function {}
+
+impl Card {
+    /// Opens card `ordinal`; `place` is where it was asked for.
+    pub(super) fn open(ordinal: usize, place: &str) -> Result<Self> {
+        let fail = |e: DriverError| Error::bad(place, "the card", e, "one that can be used");
+        let context = CudaContext::new(ordinal).map_err(fail)?;
+        // SAFETY: one stream, nothing to track.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().map_err(fail)?;
+        let (major, minor) = context.compute_capability().map_err(fail)?;
+        let capability = (major * 10 + minor) as u32;
+        if capability < 80 {
+            let got = format!("compute capability {major}.{minor}");
+            return Err(Error::bad(place, "the card", got, "8.0 (Ampere) or later"));
+        }
+        Ok(Self {
+            context,
+            stream,
+            capability,
+            functions: Mutex::default(),
+            modules: Mutex::default(),
+            fault: Fault::default(),
+        })
+    }
+
+    /// Name, compute capability, memory.
+    pub(super) fn describe(&self) -> String {
+        let name = self.context.name().unwrap_or_else(|_| "CUDA card".into());
+        let memory = self.context.total_mem().map_or(0, |b| b >> 20);
+        let (major, minor) = (self.capability / 10, self.capability % 10);
+        format!(
+            "{name} (cuda:{}), compute capability {major}.{minor}, {memory} MiB",
+            self.context.ordinal()
+        )
+    }
+
+    /// Free and all bytes.
+    pub(super) fn memory(&self) -> Option<(usize, usize)> {
+        self.context.mem_get_info().ok()
+    }
+
+    pub(super) fn bind(&self) -> Result<(), String> {
+        self.context.bind_to_thread().map_err(|e| e.to_string())
+    }
+
+    pub(super) fn function(&self, kernel: &Kernel, precision: usize) -> Result<Function, String> {
+        let mut functions = self
+            .functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(f) = functions.get(&(kernel.name, precision)) {
+            return Ok(*f);
+        }
+        let module = self.module(kernel.module, precision)?;
+        let function = module
+            .load_function(kernel.name)
+            .map_err(|e| format!("{}: {e}", kernel.name))?;
+        let handle = Function(function.cu_function());
+        functions.insert((kernel.name, precision), handle);
+        Ok(handle)
+    }
+
+    fn module(&self, name: &'static str, precision: usize) -> Result<Arc<CudaModule>, String> {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(&(name, precision)) {
+            return Ok(Arc::clone(module));
+        }
+        let image = pick(name, precision, self.capability).ok_or_else(|| {
+            format!(
+                "{name}: no machine code for compute capability {}",
+                self.capability
+            )
+        })?;
+        let fail = |e: &dyn fmt::Display| format!("{name} ({}): {e}", image.arch);
+        let code = image.code().map_err(|e| fail(&e))?;
+        let code = if image.ptx {
+            Ptx::from_src(String::from_utf8(code).map_err(|e| fail(&e))?)
+        } else {
+            Ptx::from_binary(code)
+        };
+        let module = self.context.load_module(code).map_err(|e| fail(&e))?;
+        modules.insert((name, precision), Arc::clone(&module));
+        Ok(module)
+    }
+
+    pub(super) fn keep<T>(&self, what: &str, outcome: Result<T, DriverError>) -> Option<T> {
+        outcome
+            .map_err(|e| self.fault.set(format!("{what}: {e}")))
+            .ok()
+    }
+}
+/// Machine code of the same major version, else the newest text that the driver can compile.
+fn pick(module: &str, precision: usize, capability: u32) -> Option<&'static Image> {
+    let images = || {
+        kernels::IMAGES
+            .iter()
+            .filter(|i| i.module == module && i.precision == precision)
+    };
+    let fits =
+        |i: &&Image| !i.ptx && i.capability / 10 == capability / 10 && i.capability <= capability;
+    images()
+        .filter(fits)
+        .max_by_key(|i| i.capability)
+        .or_else(|| {
+            images()
+                .filter(|i| i.ptx && i.capability <= capability)
+                .max_by_key(|i| i.capability)
+        })
+}
