@@ -22,13 +22,6 @@ pub struct Common {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
-    #[command(flatten)]
-    extent: Extent,
-}
-
-/// Where and how far to search.
-#[derive(Debug, clap::Args)]
-pub struct Extent {
     /// Columns of the centres, as in 27-48 [default: all of the image]
     #[arg(long, value_name = "FIRST-LAST")]
     x: Option<String>,
@@ -38,31 +31,6 @@ pub struct Extent {
     /// Leave out the climb from the grid's best stimulus
     #[arg(long)]
     no_refine: bool,
-}
-
-impl Extent {
-    /// Whether it is what no option gives.
-    pub fn is_default(&self) -> bool {
-        self.x.is_none() && self.y.is_none() && !self.no_refine
-    }
-
-    /// The centres: all pixels of the image, or the given ones.
-    pub fn places(&self, model: &Model, index: usize) -> Result<Places> {
-        let (height, width) = model.readouts[index].image;
-        let (column, columns) = range("--x", self.x.as_deref(), width)?;
-        let (row, rows) = range("--y", self.y.as_deref(), height)?;
-        Ok(Places {
-            row,
-            rows,
-            column,
-            columns,
-        })
-    }
-
-    /// Whether to climb from the grid's best stimulus.
-    pub fn climbs(&self) -> bool {
-        !self.no_refine
-    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -166,13 +134,13 @@ fn run(
     let mut model = open_run(global, &common.run)?;
     let index = model.readout(common.readout.as_deref())?;
     let rows = neurons(common.neurons.as_deref(), model.readouts[index].neurons)?;
-    let places = common.extent.places(&model, index)?;
+    let places = places(&model, index, common.x.as_deref(), common.y.as_deref())?;
     let grid = grid(places);
     let path = common.run.join(file);
     striate::files::check_writable(&path)?;
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
-    let climb = common.extent.climbs();
+    let climb = !common.no_refine;
     let table = optima::table(&mut model, index, &rows, &grid, climb, &mut watch)?;
     table.write_csv(&path)?;
     let column = |name: &str| table.numbers(name).unwrap_or_default().to_vec();
@@ -201,6 +169,19 @@ fn run(
         .fact("response", mean_of_known(&response))
         .fact("median_gain_of_refinement", median(&gain))
         .fact("table", path.display().to_string()))
+}
+
+/// The centres: all pixels of the image, or the given ones.
+pub fn places(model: &Model, index: usize, x: Option<&str>, y: Option<&str>) -> Result<Places> {
+    let (height, width) = model.readouts[index].image;
+    let (column, columns) = range("--x", x, width)?;
+    let (row, rows) = range("--y", y, height)?;
+    Ok(Places {
+        row,
+        rows,
+        column,
+        columns,
+    })
 }
 
 fn range(option: &str, text: Option<&str>, pixels: usize) -> Result<(i64, usize)> {

@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::common::{Report, neurons, open_run};
-use super::optima::{Extent, GaborGrid};
+use super::optima::{GaborGrid, places};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::path::PathBuf;
 use striate::insilico::search::{Gabors, Grid};
@@ -26,8 +26,15 @@ pub struct Arguments {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
-    #[command(flatten)]
-    extent: Extent,
+    /// Of the search: columns of the centres, as in 27-48 [default: all of the image]
+    #[arg(long, value_name = "FIRST-LAST")]
+    x: Option<String>,
+    /// Of the search: rows of the centres, as in 5-27 [default: all of the image]
+    #[arg(long, value_name = "FIRST-LAST")]
+    y: Option<String>,
+    /// Of the search: leave out the climb from the grid's best stimulus
+    #[arg(long)]
+    no_refine: bool,
     #[command(flatten)]
     grid: GaborGrid,
 }
@@ -41,7 +48,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     files::check_writable(&curves_path)?;
     let gabors_path = arguments.run.join(optima::GABORS);
     let settings = arguments.grid.settings()?;
-    let searched = settings != Gabors::default() || !arguments.extent.is_default();
+    let searched = settings != Gabors::default()
+        || arguments.x.is_some()
+        || arguments.y.is_some()
+        || arguments.no_refine;
     if gabors_path.exists() && searched {
         let what = "there already, so options of the search have no effect; remove it or them";
         return Err(Error::file(gabors_path, what));
@@ -59,15 +69,18 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
     if !gabors_path.exists() {
-        let grid = |&index: &usize| Ok(settings.grid(arguments.extent.places(&model, index)?));
+        let (x, y) = (arguments.x.as_deref(), arguments.y.as_deref());
+        let grid = |&index: &usize| Ok(settings.grid(places(&model, index, x, y)?));
         let grids: Vec<Grid> = indices.iter().map(grid).collect::<Result<_>>()?;
         let mut tables = Vec::new();
-        for (input, grid) in inputs.iter_mut().zip(&grids) {
-            let climb = arguments.extent.climbs();
+        for ((input, grid), &index) in inputs.iter_mut().zip(&grids).zip(&indices) {
+            let climb = !arguments.no_refine;
             let table = input.search(&mut model, grid, climb, &mut watch)?;
-            tables.push((String::new(), table));
+            tables.push((model.readouts[index].name.clone(), table));
         }
-        Table::stacked(tables, None).write_csv(&gabors_path)?;
+        let named = tables.iter().any(|(_, t)| t.column("recording").is_some());
+        let label = (model.readouts.len() > 1 && !named).then_some("recording");
+        Table::stacked(tables, label).write_csv(&gabors_path)?;
     }
     let (mut parts, mut tunings) = (Vec::new(), Vec::new());
     for (input, &index) in inputs.into_iter().zip(&indices) {

@@ -67,6 +67,11 @@ impl Inputs {
         })
     }
 
+    /// The optimal Gabors, none for a neuron without one; empty before the search.
+    pub fn gabors(&self) -> &[Option<Gabor>] {
+        self.gabors.as_deref().unwrap_or_default()
+    }
+
     /// Searches for the optimal Gabors; returns what `gabors.csv` holds of these neurons.
     ///
     /// # Errors
@@ -80,7 +85,7 @@ impl Inputs {
     ) -> Result<Table> {
         let table = optima::table(model, self.index, &self.neurons, grid, climb, watch)?;
         let found = Found::of_table(Path::new(optima::GABORS), table.clone())?;
-        let rows = found.rows(model, self.index, &self.neurons)?;
+        let rows: Vec<Option<usize>> = (0..self.neurons.len()).map(Some).collect();
         self.gabors = Some(found.gabors(&rows, &self.neurons)?);
         Ok(table)
     }
