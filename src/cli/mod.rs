@@ -11,6 +11,7 @@ mod inspect;
 mod meis;
 mod optima;
 mod predict;
+mod select;
 mod simulate;
 mod synthesize;
 mod train;
@@ -73,6 +74,8 @@ enum Command {
     Gabors(optima::GaborArguments),
     /// Find each neuron's optimal difference of Gaussians
     Dogs(optima::DifferenceArguments),
+    /// Pick few Gabors that drive many neurons
+    SelectGabors(select::Arguments),
     /// Run the tuning experiments with every neuron's optimal Gabor
     Tune(tune::Arguments),
     /// Compare predicted with recorded responses to the stimuli of a tuning experiment
@@ -100,6 +103,7 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Glm(a) => glm::run(global, a)?,
         Command::Gabors(a) => optima::gabors(global, a)?,
         Command::Dogs(a) => optima::differences(global, a)?,
+        Command::SelectGabors(a) => select::run(global, a)?,
         Command::Tune(a) => tune::run(global, a)?,
         Command::CompareTuning(a) => compare::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),

@@ -2,10 +2,12 @@
 
 use super::Global;
 use super::common::{Report, neurons, open_run};
+use super::optima::{GaborGrid, places};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::path::PathBuf;
-use striate::insilico::Watch;
+use striate::insilico::search::{Gabors, Grid};
 use striate::insilico::tuning::{Curve, Inputs, Tuning};
+use striate::insilico::{Watch, optima};
 use striate::statistics::mean_of_known;
 use striate::table::Table;
 use striate::training::Interrupts;
@@ -13,7 +15,7 @@ use striate::{Error, Result, files, npy};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The run, with the gabors.csv of `gabors`
+    /// The run; without a gabors.csv there the optimal Gabors are searched for first, as by `gabors`
     run: PathBuf,
     /// Where `glm` wrote glm.csv, for the non-linearity index [default: the run, or glm in it]
     #[arg(long, value_name = "DIR")]
@@ -24,6 +26,17 @@ pub struct Arguments {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
+    /// Of the search: columns of the centres, as in 27-48 [default: all of the image]
+    #[arg(long, value_name = "FIRST-LAST")]
+    x: Option<String>,
+    /// Of the search: rows of the centres, as in 5-27 [default: all of the image]
+    #[arg(long, value_name = "FIRST-LAST")]
+    y: Option<String>,
+    /// Of the search: leave out the climb from the grid's best stimulus
+    #[arg(long)]
+    no_refine: bool,
+    #[command(flatten)]
+    grid: GaborGrid,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
@@ -33,6 +46,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let curves_path = arguments.run.join("tuning.npz");
     files::check_writable(&table_path)?;
     files::check_writable(&curves_path)?;
+    let gabors_path = arguments.run.join(optima::GABORS);
+    let settings = arguments.grid.settings()?;
+    let searched = settings != Gabors::default()
+        || arguments.x.is_some()
+        || arguments.y.is_some()
+        || arguments.no_refine;
+    if gabors_path.exists() && searched {
+        let what = "there already, so options of the search have no effect; remove it or them";
+        return Err(Error::file(gabors_path, what));
+    }
     let indices: Vec<usize> = match &arguments.readout {
         Some(name) => vec![model.readout(Some(name))?],
         None => (0..model.readouts.len()).collect(),
@@ -45,6 +68,20 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     }
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
+    if !gabors_path.exists() {
+        let (x, y) = (arguments.x.as_deref(), arguments.y.as_deref());
+        let grid = |&index: &usize| Ok(settings.grid(places(&model, index, x, y)?));
+        let grids: Vec<Grid> = indices.iter().map(grid).collect::<Result<_>>()?;
+        let mut tables = Vec::new();
+        for ((input, grid), &index) in inputs.iter_mut().zip(&grids).zip(&indices) {
+            let climb = !arguments.no_refine;
+            let table = input.search(&mut model, grid, climb, &mut watch)?;
+            tables.push((model.readouts[index].name.clone(), table));
+        }
+        let named = tables.iter().any(|(_, t)| t.column("recording").is_some());
+        let label = (model.readouts.len() > 1 && !named).then_some("recording");
+        Table::stacked(tables, label).write_csv(&gabors_path)?;
+    }
     let (mut parts, mut tunings) = (Vec::new(), Vec::new());
     for (input, &index) in inputs.into_iter().zip(&indices) {
         let (table, tuning) = input.tune(&mut model, &mut watch)?;

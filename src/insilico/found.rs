@@ -26,7 +26,14 @@ impl Found {
         if !path.exists() {
             return Ok(None);
         }
-        let table = Table::read_csv(path)?;
+        Self::of_table(path, Table::read_csv(path)?).map(Some)
+    }
+
+    /// What a file at `path` will hold.
+    ///
+    /// # Errors
+    /// As [`Found::open`].
+    pub fn of_table(path: &Path, table: Table) -> Result<Self> {
         let neurons = match table.column("neuron") {
             Some(Column::Integer(neurons)) => neurons.clone(),
             Some(_) if table.rows() == 0 => Vec::new(),
@@ -49,11 +56,11 @@ impl Found {
                 ));
             }
         }
-        Ok(Some(Self {
+        Ok(Self {
             path: path.to_path_buf(),
             table,
             rows,
-        }))
+        })
     }
 
     /// The table's row of each of these neurons of a readout, where it has one.

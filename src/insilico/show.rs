@@ -18,6 +18,9 @@ pub struct Answer {
     pub rate: f32,
 }
 
+/// A neuron's answer, and the gradient of the rate with respect to the stimulus' parameters.
+pub type Slope = (Answer, Vec<f32>);
+
 /// Groups of these neurons (rows of readout `index`) whose answers are those of the whole image.
 ///
 /// # Errors
@@ -61,8 +64,8 @@ pub fn gradients(
     family: Family,
     stimuli: &[Vec<f32>],
     watch: &mut Watch,
-) -> Result<Vec<Vec<(Answer, Vec<f32>)>>> {
-    let mut found: Vec<Vec<(Answer, Vec<f32>)>> = stimuli.iter().map(|_| Vec::new()).collect();
+) -> Result<Vec<Vec<Slope>>> {
+    let mut found: Vec<Vec<Slope>> = stimuli.iter().map(|_| Vec::new()).collect();
     each_batch(model, groups, family, stimuli, true, watch, |batch| {
         let count = batch.places.len();
         batch.eye.backward(count);

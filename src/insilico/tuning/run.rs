@@ -2,7 +2,8 @@
 
 use super::energy::{self, Kind};
 use super::{Indices, Tuning, tune};
-use crate::insilico::{Watch, found::Found, show};
+use crate::insilico::search::Grid;
+use crate::insilico::{Watch, found::Found, optima, show};
 use crate::model::Model;
 use crate::stimuli::Gabor;
 use crate::table::{Column, Table};
@@ -15,17 +16,17 @@ use std::path::{Path, PathBuf};
 pub struct Inputs {
     index: usize,
     neurons: Vec<usize>,
-    gabors: Vec<Option<Gabor>>,
+    gabors: Option<Vec<Option<Gabor>>>,
     differences: Option<Kind>,
     images: Option<Kind>,
     nonlinearity: Option<Vec<f64>>,
 }
 
 impl Inputs {
-    /// Reads `gabors.csv`, and `dogs.csv`, `meis.csv` with `meis.npy`, `evaluation.csv` and `glm.csv` where they are.
+    /// Reads `gabors.csv`, `dogs.csv`, `meis.csv` with `meis.npy`, `evaluation.csv` and `glm.csv` where they are.
     ///
     /// # Errors
-    /// Names the file that is missing or cannot be used.
+    /// Names the file that cannot be used, and that of `glm` when it is missing.
     pub fn read(
         run: &Path,
         model: &Model,
@@ -33,12 +34,14 @@ impl Inputs {
         neurons: &[usize],
         glm: Option<&Path>,
     ) -> Result<Self> {
-        let path = run.join("gabors.csv");
-        let Some(found) = Found::open(&path)? else {
-            return Err(Error::file(path, "does not exist"));
+        let gabors = match Found::open(&run.join(optima::GABORS))? {
+            Some(found) => {
+                let rows = found.rows(model, index, neurons)?;
+                Some(found.gabors(&rows, neurons)?)
+            }
+            None => None,
         };
-        let gabors = found.gabors(&found.rows(model, index, neurons)?, neurons)?;
-        let differences = match Found::open(&run.join("dogs.csv"))? {
+        let differences = match Found::open(&run.join(optima::DIFFERENCES))? {
             Some(found) => {
                 let rows = found.rows(model, index, neurons)?;
                 Some(Kind::Differences(found.differences(&rows)?))
@@ -64,18 +67,39 @@ impl Inputs {
         })
     }
 
-    /// The optimal Gabors; none for a neuron without one.
+    /// The optimal Gabors, none for a neuron without one; empty before the search.
     pub fn gabors(&self) -> &[Option<Gabor>] {
-        &self.gabors
+        self.gabors.as_deref().unwrap_or_default()
+    }
+
+    /// Searches for the optimal Gabors; returns what `gabors.csv` holds of these neurons.
+    ///
+    /// # Errors
+    /// As [`optima::table`].
+    pub fn search(
+        &mut self,
+        model: &mut Model,
+        grid: &Grid,
+        climb: bool,
+        watch: &mut Watch,
+    ) -> Result<Table> {
+        let table = optima::table(model, self.index, &self.neurons, grid, climb, watch)?;
+        let found = Found::of_table(Path::new(optima::GABORS), table.clone())?;
+        let rows: Vec<Option<usize>> = (0..self.neurons.len()).map(Some).collect();
+        self.gabors = Some(found.gabors(&rows, &self.neurons)?);
+        Ok(table)
     }
 
     /// Runs the experiments.
     ///
     /// # Errors
-    /// When memory does not suffice, the device fails or a signal has come.
+    /// When there are no optimal Gabors yet, memory does not suffice, the device fails or a signal has come.
     pub fn tune(self, model: &mut Model, watch: &mut Watch) -> Result<(Table, Tuning)> {
+        let Some(optimal) = self.gabors else {
+            return Err(Error::file(optima::GABORS, "does not exist"));
+        };
         let groups = show::exact(model, self.index, &self.neurons)?;
-        let tuning = tune(model, &groups, &self.gabors, watch)?;
+        let tuning = tune(model, &groups, &optimal, watch)?;
         let indices = tuning.indices();
         let column = |f: fn(&Indices) -> f64| Column::Number(indices.iter().map(f).collect());
         let neurons = self.neurons.iter().map(|&n| n as i64).collect();
@@ -88,7 +112,7 @@ impl Inputs {
             .with("plaid_index", column(|i| i.plaid));
 
         let several = self.differences.is_some() || self.images.is_some();
-        let gabors = several.then_some(Kind::Gabors(self.gabors));
+        let gabors = several.then_some(Kind::Gabors(optimal));
         let mut responses = |kind: &Option<Kind>| match kind {
             Some(kind) => energy::responses(model, &groups, kind, watch).map(Some),
             None => Ok(None),
