@@ -1,0 +1,329 @@
+//! Seconds for a population's optimal Gabors, tuning experiments and most exciting images, beside PyTorch in the same run.
+//!
+//!     benches/peers/setup.sh target/peer                    # once: the peer's Python environment
+//!     cargo bench --bench insilico -- [--neurons 500] [--meis 200] [--steps 300] [--device cpu] [--precision f32]
+//!         [--python target/peer/bin/python] [--out FILE.json] [--only gabors|tune|meis]
+//!
+//! The standard model (Ecker et al. 2019: filters 13, 5, 5; 16 features at 8 orientations; 36 x 64 pixels) with random
+//! weights and masks that are Gaussians of 1.5 pixels SD, zero beyond 4 pixels, centred where the published grid has its
+//! places. The Gabors are the published 9,326,592. The peer would take days for them: its images per second with all neurons
+//! read out, the fastest of its variants, are extrapolated. For most exciting images the peer takes one neuron at a time, its
+//! 8 starts in one batch, on whole images; the seconds of two neurons are taken for all. Both take the same number of
+//! steps.
+
+use clap::Parser;
+use ndarray::Array3;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+use striate::device::{Device, Precision};
+use striate::insilico::ascent::{Member, Recipe, meis};
+use striate::insilico::search::{Gabors, Optimum, refine, search};
+use striate::insilico::tuning::tune;
+use striate::insilico::{Watch, show};
+use striate::model::{Config, Model, Population};
+use striate::ops::scan::Places;
+use striate::recording::preprocess::Preprocessing;
+use striate::stimuli::Gabor;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Height and width of the images.
+const SIZE: (usize, usize) = (36, 64);
+/// Columns and rows of the published grid's centres.
+const PLACES: Places = Places {
+    row: 5,
+    rows: 23,
+    column: 27,
+    columns: 22,
+};
+/// Neurons whose images the peer seeks.
+const SAMPLED: usize = 2;
+
+#[derive(Parser)]
+struct Arguments {
+    #[arg(long, default_value_t = 500)]
+    neurons: usize,
+    /// Of these, most exciting images are sought for so many.
+    #[arg(long, default_value_t = 200)]
+    meis: usize,
+    /// Of the ascent, for every image.
+    #[arg(long, default_value_t = 300)]
+    steps: u32,
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    #[arg(long, default_value = "f32")]
+    precision: String,
+    #[arg(long, default_value = "target/peer/bin/python")]
+    python: PathBuf,
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// One part alone: gabors, tune or meis.
+    #[arg(long)]
+    only: Option<String>,
+    /// Cargo says that this is a bench.
+    #[arg(long)]
+    bench: bool,
+}
+
+fn main() -> Result<(), Failure> {
+    let a = Arguments::parse();
+    if !a.bench {
+        return Ok(());
+    }
+    let precision: Precision = serde_json::from_value(a.precision.as_str().into())?;
+    let device = Device::open(&a.device)?;
+    println!("device: {}", device.describe());
+    let mut model = model(&device, precision, a.neurons)?;
+    let with_peer = has_torch(&a.python);
+    if !with_peer {
+        println!("no PyTorch in {}: striate alone", a.python.display());
+    }
+    let wanted = |part: &str| a.only.as_deref().is_none_or(|only| only == part);
+    let mut report = json!({
+        "device": device.describe(),
+        "precision": precision,
+        "neurons": a.neurons,
+    });
+    let mut optimal = None;
+    if wanted("gabors") {
+        let (found, result) = gabors(&a, &mut model, with_peer)?;
+        optimal = Some(found);
+        report["gabors"] = result;
+        write(&a, &report)?;
+    }
+    if wanted("tune") {
+        report["tune"] = tuning(&a, &mut model, optimal)?;
+        write(&a, &report)?;
+    }
+    if wanted("meis") {
+        report["meis"] = exciting(&a, model, with_peer)?;
+        write(&a, &report)?;
+    }
+    Ok(())
+}
+
+fn write(a: &Arguments, report: &Value) -> Result<(), Failure> {
+    if let Some(out) = &a.out {
+        std::fs::write(out, serde_json::to_string_pretty(report)? + "\n")?;
+    }
+    Ok(())
+}
+
+/// The standard model with masks that look at one spot each.
+fn model(device: &Device, precision: Precision, neurons: usize) -> Result<Model, Failure> {
+    let mut config = Config::default();
+    config.training.precision = precision;
+    let population = Population {
+        name: "bench".into(),
+        height: SIZE.0,
+        width: SIZE.1,
+        response_scale: vec![1.0; neurons],
+    };
+    let preprocessing = Preprocessing {
+        image_mean: 0.0,
+        image_sd: 1.0,
+    };
+    let mut model = Model::zeros(device, &config, preprocessing, &[population])?;
+    model.initialise(&[vec![1.0; neurons]]);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut masks = Vec::with_capacity(neurons * SIZE.0 * SIZE.1);
+    for _ in 0..neurons {
+        let span = |first: i64, count: usize| first as f64..(first + count as i64) as f64;
+        let x = rng.random_range(span(PLACES.column, PLACES.columns));
+        let y = rng.random_range(span(PLACES.row, PLACES.rows));
+        for p in 0..SIZE.0 * SIZE.1 {
+            let r = ((p % SIZE.1) as f64 - x).hypot((p / SIZE.1) as f64 - y);
+            let value = if r < 4.0 { (-r * r / 4.5).exp() } else { 0.0 };
+            masks.push(value as f32);
+        }
+    }
+    let readout = model.readouts[0].clone();
+    model.params.view_mut(readout.mask).fill_from(&masks);
+    // Features that make stimuli matter.
+    let n = model.params.layout.slots[readout.features].range().len();
+    let features: Vec<f32> = (0..n).map(|_| rng.random_range(-0.3..0.3)).collect();
+    model.params.view_mut(readout.features).fill_from(&features);
+    Ok(model)
+}
+
+fn gabors(a: &Arguments, model: &mut Model, peer: bool) -> Result<(Vec<Optimum>, Value), Failure> {
+    let all: Vec<usize> = (0..a.neurons).collect();
+    let grid = Gabors::default().grid(PLACES);
+    let stop = || None;
+    let mut watch = Watch::stderr(&stop);
+    let started = Instant::now();
+    let groups = show::exact(model, 0, &all)?;
+    let found = search(model, 0, &all, &groups, &grid, &mut watch)?;
+    let searched = started.elapsed().as_secs_f64();
+    let refined = refine(model, &groups, &grid, &found, &mut watch)?;
+    let climbed = started.elapsed().as_secs_f64() - searched;
+    let gains = refined.iter().zip(&found);
+    let gains: Vec<f64> = gains
+        .map(|(r, g)| f64::from(r.answer.rate / g.answer.rate))
+        .collect();
+    println!(
+        "{} Gabors, {} neurons: striate {searched:.1} s, refinement {climbed:.1} s more (median gain {:.3})",
+        grid.len(),
+        a.neurons,
+        median(&gains)
+    );
+    let mut result = json!({
+        "stimuli": grid.len(),
+        "seconds": searched,
+        "refinement_seconds": climbed,
+        "median_gain_of_refinement": median(&gains),
+    });
+    if peer {
+        let report = run(
+            a,
+            "train.py",
+            &["--mode", "predict", "--batch", "32", "--steps", "4"],
+            true,
+        )?;
+        let rate = report["best"]["median_images_per_second"].as_f64();
+        let rate = rate.ok_or_else(|| format!("no best variant in {report}"))?;
+        let seconds = grid.len() as f64 / rate;
+        println!(
+            "    PyTorch {rate:.1} images/s: {:.1} hours for all; striate is {:.0} times as fast",
+            seconds / 3600.0,
+            seconds / searched
+        );
+        result["pytorch_images_per_second"] = rate.into();
+        result["pytorch_seconds_extrapolated"] = seconds.into();
+        result["ratio"] = (seconds / searched).into();
+    }
+    Ok((found, result))
+}
+
+/// The experiments of `tune`, with the found Gabors or any.
+fn tuning(a: &Arguments, model: &mut Model, found: Option<Vec<Optimum>>) -> Result<Value, Failure> {
+    let all: Vec<usize> = (0..a.neurons).collect();
+    let optimal: Vec<Option<Gabor>> = match found {
+        Some(found) => found
+            .iter()
+            .map(|o| Some(Gabor::from_parameters(&o.stimulus)))
+            .collect(),
+        None => {
+            let gabor = Gabor::from_parameters(&[32.0, 18.0, 12.5, 0.1, 1.0, 0.5, 0.5]);
+            vec![Some(gabor); a.neurons]
+        }
+    };
+    let stop = || None;
+    let mut watch = Watch::stderr(&stop);
+    let started = Instant::now();
+    let groups = show::exact(model, 0, &all)?;
+    let tuning = tune(model, &groups, &optimal, &mut watch)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let images: usize = tuning.curves.iter().map(|c| c.len()).sum();
+    println!("{images} images of tuning experiments: striate {seconds:.1} s");
+    Ok(json!({ "images": images, "seconds": seconds }))
+}
+
+fn exciting(a: &Arguments, model: Model, peer: bool) -> Result<Value, Failure> {
+    let rows: Vec<usize> = (0..a.meis.min(a.neurons)).collect();
+    let run_directory = tempfile::tempdir()?;
+    let path = run_directory.path();
+    model.tensors().write(&path.join("model.safetensors"))?;
+    std::fs::write(path.join("config.toml"), model.config.to_toml()?)?;
+    let recipe = Recipe {
+        steps: a.steps,
+        patience: a.steps,
+        ..Recipe::default()
+    };
+    let mut members = [Member {
+        place: "bench".into(),
+        model,
+        index: 0,
+    }];
+    let stop = || None;
+    let started = Instant::now();
+    let found = meis(&mut members, &rows, &recipe, &mut Watch::stderr(&stop))?;
+    let seconds = started.elapsed().as_secs_f64();
+    let steps = rows.len() * recipe.starts * recipe.steps as usize;
+    println!(
+        "{} most exciting images of {} starts, {} steps: striate {seconds:.1} s, {:.0} image steps/s",
+        rows.len(),
+        recipe.starts,
+        recipe.steps,
+        steps as f64 / seconds
+    );
+    let mut result = json!({
+        "images": rows.len(),
+        "starts": recipe.starts,
+        "steps": recipe.steps,
+        "seconds": seconds,
+    });
+    if peer {
+        let sampled: Vec<String> = rows.iter().take(SAMPLED).map(ToString::to_string).collect();
+        // Its steps take equally long: a sixth of them tell.
+        let taken = (a.steps / 6).max(1);
+        let (run_path, sampled) = (path.display().to_string(), sampled.join(","));
+        let arguments = [
+            "--run",
+            &run_path,
+            "--rows",
+            &sampled,
+            "--steps",
+            &taken.to_string(),
+        ];
+        let report = run(a, "mei.py", &arguments, false)?;
+        let per_step = report["median_seconds_per_step"].as_f64();
+        let per_step = per_step.ok_or_else(|| format!("no seconds in {report}"))?;
+        let theirs = per_step * f64::from(a.steps) * rows.len() as f64;
+        let whole: Array3<f32> = found.images;
+        println!(
+            "    PyTorch {per_step:.3} s a step: {:.1} hours for all; striate is {:.0} times as fast ({} x {} pixels)",
+            theirs / 3600.0,
+            theirs / seconds,
+            whole.dim().1,
+            whole.dim().2
+        );
+        result["pytorch_seconds_per_step"] = per_step.into();
+        result["pytorch_seconds_extrapolated"] = theirs.into();
+        result["ratio"] = (theirs / seconds).into();
+    }
+    Ok(result)
+}
+
+fn has_torch(python: &Path) -> bool {
+    let import = Command::new(python).args(["-c", "import torch"]).output();
+    import.is_ok_and(|o| o.status.success())
+}
+
+fn run(a: &Arguments, script: &str, more: &[&str], sized: bool) -> Result<Value, Failure> {
+    let here = Path::new("benches/peers").join(script);
+    let script = if here.exists() {
+        here
+    } else {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(here)
+    };
+    let device = if a.device.starts_with("cuda") {
+        "cuda"
+    } else {
+        "cpu"
+    };
+    let mut command = Command::new(&a.python);
+    command
+        .arg(script)
+        .args(["--json", "--device", device])
+        .args(more);
+    command.args(["--threads", &rayon::current_num_threads().to_string()]);
+    if sized {
+        command.args(["--neurons", &a.neurons.to_string()]);
+    }
+    let output = command.output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
