@@ -53,9 +53,52 @@ pub fn mean_of_known(x: &[f64]) -> f64 {
     mean(&known)
 }
 
+/// Ranks from 1; equal values share the mean of theirs.
+fn ranks(x: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..x.len()).collect();
+    order.sort_by(|&a, &b| x[a].total_cmp(&x[b]));
+    let mut ranks = vec![0.0; x.len()];
+    for equal in order.chunk_by(|&a, &b| x[a] == x[b]) {
+        let below = order.partition_point(|&i| x[i].total_cmp(&x[equal[0]]).is_lt());
+        let rank = below as f64 + (equal.len() + 1) as f64 / 2.0;
+        equal.iter().for_each(|&i| ranks[i] = rank);
+    }
+    ranks
+}
+
+/// Spearman's rank correlation over the pairs without NaN; NaN where it is undefined.
+pub fn spearman(x: &[f64], y: &[f64]) -> f64 {
+    let pairs = x.iter().zip(y).filter(|(a, b)| !a.is_nan() && !b.is_nan());
+    let (x, y): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    pearson(&ranks(&x), &ranks(&y))
+}
+
+/// Area under the ROC curve: how often one of `high` is above one of `low`, a tie counting half. NaN are left out.
+pub fn area_under_curve(high: &[f64], low: &[f64]) -> f64 {
+    let known = |v: &[f64]| -> Vec<f64> { v.iter().copied().filter(|v| !v.is_nan()).collect() };
+    let (high, low) = (known(high), known(low));
+    let both = [&high[..], &low[..]].concat();
+    let n = high.len() as f64;
+    let above: f64 = ranks(&both)[..high.len()].iter().sum::<f64>() - n * (n + 1.0) / 2.0;
+    above / (n * low.len() as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranks_are_shared_by_equal_values() {
+        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [3.5, 1.0, 3.5, 2.0]);
+        let x = [1.0, 2.0, f64::NAN, 5.0];
+        assert!((spearman(&x, &[10.0, 100.0, 0.0, 1000.0]) - 1.0).abs() <= 1e-12);
+    }
+
+    #[test]
+    fn the_area_counts_pairs() {
+        assert_eq!(area_under_curve(&[2.0, 3.0, f64::NAN], &[0.0, 1.0]), 1.0);
+        assert_eq!(area_under_curve(&[1.0, 3.0], &[1.0, 2.0]), 0.625);
+    }
 
     #[test]
     fn small_samples_by_hand() {

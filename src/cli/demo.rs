@@ -6,7 +6,11 @@ use ndarray::Axis;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use striate::device::Device;
-use striate::model::Config;
+use striate::insilico::search::Gabors;
+use striate::insilico::tuning::{Agreement, Inputs, Truth};
+use striate::insilico::{Watch, optima};
+use striate::model::{Config, Model};
+use striate::ops::scan::Places;
 use striate::recording::{Recording, Tier};
 use striate::scoring::{Scored, score};
 use striate::simulation::{CellType, Population, Settings, simulate};
@@ -61,7 +65,6 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut trainer = Trainer::new(&device, &config, &recordings, &options)?;
     let interrupts = Interrupts::listen()?;
     let outcome = trainer.run(&interrupts, &mut Progress::stderr())?;
-    drop(interrupts);
 
     eprintln!("scoring ...");
     let mut model = trainer.into_best();
@@ -71,7 +74,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let by_type = against_truth(&recordings[0], &truth, &scored)?;
     let summary = out.join("summary.csv");
     by_type.write_csv(&summary)?;
-    Ok(report(&by_type, &scored.table, &path, &summary)
+    let agreement = experiments(
+        &mut model,
+        &options.out,
+        &truth,
+        &recordings[0],
+        &interrupts,
+    )?;
+    drop(interrupts);
+    Ok(report(&by_type, &scored.table, &agreement, &path, &summary)
+        .facts(&agreement)?
         .fact("seconds", started.elapsed().as_secs_f64())
         .good(outcome.end != End::Diverged))
 }
@@ -145,7 +157,54 @@ fn against_truth(recording: &Recording, truth: &Table, scored: &Scored) -> Resul
         ))
 }
 
-fn report(by_type: &Table, scores: &Table, path: &Path, summary: &Path) -> Report {
+/// The Gabors that the demo looks among: those of the published grid that suit its neurons.
+fn gabors() -> Gabors {
+    let published = Gabors::default();
+    Gabors {
+        sizes: published.sizes[..4].to_vec(),
+        contrasts: vec![1.0],
+        ..published
+    }
+}
+
+/// Each neuron's optimal Gabor and tuning, on the twin and on the simulated neurons themselves.
+fn experiments(
+    model: &mut Model,
+    run: &Path,
+    truth: &Table,
+    recording: &Recording,
+    interrupts: &Interrupts,
+) -> Result<Agreement> {
+    eprintln!("looking for optimal Gabors ...");
+    let (height, width) = (recording.height(), recording.width());
+    let stop = || interrupts.signal();
+    let mut watch = Watch::stderr(&stop);
+    let all: Vec<usize> = (0..recording.neuron_count()).collect();
+    let places = Places {
+        row: 0,
+        rows: height,
+        column: 0,
+        columns: width,
+    };
+    let grid = gabors().grid(places);
+    let path = run.join(optima::GABORS);
+    optima::table(model, 0, &all, &grid, false, &mut watch)?.write_csv(&path)?;
+    eprintln!("running the tuning experiments ...");
+    let inputs = Inputs::read(run, model, 0, &all, None)?;
+    let optimal = inputs.gabors().to_vec();
+    let (table, tuning) = inputs.tune(model, &mut watch)?;
+    table.write_csv(&run.join("tuning.csv"))?;
+    let population = Population::from_truth(truth, height, width)?;
+    Ok(Truth::of(&population, &gabors()).agreement(&optimal, &tuning))
+}
+
+fn report(
+    by_type: &Table,
+    scores: &Table,
+    agreement: &Agreement,
+    path: &Path,
+    summary: &Path,
+) -> Report {
     let mut text = String::from(
         "cell type                     neurons   test r  ceiling    share   r to truth\n",
     );
@@ -166,6 +225,17 @@ fn report(by_type: &Table, scores: &Table, path: &Path, summary: &Path) -> Repor
             number("true_rate_correlation", row),
         ));
     }
+    text.push_str(&format!(
+        "\nexperiments on the twin against the same on the neurons themselves\n\
+         orientation of the optimal Gabor within 15 degrees   {:>4.0} % of oriented neurons\n\
+         simple against complex by F1/F0                      {:.3} area under the ROC curve\n\
+         surround suppression                                 {:.3} rank correlation\n\
+         cross-orientation inhibition                         {:.3} rank correlation\n\n",
+        100.0 * agreement.orientation_within_15_degrees,
+        agreement.simple_against_complex_auc,
+        agreement.suppression_rank_correlation,
+        agreement.plaid_rank_correlation,
+    ));
     text.push_str(&format!(
         "summary: {}\nopen next: {}",
         summary.display(),

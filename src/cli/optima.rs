@@ -8,6 +8,7 @@ use striate::insilico::{Watch, optima};
 use striate::model::Model;
 use striate::ops::scan::Places;
 use striate::statistics::{mean_of_known, median};
+use striate::table::Table;
 use striate::training::Interrupts;
 use striate::{Error, Result};
 
@@ -16,7 +17,7 @@ use striate::{Error, Result};
 pub struct Common {
     /// The run
     run: PathBuf,
-    /// The readout, where the run has several
+    /// The readout, where the run has several [default: all]
     #[arg(long, value_name = "NAME")]
     readout: Option<String>,
     /// Only these neurons, as in 0-99,250
@@ -132,17 +133,30 @@ fn run(
 ) -> Result<Report> {
     let interrupts = Interrupts::listen()?;
     let mut model = open_run(global, &common.run)?;
-    let index = model.readout(common.readout.as_deref())?;
-    let rows = neurons(common.neurons.as_deref(), model.readouts[index].neurons)?;
-    let places = places(&model, index, common.x.as_deref(), common.y.as_deref())?;
-    let grid = grid(places);
     let path = common.run.join(file);
     striate::files::check_writable(&path)?;
+    let indices: Vec<usize> = match &common.readout {
+        Some(name) => vec![model.readout(Some(name))?],
+        None => (0..model.readouts.len()).collect(),
+    };
+    let mut work = Vec::new();
+    for &index in &indices {
+        let rows = neurons(common.neurons.as_deref(), model.readouts[index].neurons)?;
+        let places = places(&model, index, common.x.as_deref(), common.y.as_deref())?;
+        work.push((index, rows, grid(places)));
+    }
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
     let climb = !common.no_refine;
-    let table = optima::table(&mut model, index, &rows, &grid, climb, &mut watch)?;
+    let mut parts = Vec::new();
+    for (index, rows, grid) in &work {
+        let table = optima::table(&mut model, *index, rows, grid, climb, &mut watch)?;
+        parts.push((model.readouts[*index].name.clone(), table));
+    }
+    let several = model.readouts.len() > 1;
+    let table = Table::stacked(parts, several.then_some("recording"));
     table.write_csv(&path)?;
+    let stimuli = work[0].2.len();
     let column = |name: &str| table.numbers(name).unwrap_or_default().to_vec();
     let response = column("response");
     let gain: Vec<f64> = column("refined_response")
@@ -152,8 +166,8 @@ fn run(
         .collect();
     let mut text = format!(
         "{} neurons, {} stimuli each\nmean response {:.4}",
-        rows.len(),
-        grid.len(),
+        table.rows(),
+        stimuli,
         mean_of_known(&response)
     );
     if climb {
@@ -164,8 +178,8 @@ fn run(
     }
     text.push_str(&format!("\ntable: {}", path.display()));
     Ok(Report::new(text)
-        .fact("neurons", rows.len())
-        .fact("stimuli", grid.len())
+        .fact("neurons", table.rows())
+        .fact("stimuli", stimuli)
         .fact("response", mean_of_known(&response))
         .fact("median_gain_of_refinement", median(&gain))
         .fact("table", path.display().to_string()))

@@ -36,7 +36,7 @@ fn columns(family: Family) -> &'static [(&'static str, usize)] {
 
 /// The optima of neurons (rows of readout `index`), one row each: `neuron`, the parameters of the grid's best stimulus and
 /// its `response` in the recording's unit; with `climb` the same after refinement, as `refined_...`. Empty cells for a
-/// neuron without a finite answer. Where the model has several readouts, `recording` comes first.
+/// neuron without a finite answer.
 ///
 /// # Errors
 /// When the maps do not fit into memory, or a signal has come.
@@ -54,7 +54,8 @@ pub fn table(
         .iter()
         .map(|&n| f64::from(model.readouts[index].response_scale[n]))
         .collect();
-    let mut table = of_neurons(model, index, neurons);
+    let rows = neurons.iter().map(|&n| n as i64).collect();
+    let mut table = Table::new().with("neuron", Column::Integer(rows));
     table = with_optima(table, grid.family, "", &found, &scales);
     if climb {
         let refined = refine(model, &groups, grid, &found, watch)?;
@@ -62,19 +63,6 @@ pub fn table(
     }
     watch.finish();
     Ok(table)
-}
-
-/// A table of these neurons, so far without results.
-pub fn of_neurons(model: &Model, index: usize, neurons: &[usize]) -> Table {
-    let table = match model.readouts.len() {
-        1 => Table::new(),
-        _ => {
-            let name = model.readouts[index].name.clone();
-            Table::new().with("recording", Column::Text(vec![name; neurons.len()]))
-        }
-    };
-    let rows = neurons.iter().map(|&n| n as i64).collect();
-    table.with("neuron", Column::Integer(rows))
 }
 
 fn with_optima(

@@ -40,6 +40,25 @@ impl Gabor {
         self.fields().map(|v| v as f32)
     }
 
+    /// The inverse of [`Gabor::parameters`].
+    ///
+    /// # Panics
+    /// When there are not seven: that is a bug, not input.
+    pub fn from_parameters(parameters: &[f32]) -> Self {
+        assert_eq!(parameters.len(), PARAMETERS, "parameters of a Gabor");
+        let [x, y, size, frequency, contrast, orientation, phase] =
+            std::array::from_fn(|i| f64::from(parameters[i]));
+        Self {
+            x,
+            y,
+            size,
+            frequency,
+            contrast,
+            orientation,
+            phase,
+        }
+    }
+
     /// The patch on a canvas of `height` x `width` pixels, in f64.
     pub fn draw(&self, height: usize, width: usize) -> Array2<f64> {
         let mut image = Array2::zeros((height, width));

@@ -4,10 +4,12 @@ mod curve;
 pub mod energy;
 mod indices;
 mod run;
+mod truth;
 
 pub use curve::{Axis, Curve};
 pub use indices::Indices;
 pub use run::Inputs;
+pub use truth::{Agreement, Truth};
 
 use super::{Watch, show};
 use crate::Result;

@@ -1,0 +1,160 @@
+//! The same experiments on simulated neurons, and how far a twin's agree with them.
+
+use super::{Curve, Indices, Tuning};
+use crate::device::Device;
+use crate::insilico::search::Gabors;
+use crate::ops::scan::Places;
+use crate::simulation::{CellType, Neuron, Population};
+use crate::statistics::{area_under_curve, spearman};
+use crate::stimuli::{Canvas, Gabor, gabor};
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+use std::f64::consts::PI;
+
+/// Orientations that count as the same, in radians: 15 degrees.
+const SAME: f64 = PI / 12.0;
+
+/// A simulated population's own answers.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    types: Vec<CellType>,
+    orientations: Vec<Option<f64>>,
+    /// Of each neuron's curves with its own optimal Gabor.
+    pub indices: Vec<Indices>,
+}
+
+/// How well a twin's experiments tell what the neurons are.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Agreement {
+    /// Share of the oriented neurons whose optimal Gabor is within 15 degrees of their orientation.
+    pub orientation_within_15_degrees: f64,
+    /// Area under the ROC curve of simple against complex cells by F1/F0.
+    pub simple_against_complex_auc: f64,
+    /// Rank correlation of the suppression indices with the true neurons'.
+    pub suppression_rank_correlation: f64,
+    /// Rank correlation of the plaid indices with the true neurons'.
+    pub plaid_rank_correlation: f64,
+}
+
+impl Truth {
+    /// Finds each neuron's optimal Gabor among these, centred on the pixel next to the neuron's centre, and runs the tuning
+    /// experiments with it.
+    pub fn of(population: &Population, grid: &Gabors) -> Self {
+        let (height, width) = population.image_size();
+        let experiments = |neuron: &Neuron| {
+            let p = neuron.parameters();
+            let place = Places {
+                row: p.y.round() as i64,
+                rows: 1,
+                column: p.x.round() as i64,
+                columns: 1,
+            };
+            let grid = grid.grid(place);
+            let show = |stimuli: &[Vec<f32>], components: usize| {
+                responses(neuron, (height, width), stimuli, components)
+            };
+            let shapes: Vec<Vec<f32>> = (0..grid.shapes.len())
+                .map(|s| grid.stimulus(s, 0))
+                .collect();
+            let best = show(&shapes, 1)
+                .into_iter()
+                .enumerate()
+                .reduce(|a, b| if b.1 > a.1 { b } else { a });
+            let optimal = best.map_or(shapes[0].clone(), |(i, _)| shapes[i].clone());
+            let optimal = Gabor::from_parameters(&optimal);
+            let curves = Curve::ALL.map(|curve| {
+                let conditions = curve.conditions();
+                let stimuli: Vec<Vec<f32>> = conditions
+                    .iter()
+                    .map(|c| {
+                        let parts = curve.stimulus(&optimal, c);
+                        parts.iter().flat_map(Gabor::parameters).collect()
+                    })
+                    .collect();
+                let components = stimuli[0].len() / gabor::PARAMETERS;
+                show(&stimuli, components)
+            });
+            Indices::of(&curves)
+        };
+        let neurons = population.neurons();
+        Self {
+            types: neurons.iter().map(|n| n.parameters().cell_type).collect(),
+            orientations: neurons.iter().map(|n| n.parameters().orientation).collect(),
+            indices: neurons.par_iter().map(experiments).collect(),
+        }
+    }
+
+    /// Compares a twin's optimal Gabors and curves, one per neuron in the population's order.
+    ///
+    /// # Panics
+    /// When there are not as many as neurons: that is a bug, not input.
+    pub fn agreement(&self, optimal: &[Option<Gabor>], tuning: &Tuning) -> Agreement {
+        let found = tuning.indices();
+        assert_eq!(
+            (optimal.len(), found.len()),
+            (self.types.len(), self.types.len())
+        );
+        let oriented: Vec<bool> = self
+            .orientations
+            .iter()
+            .zip(optimal)
+            .filter_map(|(truth, found)| {
+                let truth = (*truth)?;
+                Some(found.is_some_and(|g| apart(g.orientation, truth) <= SAME))
+            })
+            .collect();
+        let of = |t: CellType| -> Vec<f64> {
+            let own = found.iter().zip(&self.types).filter(|(_, own)| **own == t);
+            own.map(|(i, _)| i.phase).collect()
+        };
+        let ranks = |pick: fn(&Indices) -> f64| {
+            let column = |i: &[Indices]| i.iter().map(pick).collect::<Vec<_>>();
+            spearman(&column(&found), &column(&self.indices))
+        };
+        Agreement {
+            orientation_within_15_degrees: oriented.iter().filter(|same| **same).count() as f64
+                / oriented.len() as f64,
+            simple_against_complex_auc: area_under_curve(
+                &of(CellType::Simple),
+                &of(CellType::Complex),
+            ),
+            suppression_rank_correlation: ranks(|i| i.suppression),
+            plaid_rank_correlation: ranks(|i| i.plaid),
+        }
+    }
+}
+
+/// Angle between two orientations.
+fn apart(a: f64, b: f64) -> f64 {
+    let d = (a - b).rem_euclid(PI);
+    d.min(PI - d)
+}
+
+fn responses(
+    neuron: &Neuron,
+    (height, width): (usize, usize),
+    stimuli: &[Vec<f32>],
+    components: usize,
+) -> Vec<f64> {
+    let canvas = Canvas {
+        count: 1,
+        height,
+        width,
+    };
+    let device = Device::Cpu;
+    let mut image = device.zeros(&[height, width]);
+    let mut respond = |stimulus: &Vec<f32>| {
+        let parameters = device.upload(stimulus, &[stimulus.len()]);
+        gabor::draw(
+            &device,
+            &canvas,
+            components,
+            parameters.view(),
+            image.view_mut(),
+        );
+        let pixels = image.view().host();
+        ArrayView2::from_shape((height, width), pixels)
+            .map_or(f64::NAN, |image| neuron.drive(image))
+    };
+    stimuli.iter().map(&mut respond).collect()
+}
