@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use striate::device::{Array, Device, Precision};
 use striate::ops::activation::Activation;
 use striate::ops::{conv, group_conv, loss, norm, optimiser, readout};
+use striate::stimuli::{Canvas, Gabor, gabor};
 
 /// One thing to measure.
 struct Work<'a> {
@@ -76,6 +77,7 @@ fn main() {
         );
         if precision == Precision::F32 {
             pointwise(&mut criterion, &mut rows, &device, batch);
+            drawing(&mut criterion, &mut rows, &device, batch);
         }
     }
     criterion.final_summary();
@@ -311,6 +313,60 @@ fn readouts(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: usiz
             Box::new(|| readout::ladder::tiled(device, &shape, x.view(), weights(), h3.view_mut())),
         ));
     }
+    measure(c, rows, device, works);
+}
+
+/// Stimuli on whole images, each with parameters of its own.
+fn drawing(c: &mut Criterion, rows: &mut Vec<Row>, device: &Device, batch: usize) {
+    let canvas = Canvas {
+        count: batch,
+        height: 36,
+        width: 64,
+    };
+    let gabor = Gabor {
+        x: 32.0,
+        y: 18.0,
+        size: 20.0,
+        frequency: 0.1,
+        contrast: 1.0,
+        orientation: 0.3,
+        phase: 0.7,
+    };
+    let repeated =
+        |one: &[f32], times: usize| device.upload(&one.repeat(times), &[times * one.len()]);
+    let (one, two) = (
+        repeated(&gabor.parameters(), batch),
+        repeated(&gabor.parameters(), 2 * batch),
+    );
+    let dimages = noise(device, canvas.len());
+    let mut images = [device.zeros(&[canvas.len()]), device.zeros(&[canvas.len()])];
+    let [first, second] = &mut images;
+    let mut slopes = device.zeros(&[one.len()]);
+    let work = |name, run| Work {
+        group: "stimuli",
+        name,
+        products: 0,
+        bytes: 4 * canvas.len(),
+        run,
+    };
+    let works = vec![
+        work(
+            "Gabors",
+            Box::new(|| gabor::draw(device, &canvas, 1, one.view(), first.view_mut()))
+                as Box<dyn FnMut()>,
+        ),
+        work(
+            "plaids",
+            Box::new(|| gabor::draw(device, &canvas, 2, two.view(), second.view_mut())),
+        ),
+        work(
+            "Gabors: backward",
+            Box::new(|| {
+                let (p, d) = (one.view(), dimages.view());
+                gabor::backward(device, &canvas, 1, p, d, slopes.view_mut());
+            }),
+        ),
+    ];
     measure(c, rows, device, works);
 }
 

@@ -655,6 +655,27 @@ fn without_optimal_gabors_they_are_searched_for() {
     assert!(!f.path().join("run/gabors.csv").exists());
 }
 
+#[test]
+fn the_search_covers_all_readouts() {
+    let f = tempfile::tempdir().unwrap();
+    let run = f.path().join("run");
+    units::write_populations(&run, "softplus", &["a", "b"], 4);
+    let search = format!("{FEW} --x 15-18 --y 13-15 --neurons 2,1");
+    striate(f.path(), &format!("tune run {search}")).ok();
+    for file in ["gabors.csv", "tuning.csv"] {
+        let text = fs::read_to_string(run.join(file)).unwrap();
+        let starts: Vec<&str> = text.lines().skip(1).map(|l| &l[..4]).collect();
+        assert_eq!(starts, ["a,2,", "a,1,", "b,2,", "b,1,"], "{text}");
+    }
+    let before = fs::read(run.join("tuning.csv")).unwrap();
+    striate(f.path(), "tune run --neurons 2,1 --device cpu").ok();
+    assert!(fs::read(run.join("tuning.csv")).unwrap() == before);
+    // A neuron that was not searched for.
+    let done = striate(f.path(), "tune run --device cpu");
+    assert_eq!(done.code, 2);
+    assert!(done.err.contains("the row of neuron 0"), "{}", done.err);
+}
+
 /// The same choice by counting afresh at every pick.
 fn picked(reached: &[[bool; 4]], count: usize) -> Vec<(usize, usize)> {
     let (mut left, mut picks) = (vec![0, 1, 2, 3], Vec::new());

@@ -78,8 +78,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
             let table = input.search(&mut model, grid, climb, &mut watch)?;
             tables.push((model.readouts[index].name.clone(), table));
         }
-        let named = tables.iter().any(|(_, t)| t.column("recording").is_some());
-        let label = (model.readouts.len() > 1 && !named).then_some("recording");
+        let label = (model.readouts.len() > 1).then_some("recording");
         Table::stacked(tables, label).write_csv(&gabors_path)?;
     }
     let (mut parts, mut tunings) = (Vec::new(), Vec::new());
