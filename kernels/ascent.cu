@@ -259,3 +259,48 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         if (along != 0.0f) x[begin + p] = fmaf(along, gradient[begin + p], value);
     }
 }
+
+// x += sizes[step] g / mean |g|, clipped.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    ascent_walk(const float* sizes /* (K) */, const float* gradient /* (B, P) */, float* x /* (B, P) */,
+                u32* counters /* (B, COUNTERS) */, int pixels, float lowest, float highest) {
+    __shared__ float scratch[THREADS / 32];
+    u32* counter = counters + COUNTERS * blockIdx.x;
+    u32 step = counter[0];
+    if (counter[2] != RUNNING) return;
+    size_t begin = (size_t)blockIdx.x * pixels;
+    float sum = 0.0f;
+    for (int p = threadIdx.x; p < pixels; p += THREADS) sum += fabsf(gradient[begin + p]);
+    float mean = block_sum<THREADS>(sum, scratch) / pixels;
+    float factor = mean > 0.0f ? sizes[step] / mean : 0.0f;
+    for (int p = threadIdx.x; p < pixels; p += THREADS)
+        x[begin + p] = fminf(fmaxf(fmaf(factor, gradient[begin + p], x[begin + p]), lowest), highest);
+    if (threadIdx.x == 0) counter[0] = step + 1;
+}
+
+// Place of an element of n that are repeated back and forth.
+__device__ __forceinline__ int mirrored(int at, int n) {
+    at %= 2 * n;
+    if (at < 0) at += 2 * n;
+    return min(at, 2 * n - 1 - at);
+}
+
+// Blurs along columns (down) or rows with the weights of the step taken last.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    ascent_blur(const float* x /* (B, h, w) */, const float* weights /* (K, taps) */, const u32* counters /* (B, COUNTERS) */,
+                float* out /* (B, h, w) */, int height, int width, int taps, int down) {
+    int p = blockIdx.x * THREADS + threadIdx.x;
+    if (p >= height * width) return;
+    const u32* counter = counters + COUNTERS * blockIdx.y;
+    const float* image = x + (size_t)blockIdx.y * height * width;
+    float sum = image[p];
+    if (counter[0] > 0 && counter[2] == RUNNING) {
+        weights += (size_t)(counter[0] - 1) * taps;
+        int stride = down ? width : 1, n = down ? height : width, at = down ? p / width : p % width;
+        const float* line = image + (p - at * stride);
+        sum *= weights[0];
+        for (int d = 1; d < taps; ++d)
+            sum = fmaf(weights[d], line[mirrored(at - d, n) * stride] + line[mirrored(at + d, n) * stride], sum);
+    }
+    out[(size_t)blockIdx.y * height * width + p] = sum;
+}

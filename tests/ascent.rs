@@ -13,7 +13,7 @@ use striate::device::Device;
 use striate::device::Precision;
 use striate::device::emulator::{Emulator, Order};
 use striate::insilico::Watch;
-use striate::insilico::ascent::{Goal, Meis, Recipe, Synthesis, meis, synthesise};
+use striate::insilico::ascent::{Goal, Meis, Method, Recipe, Synthesis, meis, synthesise};
 use striate::ops::ascent::Outcome;
 use tempfile::tempdir;
 use twin::{Cell, IMAGE, gabors, member, seen};
@@ -254,6 +254,34 @@ fn a_neuron_that_sees_nothing_has_an_image_all_the_same() {
     let found = seek(f.path(), &[0], &recipe);
     assert!((found.found[0].norm - 12.0).abs() <= 1e-4);
     assert!((found.found[0].response - 1.5 * 1.0f64.exp().ln_1p()).abs() <= 1e-5);
+}
+
+#[test]
+fn the_other_recipe_stays_within_what_a_screen_shows() {
+    let f = tempdir().unwrap();
+    linear(f.path());
+    let recipe = Recipe {
+        method: Method::Walker,
+        starts: 2,
+        steps: 300,
+        ..Recipe::default()
+    };
+    let neurons = [0, 5];
+    let found = seek(f.path(), &neurons, &recipe);
+    for (i, &n) in neurons.iter().enumerate() {
+        let (image, filter) = (image(&found, i), seen(&filters(), &CELLS[n]));
+        let grey = image.iter().map(|z| 50.0 * z + 110.0);
+        assert!(grey.clone().all(|g| (-1e-3..=255.001).contains(&g)));
+        let mean = image.iter().sum::<f64>() / image.len() as f64;
+        let about: Vec<f64> = image.iter().map(|z| z - mean).collect();
+        let alike = cosine(&filter, &about);
+        assert!(alike >= 0.6, "{alike}");
+        assert_eq!(found.found[i].steps, 300);
+        assert_eq!(found.found[i].outcome, Outcome::Converged);
+    }
+    let reported: Vec<f64> = found.found.iter().map(|m| m.response).collect();
+    let error = relative(&reported, &predicted(f.path(), &neurons, &found.images));
+    assert!(error <= 1e-4, "{error:e}");
 }
 
 #[test]

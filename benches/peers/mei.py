@@ -72,8 +72,8 @@ def opened(args):
     with open(os.path.join(args.run, "config.toml"), "rb") as f:
         settings = tomllib.load(f)
     known = Config.__dataclass_fields__
-    tables = [settings.get(t, {}) for t in ("core", "readout")]
-    config = Config(**{k: v for table in tables for k, v in table.items() if k in known})
+    readout = {k: v for k, v in settings.get("readout", {}).items() if k != "kind"}
+    config = Config(**{k: v for k, v in (settings.get("core", {}) | readout).items() if k in known})
     tensors = safetensors(os.path.join(args.run, "model.safetensors"))
     masks = {n.split(".", 1)[1].rsplit(".", 1)[0]: t.shape for n, t in tensors.items() if n.endswith(".mask")}
     cut = 0 if config.padding == "same" else sum(k - 1 for k in config.filter_sizes)

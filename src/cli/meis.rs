@@ -5,7 +5,7 @@ use super::common::{Report, neurons};
 use std::path::{Path, PathBuf};
 use striate::device::Device;
 use striate::insilico::Watch;
-use striate::insilico::ascent::{Meis, Member, Recipe, meis};
+use striate::insilico::ascent::{Meis, Member, Method, Recipe, meis};
 use striate::model::Model;
 use striate::ops::ascent::Outcome;
 use striate::statistics::median;
@@ -19,18 +19,21 @@ pub struct Arguments {
     /// Other runs with the same neurons: the mean of all responses is sought; may be repeated
     #[arg(long = "with", value_name = "RUN")]
     others: Vec<PathBuf>,
-    /// Norm of the images, in z-scores
-    #[arg(long, default_value_t = Recipe::default().norm, value_name = "C", allow_negative_numbers = true)]
-    norm: f64,
+    /// Whose steps: ecker, or walker (whole images within grey levels 0 to 255, 1000 steps)
+    #[arg(long, default_value = "ecker", value_name = "NAME")]
+    recipe: String,
+    /// Norm of the images, in z-scores [default: 12]
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
+    norm: Option<f64>,
     /// Random starts per neuron, of which the best is kept
     #[arg(long, default_value_t = Recipe::default().starts, value_name = "N")]
     starts: usize,
-    /// Most steps
-    #[arg(long, default_value_t = Recipe::default().steps, value_name = "N")]
-    steps: u32,
-    /// Weight of the sum of squares of the images' Laplacian
-    #[arg(long, default_value_t = Recipe::default().smoothness, value_name = "S", allow_negative_numbers = true)]
-    smoothness: f64,
+    /// Most steps [default: 2000]
+    #[arg(long, value_name = "N")]
+    steps: Option<u32>,
+    /// Weight of the sum of squares of the images' Laplacian [default: 0.005]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    smoothness: Option<f64>,
     /// Also write the images of all starts (n, starts, height, width): meis_all.npy
     #[arg(long)]
     all_starts: bool,
@@ -44,30 +47,57 @@ pub struct Arguments {
 
 impl Arguments {
     fn recipe(&self, seed: u64) -> Result<Recipe> {
+        let usual = Recipe::default();
         let bad = |option: &str, what: &str, got: &dyn std::fmt::Display, wanted: &str| {
             Err(Error::bad(option, what, got, wanted))
         };
-        if !(self.norm > 0.0 && self.norm.is_finite()) {
-            return bad("--norm", "the norm", &self.norm, "a number above 0");
+        let method = match self.recipe.as_str() {
+            "ecker" => Method::Ecker,
+            "walker" => Method::Walker,
+            other => return bad("--recipe", "the recipe", &other, "ecker or walker"),
+        };
+        if method == Method::Walker {
+            for (option, given) in [("--norm", self.norm), ("--smoothness", self.smoothness)] {
+                if let Some(given) = given {
+                    return bad(
+                        option,
+                        "with --recipe walker",
+                        &given,
+                        "none: it has no such term",
+                    );
+                }
+            }
         }
-        if !(self.smoothness >= 0.0 && self.smoothness.is_finite()) {
+        let (norm, smoothness) = (
+            self.norm.unwrap_or(usual.norm),
+            self.smoothness.unwrap_or(usual.smoothness),
+        );
+        if !(norm > 0.0 && norm.is_finite()) {
+            return bad("--norm", "the norm", &norm, "a number above 0");
+        }
+        if !(smoothness >= 0.0 && smoothness.is_finite()) {
             let wanted = "a number that is not negative";
-            return bad("--smoothness", "the weight", &self.smoothness, wanted);
+            return bad("--smoothness", "the weight", &smoothness, wanted);
         }
         if !(1..=10_000).contains(&self.starts) {
             return bad("--starts", "the number", &self.starts, "from 1 to 10000");
         }
-        if !(1..=1_000_000).contains(&self.steps) {
-            return bad("--steps", "the number", &self.steps, "from 1 to 1000000");
+        let steps = self.steps.unwrap_or(match method {
+            Method::Ecker => usual.steps,
+            Method::Walker => 1000,
+        });
+        if !(1..=1_000_000).contains(&steps) {
+            return bad("--steps", "the number", &steps, "from 1 to 1000000");
         }
         Ok(Recipe {
-            norm: self.norm,
+            method,
+            norm,
             starts: self.starts,
-            steps: self.steps,
-            smoothness: self.smoothness,
+            steps,
+            smoothness,
             keep_all: self.all_starts,
             seed,
-            ..Recipe::default()
+            ..usual
         })
     }
 }
@@ -79,6 +109,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let model = Model::open(&arguments.run, &device)?;
     let index = model.readout(arguments.readout.as_deref())?;
     let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
+    check_grey(&arguments.run, &model, &recipe)?;
     let name = model.readouts[index].name.clone();
     let mut members = vec![member(&arguments.run, model, index)];
     for path in &arguments.others {
@@ -101,6 +132,21 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     }
     found.table().write_csv(&table)?;
     Ok(summary(&found, &recipe, &images, &table))
+}
+
+/// Walker's recipe is in the grey levels of a screen.
+fn check_grey(path: &Path, model: &Model, recipe: &Recipe) -> Result<()> {
+    let p = model.preprocessing;
+    let screen = p.image_mean > 0.0 && p.image_mean < 255.0 && p.image_sd >= 1.0;
+    if recipe.method == Method::Ecker || screen {
+        return Ok(());
+    }
+    Err(Error::bad(
+        path.display(),
+        "input.mean and input.sd",
+        format!("{} and {}", p.image_mean, p.image_sd),
+        "grey levels of 0 to 255 with --recipe walker",
+    ))
 }
 
 fn member(path: &Path, model: Model, index: usize) -> Member {

@@ -15,7 +15,7 @@ pub struct Arguments {
     /// The run, where synthesized.npy and synthesized.csv go
     run: PathBuf,
     /// Percentiles of each neuron's measured training responses
-    #[arg(long, value_name = "P,..", value_delimiter = ',', allow_negative_numbers = true,
+    #[arg(long, value_name = "P,..", value_delimiter = ',', allow_hyphen_values = true,
           default_values_t = [20.0, 40.0, 60.0, 80.0])]
     percentiles: Vec<f64>,
     /// Most steps

@@ -31,6 +31,7 @@ pub fn cases() -> Vec<Case> {
             track(shape),
             advance(shape),
             aim(shape),
+            walk(shape),
         ]);
     }
     cases
@@ -351,5 +352,61 @@ fn aim(shape: Shape) -> Case {
         let mut outputs = at.outputs(device);
         outputs.push(Output::new("x", &ax, x));
         outputs
+    })
+}
+
+/// Steps of one image from its first, of others from later ones; every fourth is done.
+fn walk(shape: Shape) -> Case {
+    Case::new(format!("ascent walk {shape:?}"), move |device| {
+        let (range, taps) = ((-0.6f32, 0.75f32), 4);
+        let (asizes, sizes) = both(device, &[0.3, 0.2, 0.1]);
+        let (aweights, weights) = both(device, &noise(3 * taps, 5));
+        let (mut ax, mut x) = both(device, &noise(shape.len(), 1));
+        let (agradient, gradient) = both(device, &noise(shape.len(), 2));
+        let mut counters: Vec<u32> = (0..shape.batch as u32)
+            .flat_map(|b| [b % 3, 0, u32::from(b % 4 == 3)])
+            .collect();
+        let mut acounters = device.upload(&counters, &[counters.len()]);
+        ascent::walk(
+            device,
+            &shape,
+            asizes.view(),
+            range,
+            agradient.view(),
+            ax.view_mut(),
+            acounters.view_mut(),
+        );
+        let (mut arows, mut acolumns) = (
+            filled(device, f32::NAN, shape.len()),
+            filled(device, f32::NAN, shape.len()),
+        );
+        for (down, from, to) in [(true, &ax, &mut acolumns), (false, &ax, &mut arows)] {
+            ascent::blur(
+                device,
+                &shape,
+                (aweights.view(), taps),
+                down,
+                from.view(),
+                to.view_mut(),
+                acounters.view(),
+            );
+        }
+        let (mut rows, mut columns) = (vec![f64::NAN; shape.len()], vec![f64::NAN; shape.len()]);
+        for b in 0..shape.batch {
+            let own = &mut counters[COUNTERS * b..][..COUNTERS];
+            let (x, g) = (of_mut(&mut x, b, &shape), of(&gradient, b, &shape));
+            reference::walk(&sizes, range, g, x, own);
+            let size = (shape.height, shape.width);
+            for (down, to) in [(true, &mut columns), (false, &mut rows)] {
+                let to = of_mut(to, b, &shape);
+                reference::blur(size, (&weights, taps), down, x, to, own);
+            }
+        }
+        assert_eq!(acounters.download(), counters);
+        vec![
+            Output::new("x", &ax, x),
+            Output::new("rows", &arows, rows),
+            Output::new("columns", &acolumns, columns),
+        ]
     })
 }

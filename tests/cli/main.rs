@@ -5,6 +5,7 @@ mod common;
 #[path = "../common/small.rs"]
 mod small;
 
+mod ascent;
 mod commands;
 mod refused;
 mod runs;

@@ -5,13 +5,15 @@
 //! with the whole image's recipe: norm, smoothness across the crop's border, and frequency factor are those of the whole
 //! image, held at 0 outside. Reported is the response to the whole image, by the whole model.
 
+mod climb;
 mod eyes;
 mod meis;
 mod noise;
 mod responses;
 mod synthesis;
 mod turns;
+mod walk;
 
 pub use eyes::Member;
-pub use meis::{Mei, Meis, Recipe, meis};
+pub use meis::{Mei, Meis, Method, Recipe, meis};
 pub use synthesis::{Goal, Synthesis, Synthesised, percentiles, synthesise};

@@ -15,13 +15,17 @@
 //! What decides when an image is done lies beside it on the device ([`Follow`]), so that a host looks only now and then;
 //! an image that is done is changed no more, however long it stays in the batch.
 
+mod cpu;
 mod follow;
 pub mod reference;
+mod walk;
 
 use crate::device::kernels;
 use crate::device::{Device, View, ViewMut};
+use cpu::Mirrored;
 pub use follow::{AVERAGES, Aim, COUNTERS, Follow, Outcome, Patience, advance, aim, track};
 use rayon::prelude::*;
+pub use walk::{blur, walk};
 
 /// Sizes of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,14 +161,12 @@ pub fn precondition(device: &Device, shape: &Shape, table: View, gradient: View,
     );
     match device {
         Device::Cpu => {
-            let (table, arch) = (table.host(), pulp::Arch::new());
+            let (table, arch) = (Mirrored::new(table.host(), shape.width), pulp::Arch::new());
             out.host()
                 .par_chunks_exact_mut(pixels)
                 .zip(gradient.host().par_chunks_exact(pixels))
-                .for_each(|(out, g)| {
-                    // For the widest vectors of this processor.
-                    arch.dispatch(|| reference::precondition(shape.width, table, g, out));
-                });
+                // For the widest vectors of this processor.
+                .for_each(|(out, g)| arch.dispatch(|| table.multiply(g, out)));
         }
         _ => {
             let grid = [

@@ -74,23 +74,12 @@ pub fn smooth<T: Real>(
 }
 
 /// Writes `out[i, j] = sum of table[|i - i'|, |j - j'|] g[i', j']`.
-#[inline(always)]
 pub fn precondition<T: Real>(width: usize, table: &[T], g: &[T], out: &mut [T]) {
-    // The table's rows beside their mirror images: each source pixel adds one stretch of a row to each row of out.
-    let height = g.len() / width;
-    let mirrored: Vec<T> = table
-        .chunks_exact(width)
-        .flat_map(|row| row.iter().rev().chain(&row[1..]).copied())
-        .collect();
-    for (i, out) in out.chunks_exact_mut(width).enumerate() {
-        out.fill(T::zero());
-        for k in 0..height {
-            let row = &mirrored[i.abs_diff(k) * (2 * width - 1)..][..2 * width - 1];
-            for (j, &g) in g[k * width..][..width].iter().enumerate() {
-                let stretch = &row[width - 1 - j..][..width];
-                out.iter_mut().zip(stretch).for_each(|(o, &t)| *o += t * g);
-            }
-        }
+    for (p, out) in out.iter_mut().enumerate() {
+        let (i, j) = (p / width, p % width);
+        let of =
+            |(q, &g): (usize, &T)| table[i.abs_diff(q / width) * width + j.abs_diff(q % width)] * g;
+        *out = g.iter().enumerate().map(of).sum();
     }
 }
 
@@ -200,4 +189,63 @@ pub fn aim<T: Real>(
         x.iter_mut().zip(g).for_each(|(x, &g)| *x += along * g);
         counters[0] += 1;
     }
+}
+
+/// One step over the mean size of the gradient, clipped; see [`super::walk`].
+pub fn walk<T: Real>(
+    sizes: &[T],
+    (lowest, highest): (f32, f32),
+    g: &[T],
+    x: &mut [T],
+    counters: &mut [u32],
+) {
+    if counters[2] != Outcome::Running as u32 {
+        return;
+    }
+    let mean = g.iter().map(|g| g.f64().abs()).sum::<f64>() / g.len() as f64;
+    let size = sizes[counters[0] as usize].f64();
+    let factor = T::of(if mean > 0.0 { size / mean } else { 0.0 });
+    let (lowest, highest) = (T::of(lowest.into()), T::of(highest.into()));
+    for (x, &g) in x.iter_mut().zip(g) {
+        *x = (*x + factor * g).max(lowest).min(highest);
+    }
+    counters[0] += 1;
+}
+
+/// Blurs along one axis; see [`super::blur`].
+pub fn blur<T: Real>(
+    (h, w): (usize, usize),
+    (weights, taps): (&[T], usize),
+    down: bool,
+    x: &[T],
+    out: &mut [T],
+    counters: &[u32],
+) {
+    let Some(step) = counters[0].checked_sub(1) else {
+        return out.copy_from_slice(x);
+    };
+    if counters[2] != Outcome::Running as u32 {
+        return out.copy_from_slice(x);
+    }
+    let weights = &weights[step as usize * taps..][..taps];
+    let (stride, n) = if down { (w, h) } else { (1, w) };
+    for (p, out) in out.iter_mut().enumerate() {
+        let at = if down { p / w } else { p % w };
+        let along = |i: usize| x[p - at * stride + i * stride];
+        let mut sum = weights[0] * x[p];
+        for (d, &weight) in weights.iter().enumerate().skip(1) {
+            let (before, after) = (
+                mirrored(at as i64 - d as i64, n),
+                mirrored((at + d) as i64, n),
+            );
+            sum += weight * (along(before) + along(after));
+        }
+        *out = sum;
+    }
+}
+
+/// Place of an element of `n` that are repeated back and forth: c b a | a b c | c b a.
+fn mirrored(at: i64, n: usize) -> usize {
+    let (at, n) = (at.rem_euclid(2 * n as i64), n as i64);
+    at.min(2 * n - 1 - at) as usize
 }
