@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 fn at(device: &Device, precision: Precision) -> usize {
     let (mut failed, mut count, mut worst) = (0, 0, 0.0f64);
     for case in cases::all() {
-        let (first, second) = ((case.run)(device), (case.run)(device));
+        let (first, second) = (case.run(device), case.run(device));
         if let Err(e) = device.check() {
             println!("FAILED {precision:?} {}: {e}", case.name);
             return failed + 1;

@@ -16,7 +16,7 @@ fn every_case_is_its_definition_on_a_card() {
     for precision in Precision::ALL {
         let device = card.with_precision(precision);
         for case in cases::all() {
-            let (first, second) = ((case.run)(&device), (case.run)(&device));
+            let (first, second) = (case.run(&device), case.run(&device));
             device.check().unwrap();
             for (output, again) in first.iter().zip(&second) {
                 let (error, most) = output.error(precision);

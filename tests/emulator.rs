@@ -40,7 +40,7 @@ fn check(case: &Case, precision: Precision, wrong: &mut Vec<String>) -> bool {
     let mut first: Option<Vec<Output>> = None;
     for order in Order::ALL {
         let device = Device::Emulated(Emulator::new(order, precision));
-        let outputs = (case.run)(&device);
+        let outputs = case.run(&device);
         let mut note = |what: String| wrong.push(format!("{precision:?} {}: {what}", case.name));
         if let Err(e) = device.check() {
             note(e.to_string());

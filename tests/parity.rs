@@ -51,11 +51,26 @@ fn nan_never_passes_for_a_number() {
 #[test]
 fn every_case_is_its_definition_on_the_cpu() {
     for case in cases::all() {
-        for output in (case.run)(&CPU) {
+        for output in case.run(&CPU) {
             let (error, most) = output.error(Precision::F32);
             assert!(error <= most, "{}: {} {error:e}", case.name, output.name);
         }
     }
+}
+
+#[test]
+fn every_pass_says_what_it_moves_and_can_be_done_again() {
+    let mut count = 0;
+    for case in cases::all() {
+        let mut clock = |name, cost: cases::Cost, run: &mut dyn FnMut()| {
+            assert!(cost.bytes > 0, "{}: {name}", case.name);
+            count += 1;
+            run();
+            run();
+        };
+        case.measure(&CPU, &mut clock);
+    }
+    assert!(count > 250, "{count} passes");
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Images that one neuron sees each.
 
-use super::{Case, Output, both, filled};
+use super::{Case, Cost, Output, Trial, both, filled};
 use crate::common::noise;
-use striate::device::Device;
 use striate::ops::closeup::{Shape, Weights, backward_input, clear_outside, forward, reference};
 
 pub fn cases() -> Vec<Case> {
@@ -20,10 +19,9 @@ pub fn cases() -> Vec<Case> {
     ];
     let readouts = readouts
         .into_iter()
-        .map(|s| Case::new(format!("closeup {s:?}"), move |device| readout(device, &s)));
+        .map(|s| Case::new(format!("closeup {s:?}"), move |on| readout(on, &s)));
     let frames = [(1, 1, 1), (3, 5, 9), (2, 31, 17)];
-    let frames =
-        frames.map(|size| Case::new(format!("frame {size:?}"), move |device| frame(device, size)));
+    let frames = frames.map(|size| Case::new(format!("frame {size:?}"), move |on| frame(on, size)));
     readouts.chain(frames).collect()
 }
 
@@ -31,24 +29,30 @@ fn seats(batch: usize, neurons: usize) -> Vec<u32> {
     (0..batch).map(|b| ((b * 5 + 1) % neurons) as u32).collect()
 }
 
-fn readout(device: &Device, s: &Shape) -> Vec<Output> {
-    let (ax, x) = both(device, &noise(s.batch * s.channels * s.pixels, 1));
-    let (amask, mask) = both(device, &noise(s.neurons * s.pixels, 2));
-    let (afeatures, features) = both(device, &noise(s.neurons * s.channels, 3));
-    let (abias, bias) = both(device, &noise(s.neurons, 4));
-    let (adh, dh) = both(device, &noise(s.batch, 5));
+fn readout(on: &Trial, s: &Shape) -> Vec<Output> {
+    let (ax, x) = both(on, &noise(s.batch * s.channels * s.pixels, 1));
+    let (amask, mask) = both(on, &noise(s.neurons * s.pixels, 2));
+    let (afeatures, features) = both(on, &noise(s.neurons * s.channels, 3));
+    let (abias, bias) = both(on, &noise(s.neurons, 4));
+    let (adh, dh) = both(on, &noise(s.batch, 5));
     let seats = seats(s.batch, s.neurons);
-    let aseats = device.upload(&seats, &[s.batch]);
+    let aseats = on.upload(&seats, &[s.batch]);
     let weights = Weights {
         mask: amask.view(),
         features: afeatures.view(),
         bias: abias.view(),
     };
-    let mut ah = filled(device, f32::NAN, s.batch);
-    let mut adx = filled(device, f32::NAN, x.len());
-    forward(device, s, ax.view(), aseats.view(), weights, ah.view_mut());
-    let to = adx.view_mut();
-    backward_input(device, s, aseats.view(), weights, adh.view(), to);
+    let mut ah = filled(on, f32::NAN, s.batch);
+    let mut adx = filled(on, f32::NAN, x.len());
+    let cost = Cost::words(x.len() + s.batch * s.pixels).products(x.len());
+    on.pass("forward", cost, || {
+        let h = ah.view_mut();
+        forward(on, s, ax.view(), aseats.view(), weights, h);
+    });
+    on.pass("backward input", cost, || {
+        let dx = adx.view_mut();
+        backward_input(on, s, aseats.view(), weights, adh.view(), dx);
+    });
     let (mut h, mut dx) = (Vec::new(), vec![0.0; x.len()]);
     let image = s.channels * s.pixels;
     for (b, &seat) in seats.iter().enumerate() {
@@ -63,7 +67,7 @@ fn readout(device: &Device, s: &Shape) -> Vec<Output> {
     vec![Output::new("h", &ah, h), Output::new("dx", &adx, dx)]
 }
 
-fn frame(device: &Device, (channels, height, width): (usize, usize, usize)) -> Vec<Output> {
+fn frame(on: &Trial, (channels, height, width): (usize, usize, usize)) -> Vec<Output> {
     let (h, w) = (height as u32, width as u32);
     // All of it, a part, a corner, nothing.
     let frames = [
@@ -73,11 +77,13 @@ fn frame(device: &Device, (channels, height, width): (usize, usize, usize)) -> V
         [0, 0, 0, 0],
     ];
     let seats = [1, 0, 3, 2, 1];
-    let (mut maps, values) = both(device, &noise(seats.len() * channels * height * width, 1));
-    let aframes = device.upload(&frames.concat(), &[frames.len(), 4]);
-    let aseats = device.upload(&seats, &[seats.len()]);
+    let (mut maps, values) = both(on, &noise(seats.len() * channels * height * width, 1));
+    let aframes = on.upload(&frames.concat(), &[frames.len(), 4]);
+    let aseats = on.upload(&seats, &[seats.len()]);
     let size = (channels, height, width);
-    clear_outside(device, size, aseats.view(), aframes.view(), maps.view_mut());
+    on.pass("clear outside", Cost::words(maps.len()), || {
+        clear_outside(on, size, aseats.view(), aframes.view(), maps.view_mut());
+    });
     let mut wanted = values;
     let image = channels * height * width;
     for (map, &seat) in wanted.chunks_exact_mut(image).zip(&seats) {

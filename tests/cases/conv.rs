@@ -1,6 +1,4 @@
-use super::{Case, Output, both, filled};
-use crate::common::noise;
-use striate::device::Device;
+use super::{Case, Cost, Output, Trial, filled};
 use striate::ops::conv::{Shape, backward_input, backward_weights, forward, ladder, reference};
 
 pub fn cases() -> Vec<Case> {
@@ -30,36 +28,55 @@ pub fn cases() -> Vec<Case> {
                 kernel,
                 padding,
             };
-            Case::new(format!("conv {shape:?}"), move |device| run(device, &shape))
+            case(shape)
         },
     )
     .into()
 }
 
-fn run(device: &Device, s: &Shape) -> Vec<Output> {
-    let (nx, nw, ny) = s.lengths();
-    let (ax, x) = both(device, &noise(nx, 1));
-    let (aw, w) = both(device, &noise(nw, 2));
-    let (ady, dy) = both(device, &noise(ny, 3));
-    let (mut y, mut dx, mut dw) = (vec![0.0; ny], vec![0.0; nx], vec![1.0; nw]);
-    reference::forward(s, &x, &w, &mut y);
-    reference::backward_input(s, &w, &dy, &mut dx);
-    reference::backward_weights(s, &x, &dy, &mut dw);
+pub fn case(shape: Shape) -> Case {
+    Case::new(format!("conv {shape:?}"), move |on| run(on, &shape))
+}
 
-    let empty = |n| filled(device, f32::NAN, n);
+fn run(on: &Trial, s: &Shape) -> Vec<Output> {
+    let (nx, nw, ny) = s.lengths();
+    let (ax, x) = on.noise(nx, 1);
+    let (aw, w) = on.noise(nw, 2);
+    let (ady, dy) = on.noise(ny, 3);
+    let empty = |n| filled(on, f32::NAN, n);
     let (mut ay, mut plain, mut tiled, mut adx) = (empty(ny), empty(ny), empty(ny), empty(nx));
-    let mut adw = filled(device, 1.0, nw);
+    let mut adw = filled(on, 1.0, nw);
     let (ax, aw, ady) = (ax.view(), aw.view(), ady.view());
-    forward(device, s, ax, aw, ay.view_mut());
-    ladder::plain(device, s, ax, aw, plain.view_mut());
-    ladder::tiled(device, s, ax, aw, tiled.view_mut());
-    backward_input(device, s, aw, ady, adx.view_mut());
-    backward_weights(device, s, ax, ady, adw.view_mut());
-    vec![
-        Output::tensor("y", &ay, y.clone()),
-        Output::new("y, plain", &plain, y.clone()),
-        Output::new("y, tiled", &tiled, y),
-        Output::tensor("dx", &adx, dx),
-        Output::tensor("dw", &adw, dw),
-    ]
+
+    let products = ny * s.in_channels * s.kernel * s.kernel;
+    let cost = Cost::words(nx + nw + ny);
+    on.pass("forward", cost.tensor(products), || {
+        forward(on, s, ax, aw, ay.view_mut());
+    });
+    on.rung("forward, plain rung", cost.products(products), || {
+        ladder::plain(on, s, ax, aw, plain.view_mut());
+    });
+    on.rung("forward, tiled rung", cost.products(products), || {
+        ladder::tiled(on, s, ax, aw, tiled.view_mut());
+    });
+    on.pass("backward to the input", cost.tensor(products), || {
+        backward_input(on, s, aw, ady, adx.view_mut());
+    });
+    let cost = Cost::words(nx + 2 * nw + ny).tensor(products);
+    on.pass("backward to the weights", cost, || {
+        backward_weights(on, s, ax, ady, adw.view_mut());
+    });
+    on.outputs(|| {
+        let (mut y, mut dx, mut dw) = (vec![0.0; ny], vec![0.0; nx], vec![1.0; nw]);
+        reference::forward(s, &x, &w, &mut y);
+        reference::backward_input(s, &w, &dy, &mut dx);
+        reference::backward_weights(s, &x, &dy, &mut dw);
+        vec![
+            Output::tensor("y", &ay, y.clone()),
+            Output::new("y, plain", &plain, y.clone()),
+            Output::new("y, tiled", &tiled, y),
+            Output::tensor("dx", &adx, dx),
+            Output::tensor("dw", &adw, dw),
+        ]
+    })
 }

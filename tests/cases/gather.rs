@@ -1,6 +1,6 @@
 //! Rows picked out, by a list and by a line of a table; the counter that chooses the line.
 
-use super::{Case, Output, both, filled};
+use super::{Case, Cost, Output, both, filled};
 use crate::common::noise;
 use striate::ops::{gather, schedule};
 
@@ -23,34 +23,37 @@ fn picked(values: &[f64], width: usize, rows: &[u32]) -> Vec<f64> {
 }
 
 fn rows(width: usize, start: usize) -> Case {
-    Case::new(
-        format!("gather rows of {width} from {start}"),
-        move |device| {
-            let (source, values) = both(device, &noise(start + 9 * width, 1));
-            let from = source.slice(start..source.len());
-            let rows = device.upload(&ROWS, &[ROWS.len()]);
-            let mut out = filled(device, f32::NAN, ROWS.len() * width);
-            gather::rows(device, width, from, rows.view(), out.view_mut());
-            let wanted = picked(&values[start..], width, &ROWS);
-            vec![Output::new("rows", &out, wanted)]
-        },
-    )
+    Case::new(format!("gather rows of {width} from {start}"), move |on| {
+        let (source, values) = both(on, &noise(start + 9 * width, 1));
+        let from = source.slice(start..source.len());
+        let rows = on.upload(&ROWS, &[ROWS.len()]);
+        let mut out = filled(on, f32::NAN, ROWS.len() * width);
+        let cost = Cost::words(2 * out.len());
+        on.pass("rows", cost, || {
+            gather::rows(on, width, from, rows.view(), out.view_mut());
+        });
+        let wanted = picked(&values[start..], width, &ROWS);
+        vec![Output::new("rows", &out, wanted)]
+    })
 }
 
 /// A table of three steps of two rows.
 fn scheduled_rows(width: usize) -> Case {
-    Case::new(format!("gather scheduled rows of {width}"), move |device| {
-        let (source, values) = both(device, &noise(9 * width, 1));
-        let rows = device.upload(&ROWS, &[3, 2]);
-        let mut step = device.zeros::<u32>(&[1]);
+    Case::new(format!("gather scheduled rows of {width}"), move |on| {
+        let (source, values) = both(on, &noise(9 * width, 1));
+        let rows = on.upload(&ROWS, &[3, 2]);
+        let mut step = on.zeros::<u32>(&[1]);
         let names = ["step 0", "step 1", "step 2"];
         let steps = names.iter().zip(ROWS.chunks_exact(2));
         steps
             .map(|(name, wanted)| {
-                let mut out = filled(device, f32::NAN, 2 * width);
+                let mut out = filled(on, f32::NAN, 2 * width);
                 let (from, table) = (source.view(), rows.view());
-                gather::scheduled_rows(device, width, from, table, step.view(), out.view_mut());
-                schedule::advance(device, step.view_mut());
+                on.pass("scheduled rows", Cost::words(4 * width), || {
+                    let (step, out) = (step.view(), out.view_mut());
+                    gather::scheduled_rows(on, width, from, table, step, out);
+                });
+                schedule::advance(on, step.view_mut());
                 Output::new(name, &out, picked(&values, width, wanted))
             })
             .collect()

@@ -1,6 +1,6 @@
-use super::{Case, Output, both, filled, plus_one};
+use super::{Case, Cost, Output, Trial, both, filled, plus_one};
 use crate::common::noise;
-use striate::device::Device;
+use striate::device::Array;
 use striate::ops::activation::Activation;
 use striate::ops::basis::Basis;
 use striate::ops::group_conv::{self, Layer, Shape};
@@ -52,89 +52,88 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-fn case(s: Shape, direct: bool) -> Case {
+pub fn case(s: Shape, direct: bool) -> Case {
     let path = if direct { "directly " } else { "" };
-    Case::new(format!("group_conv {path}{s:?}"), move |device| {
-        let layer = Layer::new(device, s);
+    Case::new(format!("group_conv {path}{s:?}"), move |on| {
+        let layer = Layer::new(on, s);
         let layer = if direct { layer.direct() } else { layer };
         let basis = Basis::new(s.kernel);
         let (x_len, _, y_len) = s.direct().lengths();
-        let (ax, x) = both(device, &noise(x_len, 1));
-        let (ac, c) = both(device, &noise(s.coefficients(), 2));
-        let (ady, dy) = both(device, &noise(y_len, 3));
+        let (c_len, batch) = (s.coefficients(), s.batch);
+        let (ax, x) = on.noise(x_len, 1);
+        let (ac, c) = on.noise(c_len, 2);
+        let (ady, dy) = on.noise(y_len, 3);
+        let products = y_len * s.in_channels() * s.kernel * s.kernel;
+        let cost = Cost::words(x_len + c_len + y_len).tensor(products);
 
-        let mut y = vec![f64::NAN; y_len];
-        group_conv::reference::forward(&s, &basis, &x, &c, &mut y);
-        let mut ay = filled(device, f32::NAN, y_len);
-        group_conv::forward(device, &layer, s.batch, ax.view(), ac.view(), ay.view_mut());
-
-        let mut dx = vec![f64::NAN; x_len];
-        group_conv::reference::backward_input(&s, &basis, &c, &dy, &mut dx);
-        let mut adx = filled(device, f32::NAN, x_len);
-        group_conv::backward_input(
-            device,
-            &layer,
-            s.batch,
-            ac.view(),
-            ady.view(),
-            adx.view_mut(),
-        );
-
-        let mut dc = vec![0.0; c.len()];
-        group_conv::reference::backward_coefficients(&s, &basis, &x, &dy, &mut dc);
-        let mut adc = filled(device, 1.0, c.len());
-        group_conv::backward_coefficients(
-            device,
-            &layer,
-            s.batch,
-            ax.view(),
-            ady.view(),
-            adc.view_mut(),
-        );
-
-        let mut both_dx = filled(device, f32::NAN, x_len);
-        let mut both_dc = filled(device, 1.0, c.len());
-        group_conv::backward(
-            device,
-            &layer,
-            s.batch,
-            (ax.view(), ac.view()),
-            ady.view(),
-            both_dx.view_mut(),
-            both_dc.view_mut(),
-        );
-        let mut outputs = finished(device, &layer, (&ax, &ac), &y);
-        outputs.extend([
-            Output::tensor("y", &ay, y),
-            Output::tensor("dx", &adx, dx.clone()),
-            Output::tensor("dc", &adc, plus_one(&dc)),
-            Output::tensor("dx of both", &both_dx, dx),
-            Output::tensor("dc of both", &both_dc, plus_one(&dc)),
-        ]);
-        outputs
+        let mut ay = filled(on, f32::NAN, y_len);
+        on.pass("forward", cost, || {
+            group_conv::forward(on, &layer, batch, ax.view(), ac.view(), ay.view_mut());
+        });
+        let z = finished(on, &layer, (&ax, &ac), cost);
+        let mut adx = filled(on, f32::NAN, x_len);
+        on.pass("backward to the input", cost, || {
+            let (c, dy) = (ac.view(), ady.view());
+            group_conv::backward_input(on, &layer, batch, c, dy, adx.view_mut());
+        });
+        let mut adc = filled(on, 1.0, c_len);
+        let cost = Cost::words(x_len + 2 * c_len + y_len).tensor(products);
+        on.pass("backward to the coefficients", cost, || {
+            let (x, dy) = (ax.view(), ady.view());
+            group_conv::backward_coefficients(on, &layer, batch, x, dy, adc.view_mut());
+        });
+        let mut both_dx = filled(on, f32::NAN, x_len);
+        let mut both_dc = filled(on, 1.0, c_len);
+        let cost = Cost::words(2 * x_len + 3 * c_len + y_len).tensor(2 * products);
+        on.pass("backward", cost, || {
+            let (from, dy) = ((ax.view(), ac.view()), ady.view());
+            let (dx, dc) = (both_dx.view_mut(), both_dc.view_mut());
+            group_conv::backward(on, &layer, batch, from, dy, dx, dc);
+        });
+        on.outputs(|| {
+            let (mut y, mut dx) = (vec![f64::NAN; y_len], vec![f64::NAN; x_len]);
+            let mut dc = vec![0.0; c_len];
+            group_conv::reference::forward(&s, &basis, &x, &c, &mut y);
+            group_conv::reference::backward_input(&s, &basis, &c, &dy, &mut dx);
+            group_conv::reference::backward_coefficients(&s, &basis, &x, &dy, &mut dc);
+            let mut outputs: Vec<Output> = z.iter().map(|z| z.output(&s, &y)).collect();
+            outputs.extend([
+                Output::tensor("y", &ay, y),
+                Output::tensor("dx", &adx, dx.clone()),
+                Output::tensor("dc", &adc, plus_one(&dc)),
+                Output::tensor("dx of both", &both_dx, dx),
+                Output::tensor("dc of both", &both_dc, plus_one(&dc)),
+            ]);
+            outputs
+        })
     })
 }
 
-/// y normalised and activated: with statistics of its own for each channel and a gain, and shared ones without.
-fn finished(
-    device: &Device,
-    layer: &Layer,
-    (x, c): (&striate::device::Array, &striate::device::Array),
-    y: &[f64],
-) -> Vec<Output> {
+/// y normalised and activated on the device, and with what.
+struct Finished {
+    name: &'static str,
+    z: Array,
+    gain: Option<Vec<f64>>,
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+    offset: Vec<f64>,
+    activation: Activation,
+}
+
+/// With statistics of its own for each channel and a gain, and with shared ones and none.
+fn finished(on: &Trial, layer: &Layer, (x, c): (&Array, &Array), cost: Cost) -> [Finished; 2] {
     let s = *layer.shape();
     let channels = s.out_channels();
-    let pixels = y.len() / s.batch / channels;
-    let mut outputs = Vec::new();
-    for (name, groups, gained, activation) in [
+    [
         ("z", channels, true, Activation::Softplus),
         ("z shared", s.out_features, false, Activation::Relu),
-    ] {
+    ]
+    .map(|(name, groups, gained, activation)| {
         let positive = |v: Vec<f64>| v.iter().map(|v| 1.5 + v).collect::<Vec<_>>();
-        let (amean, mean) = both(device, &noise(groups, 4));
-        let (avariance, variance) = both(device, &positive(noise(groups, 5)));
-        let (again, gain) = both(device, &positive(noise(groups, 6)));
-        let (aoffset, offset) = both(device, &noise(groups, 7));
+        let (amean, mean) = both(on, &noise(groups, 4));
+        let (avariance, variance) = both(on, &positive(noise(groups, 5)));
+        let (again, gain) = both(on, &positive(noise(groups, 6)));
+        let (aoffset, offset) = both(on, &noise(groups, 7));
         let finish = Finish {
             statistics: (amean.view(), avariance.view()),
             affine: Affine {
@@ -143,16 +142,33 @@ fn finished(
             },
             activation,
         };
-        let mut z = filled(device, f32::NAN, y.len());
-        let input = (x.view(), c.view());
-        group_conv::forward_finished(device, layer, s.batch, input, &finish, z.view_mut());
+        let mut z = filled(on, f32::NAN, s.direct().lengths().2);
+        on.pass("forward and finish", cost, || {
+            let (input, z) = ((x.view(), c.view()), z.view_mut());
+            group_conv::forward_finished(on, layer, s.batch, input, &finish, z);
+        });
+        Finished {
+            name,
+            z,
+            gain: gained.then_some(gain),
+            mean,
+            variance,
+            offset,
+            activation,
+        }
+    })
+}
+
+impl Finished {
+    fn output(&self, s: &Shape, y: &[f64]) -> Output {
+        let (channels, groups) = (s.out_channels(), self.mean.len());
+        let pixels = y.len() / s.batch / channels;
         let wanted = y.iter().enumerate().map(|(i, y)| {
             let group = i / pixels % channels % groups;
-            let gain = if gained { gain[group] } else { 1.0 };
-            let scale = gain / (variance[group] + norm::EPSILON).sqrt();
-            activation.value((y - mean[group]) * scale + offset[group])
+            let gain = self.gain.as_ref().map_or(1.0, |gain| gain[group]);
+            let scale = gain / (self.variance[group] + norm::EPSILON).sqrt();
+            (self.activation).value((y - self.mean[group]) * scale + self.offset[group])
         });
-        outputs.push(Output::tensor(name, &z, wanted.collect()));
+        Output::tensor(self.name, &self.z, wanted.collect())
     }
-    outputs
 }

@@ -1,6 +1,6 @@
 //! Rates and Poisson losses of all outputs, with responses that were not recorded, and a step's total.
 
-use super::{Case, Output, both, filled};
+use super::{Case, Cost, Output, both, filled};
 use crate::common::{narrow, noise};
 use striate::ops::activation::Output as Nonlinearity;
 use striate::ops::loss::{self, Shape};
@@ -35,9 +35,9 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-fn losses(shape: Shape, spread: f64, with_gradient: bool) -> Case {
+pub fn losses(shape: Shape, spread: f64, with_gradient: bool) -> Case {
     let name = format!("loss {shape:?}, spread {spread}, gradient {with_gradient}");
-    Case::new(name, move |device| {
+    Case::new(name, move |on| {
         let (batch, neurons) = (shape.batch, shape.neurons);
         let n = batch * neurons;
         let mut h: Vec<f64> = noise(n, 1).iter().map(|h| spread * h).collect();
@@ -48,55 +48,62 @@ fn losses(shape: Shape, spread: f64, with_gradient: bool) -> Case {
         if n > 1 {
             r.iter_mut().step_by(5).for_each(|r| *r = f64::NAN);
         }
-        let ((ah, h), (ar, r)) = (both(device, &h), both(device, &r));
-        let mut dh = vec![f64::NAN; n];
-        let losses: Vec<f64> = h
-            .chunks_exact(neurons)
-            .zip(r.chunks_exact(neurons))
-            .zip(dh.chunks_exact_mut(neurons))
-            .map(|((h, r), dh)| loss::reference::image(shape.output, 1.0 / batch as f64, h, r, dh))
-            .collect();
-        let rates: Vec<f64> = h.iter().map(|&h| shape.output.value(h)).collect();
-
-        let slopes: Vec<f64> = h.iter().map(|&h| shape.output.slope(h)).collect();
-
-        let mut arates = filled(device, f32::NAN, n);
-        let mut aslopes = filled(device, f32::NAN, n);
-        let mut adh = filled(device, f32::NAN, n);
-        let mut alosses = filled(device, f32::NAN, batch);
-        loss::rates(device, &shape, ah.view(), arates.view_mut());
-        loss::slopes(device, &shape, ah.view(), aslopes.view_mut());
-        let gradient = with_gradient.then(|| adh.view_mut());
-        loss::poisson(
-            device,
-            &shape,
-            ah.view(),
-            ar.view(),
-            gradient,
-            alosses.view_mut(),
-        );
-        let mut outputs = vec![
-            Output::new("rates", &arates, rates),
-            Output::new("slopes", &aslopes, slopes),
-            Output::new("losses", &alosses, losses),
-        ];
-        if with_gradient {
-            outputs.push(Output::new("dh", &adh, dh));
-        }
-        outputs
+        let ((ah, h), (ar, r)) = (both(on, &h), both(on, &r));
+        let mut arates = filled(on, f32::NAN, n);
+        let mut aslopes = filled(on, f32::NAN, n);
+        let mut adh = filled(on, f32::NAN, n);
+        let mut alosses = filled(on, f32::NAN, batch);
+        on.pass("rates", Cost::words(2 * n), || {
+            loss::rates(on, &shape, ah.view(), arates.view_mut());
+        });
+        on.pass("slopes", Cost::words(2 * n), || {
+            loss::slopes(on, &shape, ah.view(), aslopes.view_mut());
+        });
+        let words = if with_gradient { 3 * n } else { 2 * n };
+        on.pass("losses", Cost::words(words + batch), || {
+            let gradient = with_gradient.then(|| adh.view_mut());
+            let (h, r, losses) = (ah.view(), ar.view(), alosses.view_mut());
+            loss::poisson(on, &shape, h, r, gradient, losses);
+        });
+        on.outputs(|| {
+            let (kind, share) = (shape.output, 1.0 / batch as f64);
+            let mut dh = vec![f64::NAN; n];
+            let losses: Vec<f64> = h
+                .chunks_exact(neurons)
+                .zip(r.chunks_exact(neurons))
+                .zip(dh.chunks_exact_mut(neurons))
+                .map(|((h, r), dh)| loss::reference::image(kind, share, h, r, dh))
+                .collect();
+            let rates: Vec<f64> = h.iter().map(|&h| kind.value(h)).collect();
+            let slopes: Vec<f64> = h.iter().map(|&h| kind.slope(h)).collect();
+            let mut outputs = vec![
+                Output::new("rates", &arates, rates),
+                Output::new("slopes", &aslopes, slopes),
+                Output::new("losses", &alosses, losses),
+            ];
+            if with_gradient {
+                outputs.push(Output::new("dh", &adh, dh));
+            }
+            outputs
+        })
     })
 }
 
 /// The second of three steps, written and then added to.
 fn total(batch: usize) -> Case {
-    Case::new(format!("loss total of {batch}"), move |device| {
-        let (losses, wanted) = both(device, &noise(batch, 1));
-        let (others, more) = both(device, &noise(batch, 2));
-        let step = device.upload(&[1u32], &[1]);
-        let mut totals = device.upload(&narrow(&[3.0, 5.0, 7.0]), &[3]);
-        loss::total(device, losses.view(), step.view(), totals.view_mut(), false);
-        loss::total(device, others.view(), step.view(), totals.view_mut(), true);
-        let sum = wanted.iter().chain(&more).sum();
-        vec![Output::new("totals", &totals, vec![3.0, sum, 7.0])]
+    Case::new(format!("loss total of {batch}"), move |on| {
+        let (losses, wanted) = both(on, &noise(batch, 1));
+        let (others, more) = both(on, &noise(batch, 2));
+        let step = on.upload(&[1u32], &[1]);
+        let mut totals = on.upload(&narrow(&[3.0, 5.0, 7.0]), &[3]);
+        for (from, add) in [(&losses, false), (&others, true)] {
+            on.pass("total", Cost::words(batch + 1), || {
+                loss::total(on, from.view(), step.view(), totals.view_mut(), add);
+            });
+        }
+        on.outputs(|| {
+            let sum = wanted.iter().chain(&more).sum();
+            vec![Output::new("totals", &totals, vec![3.0, sum, 7.0])]
+        })
     })
 }

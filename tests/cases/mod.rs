@@ -1,5 +1,5 @@
 //! The one table of cases: every op at odd sizes, tails and edges, against its definition in float64. The emulator, the CPU
-//! and a card all run these.
+//! and a card all run these, and `benches/ops` measures them, beside the sizes of the standard model ([`standard`]).
 #![allow(dead_code)]
 
 use crate::common::{narrow, relative, widen};
@@ -16,15 +16,21 @@ mod optimiser;
 mod penalty;
 mod readout;
 mod scan;
+pub mod standard;
 mod stimuli;
 pub mod training;
+mod trial;
 
-type Run = Box<dyn Fn(&Device) -> Vec<Output> + Send + Sync>;
+pub use trial::{Clock, Cost, Trial};
+
+type Body = Box<dyn Fn(&Trial) -> Vec<Output> + Send + Sync>;
 
 /// One op at one size.
 pub struct Case {
     pub name: String,
-    pub run: Run,
+    /// Beside which other cases its speed is looked at.
+    pub group: String,
+    body: Body,
 }
 
 /// What an op wrote, and what its definition says.
@@ -37,14 +43,38 @@ pub struct Output {
 }
 
 impl Case {
+    /// `body` does each pass of the op through [`Trial::pass`].
     pub fn new(
         name: impl Into<String>,
-        run: impl Fn(&Device) -> Vec<Output> + Send + Sync + 'static,
+        body: impl Fn(&Trial) -> Vec<Output> + Send + Sync + 'static,
     ) -> Self {
+        let name = name.into();
         Self {
-            name: name.into(),
-            run: Box::new(run),
+            group: name.clone(),
+            name,
+            body: Box::new(body),
         }
+    }
+
+    /// The same by another name.
+    pub fn named(self, group: &str, name: &str) -> Self {
+        Self {
+            group: group.into(),
+            name: format!("{group}{name}"),
+            ..self
+        }
+    }
+
+    /// What the op writes and what its definition says.
+    pub fn run(&self, device: &Device) -> Vec<Output> {
+        (self.body)(&Trial::of_numbers(device))
+    }
+
+    /// Has every pass measured; how many there are.
+    pub fn measure<'a>(&self, device: &'a Device, clock: &'a mut Clock<'a>) -> usize {
+        let trial = Trial::of_speed(device, clock);
+        (self.body)(&trial);
+        trial.measured().len()
     }
 }
 

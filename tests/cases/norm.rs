@@ -1,6 +1,6 @@
 //! Normalisation: batches, groups and planes of all kinds, float4 and not, and more images than a slice takes.
 
-use super::{Case, Output, both, filled, plus_one};
+use super::{Case, Cost, Output, both, filled, plus_one};
 use crate::common::noise;
 use striate::device::{Array, Device};
 use striate::ops::activation::Activation;
@@ -65,54 +65,53 @@ fn count(shape: &Shape) -> f64 {
     (shape.batch * shape.pixels * shape.channels / shape.groups) as f64
 }
 
-fn statistics(shape: Shape, mean: f64) -> Case {
+pub fn statistics(shape: Shape, mean: f64) -> Case {
     Case::new(
         format!("norm statistics, mean {mean}, {shape:?}"),
-        move |device| {
+        move |on| {
             let groups = shape.groups;
-            let (ay, y) = both(device, &map(&shape, mean));
-            let (mut moving_mean, old_mean) = both(device, &noise(groups, 5));
-            let (mut moving_variance, old_variance) = both(device, &vec![0.8; groups]);
-            let mut mean = filled(device, f32::NAN, groups);
-            let mut variance = filled(device, f32::NAN, groups);
-            norm::statistics(
-                device,
-                &shape,
-                ay.view(),
-                0.9,
-                (mean.view_mut(), variance.view_mut()),
-                (moving_mean.view_mut(), moving_variance.view_mut()),
-            );
-            let wanted = norm::reference::statistics(&shape, &y);
-            let n = count(&shape);
-            let correction = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
-            let moved = |old: &[f64], new: &[f64], factor: f64| -> Vec<f64> {
-                let pairs = old.iter().zip(new);
-                pairs.map(|(o, n)| 0.9 * o + 0.1 * factor * n).collect()
-            };
-            vec![
-                Output::new("mean", &mean, wanted.0.clone()),
-                Output::new("variance", &variance, wanted.1.clone()),
-                Output::new(
-                    "moving mean",
-                    &moving_mean,
-                    moved(&old_mean, &wanted.0, 1.0),
-                ),
-                Output::new(
-                    "moving variance",
-                    &moving_variance,
-                    moved(&old_variance, &wanted.1, correction),
-                ),
-            ]
+            let (ay, y) = both(on, &map(&shape, mean));
+            let (mut moving_mean, old_mean) = both(on, &noise(groups, 5));
+            let (mut moving_variance, old_variance) = both(on, &vec![0.8; groups]);
+            let mut mean = filled(on, f32::NAN, groups);
+            let mut variance = filled(on, f32::NAN, groups);
+            on.pass("statistics", Cost::words(y.len() + 6 * groups), || {
+                let batch = (mean.view_mut(), variance.view_mut());
+                let moving = (moving_mean.view_mut(), moving_variance.view_mut());
+                norm::statistics(on, &shape, ay.view(), 0.9, batch, moving);
+            });
+            on.outputs(|| {
+                let wanted = norm::reference::statistics(&shape, &y);
+                let n = count(&shape);
+                let correction = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
+                let moved = |old: &[f64], new: &[f64], factor: f64| -> Vec<f64> {
+                    let pairs = old.iter().zip(new);
+                    pairs.map(|(o, n)| 0.9 * o + 0.1 * factor * n).collect()
+                };
+                vec![
+                    Output::new("mean", &mean, wanted.0.clone()),
+                    Output::new("variance", &variance, wanted.1.clone()),
+                    Output::new(
+                        "moving mean",
+                        &moving_mean,
+                        moved(&old_mean, &wanted.0, 1.0),
+                    ),
+                    Output::new(
+                        "moving variance",
+                        &moving_variance,
+                        moved(&old_variance, &wanted.1, correction),
+                    ),
+                ]
+            })
         },
     )
 }
 
 #[derive(Clone, Copy, Debug)]
-struct With {
-    shape: Shape,
-    activation: Activation,
-    with_gain: bool,
+pub struct With {
+    pub shape: Shape,
+    pub activation: Activation,
+    pub with_gain: bool,
 }
 
 /// Arrays of one group of parameters and the same numbers in float64.
@@ -146,68 +145,81 @@ impl With {
     }
 
     /// With fixed statistics: y to z, in place too, and the way back.
-    fn forward(self) -> Case {
-        Case::new(format!("norm forward {self:?}"), move |device| {
+    pub fn forward(self) -> Case {
+        Case::new(format!("norm forward {self:?}"), move |on| {
             let (shape, groups) = (self.shape, self.shape.groups);
-            let (ay, y) = both(device, &map(&shape, 0.5));
-            let (adz, dz) = both(device, &noise(y.len(), 2));
+            let (ay, y) = both(on, &map(&shape, 0.5));
+            let (adz, dz) = both(on, &noise(y.len(), 2));
             let spread: Vec<f64> = noise(groups, 6).iter().map(|v| 1.7 + v).collect();
-            let p = self.parameters(device, &noise(groups, 5), &spread);
+            let p = self.parameters(on, &noise(groups, 5), &spread);
             let finish = self.finish(&p);
-            let kind = (&shape, self.activation);
-            let fixed = (&p.mean.1[..], &p.variance.1[..]);
-            let gain = self.with_gain.then_some(&p.gain.1[..]);
-            let z = norm::reference::forward(kind, &y, fixed, gain, &p.offset.1);
-            let dy = norm::reference::backward_fixed(kind, &y, fixed, gain, &p.offset.1, &dz);
-
             let (mut az, mut in_place, mut d) =
-                (filled(device, f32::NAN, y.len()), ay.clone(), adz.clone());
-            norm::forward(device, &shape, ay.view(), &finish, az.view_mut());
-            norm::finish(device, &shape, &finish, in_place.view_mut());
-            norm::backward_fixed(device, &shape, ay.view(), &finish, d.view_mut());
-            vec![
-                Output::new("z", &az, z.clone()),
-                Output::new("z in place", &in_place, z),
-                Output::new("dy", &d, dy),
-            ]
+                (filled(on, f32::NAN, y.len()), ay.clone(), adz.clone());
+            on.pass("forward", Cost::words(2 * y.len()), || {
+                norm::forward(on, &shape, ay.view(), &finish, az.view_mut());
+            });
+            on.pass("forward in place", Cost::words(2 * y.len()), || {
+                norm::finish(on, &shape, &finish, in_place.view_mut());
+            });
+            on.pass(
+                "backward, statistics fixed",
+                Cost::words(3 * y.len()),
+                || {
+                    norm::backward_fixed(on, &shape, ay.view(), &finish, d.view_mut());
+                },
+            );
+            on.outputs(|| {
+                let kind = (&shape, self.activation);
+                let fixed = (&p.mean.1[..], &p.variance.1[..]);
+                let gain = self.with_gain.then_some(&p.gain.1[..]);
+                let offset = &p.offset.1;
+                let z = norm::reference::forward(kind, &y, fixed, gain, offset);
+                let dy = norm::reference::backward_fixed(kind, &y, fixed, gain, offset, &dz);
+                vec![
+                    Output::new("z", &az, z.clone()),
+                    Output::new("z in place", &in_place, z),
+                    Output::new("dy", &d, dy),
+                ]
+            })
         })
     }
 
     /// Through the batch's own statistics.
-    fn backward(self) -> Case {
-        Case::new(format!("norm backward {self:?}"), move |device| {
+    pub fn backward(self) -> Case {
+        Case::new(format!("norm backward {self:?}"), move |on| {
             let (shape, groups) = (self.shape, self.shape.groups);
-            let (ay, y) = both(device, &map(&shape, 0.5));
-            let (mut d, dz) = both(device, &noise(y.len(), 2));
+            let (ay, y) = both(on, &map(&shape, 0.5));
+            let (mut d, dz) = both(on, &noise(y.len(), 2));
             let (mean, variance) = norm::reference::statistics(&shape, &y);
-            let p = self.parameters(device, &mean, &variance);
-            let kind = (&shape, self.activation);
-            let gain = self.with_gain.then_some(&p.gain.1[..]);
-            let (dy, dgain, doffset) = norm::reference::backward(kind, &y, gain, &p.offset.1, &dz);
-
-            let mut again = filled(device, 1.0, groups);
-            let mut aoffset = filled(device, 1.0, groups);
-            norm::backward(
-                device,
-                &shape,
-                ay.view(),
-                &self.finish(&p),
-                d.view_mut(),
-                (self.with_gain.then(|| again.view_mut()), aoffset.view_mut()),
-            );
-            let mut outputs: Vec<Output> =
-                vec![Output::new("doffset", &aoffset, plus_one(&doffset))];
-            // What is left of one sample after its own mean and variance is rounding.
-            if count(&shape) > 2.0 {
-                let dgain = if self.with_gain {
-                    plus_one(&dgain)
-                } else {
-                    vec![1.0; groups]
-                };
-                outputs.push(Output::new("dy", &d, dy));
-                outputs.push(Output::new("dgain", &again, dgain));
-            }
-            outputs
+            let p = self.parameters(on, &mean, &variance);
+            let finish = self.finish(&p);
+            let mut again = filled(on, 1.0, groups);
+            let mut aoffset = filled(on, 1.0, groups);
+            // Both maps are read for the sums before the first number can be written.
+            on.pass("backward", Cost::words(5 * y.len()), || {
+                let gain = self.with_gain.then(|| again.view_mut());
+                let sums = (gain, aoffset.view_mut());
+                norm::backward(on, &shape, ay.view(), &finish, d.view_mut(), sums);
+            });
+            on.outputs(|| {
+                let kind = (&shape, self.activation);
+                let gain = self.with_gain.then_some(&p.gain.1[..]);
+                let (dy, dgain, doffset) =
+                    norm::reference::backward(kind, &y, gain, &p.offset.1, &dz);
+                let mut outputs: Vec<Output> =
+                    vec![Output::new("doffset", &aoffset, plus_one(&doffset))];
+                // What is left of one sample after its own mean and variance is rounding.
+                if count(&shape) > 2.0 {
+                    let dgain = if self.with_gain {
+                        plus_one(&dgain)
+                    } else {
+                        vec![1.0; groups]
+                    };
+                    outputs.push(Output::new("dy", &d, dy));
+                    outputs.push(Output::new("dgain", &again, dgain));
+                }
+                outputs
+            })
         })
     }
 }

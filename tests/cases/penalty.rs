@@ -1,6 +1,6 @@
 //! Gradients of the penalties; the steerable one against that of the rotated filters.
 
-use super::{Case, Output, both, filled};
+use super::{Case, Cost, Output, both, filled};
 use crate::common::noise;
 use striate::ops::basis::Basis;
 use striate::ops::group_conv::{self, Shape};
@@ -68,10 +68,10 @@ fn layers() -> [Shape; 5] {
     ]
 }
 
-fn steerable(s: Shape, strength: Strength) -> Case {
-    Case::new(format!("steerable {strength:?} {s:?}"), move |device| {
+pub fn steerable(s: Shape, strength: Strength) -> Case {
+    Case::new(format!("steerable {strength:?} {s:?}"), move |on| {
         let basis = Basis::new(s.kernel);
-        let metric = Metric::new(device, &basis, s.orientations);
+        let metric = Metric::new(on, &basis, s.orientations);
         let mut scaled: Vec<f64> = noise(s.coefficients(), 1).iter().map(|c| 0.1 * c).collect();
         // An input without weights has no gradient of its own.
         if s.in_channels() > 1 {
@@ -79,80 +79,96 @@ fn steerable(s: Shape, strength: Strength) -> Case {
                 c[..s.out_features].fill(0.0);
             }
         }
-        let (ac, c) = both(device, &scaled);
-        let w = group_conv::reference::filters(&s, &basis, &c);
-        let per_output = s.in_channels() * s.kernel * s.kernel;
-        let (mut dw, mut dc) = (vec![0.0; w.len()], vec![1.0; c.len()]);
-        let outputs = w
-            .chunks_exact(per_output)
-            .zip(dw.chunks_exact_mut(per_output));
-        let values = outputs.map(|(w, dw)| penalty::reference::filter(s.kernel, strength, w, dw));
-        let value: f64 = values.sum();
-        group_conv::reference::backward_filters(&s, &basis, &dw, &mut dc);
+        let (ac, c) = both(on, &scaled);
+        let mut adc = filled(on, 1.0, c.len());
+        let features = s.out_features;
+        // A quadratic form of each penalty for each orientation.
+        let products = 2 * s.orientations * basis.len() * c.len();
+        let cost = Cost::words(3 * c.len()).products(products);
+        on.pass("gradient", cost, || {
+            penalty::steerable(on, &metric, features, strength, ac.view(), adc.view_mut());
+        });
+        on.outputs(|| {
+            let w = group_conv::reference::filters(&s, &basis, &c);
+            let per_output = s.in_channels() * s.kernel * s.kernel;
+            let (mut dw, mut dc) = (vec![0.0; w.len()], vec![1.0; c.len()]);
+            let outputs = w
+                .chunks_exact(per_output)
+                .zip(dw.chunks_exact_mut(per_output));
+            let values =
+                outputs.map(|(w, dw)| penalty::reference::filter(s.kernel, strength, w, dw));
+            let value: f64 = values.sum();
+            group_conv::reference::backward_filters(&s, &basis, &dw, &mut dc);
 
-        let mut adc = filled(device, 1.0, c.len());
-        let (features, gradient) = (s.out_features, adc.view_mut());
-        penalty::steerable(device, &metric, features, strength, ac.view(), gradient);
-        let got = penalty::steerable_value(&metric, features, strength, &ac.download());
-        let got = device.upload(&[got as f32], &[1]);
-        vec![
-            Output::new("dc", &adc, dc),
-            Output::new("value", &got, vec![value]),
-        ]
+            let got = penalty::steerable_value(&metric, features, strength, &ac.download());
+            let got = on.upload(&[got as f32], &[1]);
+            vec![
+                Output::new("dc", &adc, dc),
+                Output::new("value", &got, vec![value]),
+            ]
+        })
     })
 }
 
 fn filters((outputs, inputs, kernel): (usize, usize, usize), strength: Strength) -> Case {
     let name = format!("filters {outputs} {inputs} {kernel} {strength:?}");
-    Case::new(name, move |device| {
+    Case::new(name, move |on| {
         let per_output = inputs * kernel * kernel;
         let mut w = noise(outputs * per_output, 1);
         if inputs > 1 {
             w[..kernel * kernel].fill(0.0);
         }
-        let (aw, w) = both(device, &w);
-        let mut dw = vec![1.0; w.len()];
-        for (w, dw) in w
-            .chunks_exact(per_output)
-            .zip(dw.chunks_exact_mut(per_output))
-        {
-            penalty::reference::filter(kernel, strength, w, dw);
-        }
-        let mut adw = filled(device, 1.0, w.len());
-        let sizes = (inputs, kernel);
-        penalty::filters(device, sizes, strength, aw.view(), adw.view_mut());
-        vec![Output::new("dw", &adw, dw)]
+        let (aw, w) = both(on, &w);
+        let mut adw = filled(on, 1.0, w.len());
+        on.pass("gradient", Cost::words(3 * w.len()), || {
+            let sizes = (inputs, kernel);
+            penalty::filters(on, sizes, strength, aw.view(), adw.view_mut());
+        });
+        on.outputs(|| {
+            let mut dw = vec![1.0; w.len()];
+            for (w, dw) in w
+                .chunks_exact(per_output)
+                .zip(dw.chunks_exact_mut(per_output))
+            {
+                penalty::reference::filter(kernel, strength, w, dw);
+            }
+            vec![Output::new("dw", &adw, dw)]
+        })
     })
 }
 
-fn readout((neurons, pixels, channels): (usize, usize, usize)) -> Case {
+pub fn readout((neurons, pixels, channels): (usize, usize, usize)) -> Case {
     let name = format!("readout penalty {neurons} {pixels} {channels}");
-    Case::new(name, move |device| {
+    Case::new(name, move |on| {
         let mut mask = noise(neurons * pixels, 1);
         mask[0] = 0.0;
-        let (amask, mask) = both(device, &mask);
-        let (afeatures, features) = both(device, &noise(neurons * channels, 2));
-        let (mut dmask, mut dfeatures) = (vec![1.0; mask.len()], vec![1.0; features.len()]);
-        for n in 0..neurons {
-            let (p, c) = (
-                n * pixels..(n + 1) * pixels,
-                n * channels..(n + 1) * channels,
-            );
-            let (m, f) = (&mask[p.clone()], &features[c.clone()]);
-            penalty::reference::neuron(0.02, m, f, &mut dmask[p], &mut dfeatures[c]);
-        }
-        let mut dm = filled(device, 1.0, mask.len());
-        let mut df = filled(device, 1.0, features.len());
-        penalty::readout(
-            device,
-            neurons,
-            0.02,
-            (amask.view(), afeatures.view()),
-            (dm.view_mut(), df.view_mut()),
+        let (amask, mask) = both(on, &mask);
+        let (afeatures, features) = both(on, &noise(neurons * channels, 2));
+        let mut dm = filled(on, 1.0, mask.len());
+        let mut df = filled(on, 1.0, features.len());
+        on.pass(
+            "gradient",
+            Cost::words(3 * (mask.len() + features.len())),
+            || {
+                let values = (amask.view(), afeatures.view());
+                let gradients = (dm.view_mut(), df.view_mut());
+                penalty::readout(on, neurons, 0.02, values, gradients);
+            },
         );
-        vec![
-            Output::new("dmask", &dm, dmask),
-            Output::new("dfeatures", &df, dfeatures),
-        ]
+        on.outputs(|| {
+            let (mut dmask, mut dfeatures) = (vec![1.0; mask.len()], vec![1.0; features.len()]);
+            for n in 0..neurons {
+                let (p, c) = (
+                    n * pixels..(n + 1) * pixels,
+                    n * channels..(n + 1) * channels,
+                );
+                let (m, f) = (&mask[p.clone()], &features[c.clone()]);
+                penalty::reference::neuron(0.02, m, f, &mut dmask[p], &mut dfeatures[c]);
+            }
+            vec![
+                Output::new("dmask", &dm, dmask),
+                Output::new("dfeatures", &df, dfeatures),
+            ]
+        })
     })
 }

@@ -1,6 +1,6 @@
-use super::{Case, Output, both, filled, plus_one};
+use super::{Case, Cost, Output, Trial, both, filled, plus_one};
 use crate::common::noise;
-use striate::device::Device;
+use striate::device::Array;
 use striate::ops::readout::{Gradients, Shape, Weights, backward, backward_input, forward};
 use striate::ops::readout::{ladder, reference};
 
@@ -30,10 +30,14 @@ pub fn cases() -> Vec<Case> {
                 neurons,
                 positive_features,
             };
-            Case::new(format!("{shape:?}"), move |device| run(device, &shape))
+            case(shape)
         })
     })
     .collect()
+}
+
+pub fn case(shape: Shape) -> Case {
+    Case::new(format!("readout {shape:?}"), move |on| run(on, &shape))
 }
 
 /// Noise with a few zeros, where the derivative of the absolute value is 0.
@@ -43,66 +47,92 @@ fn with_zeros(n: usize, seed: u64) -> Vec<f64> {
     v
 }
 
-fn run(device: &Device, s: &Shape) -> Vec<Output> {
-    let (ax, x) = both(device, &noise(s.batch * s.channels * s.pixels, 1));
-    let (amask, mask) = both(device, &with_zeros(s.neurons * s.pixels, 2));
-    let (afeatures, features) = both(device, &with_zeros(s.neurons * s.channels, 3));
-    let (abias, bias) = both(device, &noise(s.neurons, 4));
-    let (adh, dh) = both(device, &noise(s.batch * s.neurons, 5));
+fn run(on: &Trial, s: &Shape) -> Vec<Output> {
+    let (b, n) = (s.batch, s.neurons);
+    let (ax, x) = on.noise(b * s.channels * s.pixels, 1);
+    let (amask, mask) = both(on, &with_zeros(n * s.pixels, 2));
+    let (afeatures, features) = both(on, &with_zeros(n * s.channels, 3));
+    let (abias, bias) = both(on, &noise(n, 4));
+    let (adh, dh) = on.noise(b * n, 5);
     let weights = Weights {
         mask: amask.view(),
         features: afeatures.view(),
         bias: abias.view(),
     };
-    let empty = |n| filled(device, f32::NAN, n);
+    let empty = |n| filled(on, f32::NAN, n);
+    let products = s.projections() * s.pixels;
+    let parameters = mask.len() + features.len() + bias.len();
 
-    let h = reference::forward(s, &x, &mask, &features, &bias);
-    let (mut ah, mut ah_kept) = (empty(h.len()), empty(h.len()));
-    let mut kept = empty(s.kept(device));
-    forward(device, s, ax.view(), weights, ah.view_mut(), None);
-    let keep = Some(kept.view_mut());
-    forward(device, s, ax.view(), weights, ah_kept.view_mut(), keep);
-    let (mut plain, mut tiled) = (empty(h.len()), empty(h.len()));
-    ladder::plain(device, s, ax.view(), weights, plain.view_mut());
-    ladder::tiled(device, s, ax.view(), weights, tiled.view_mut());
-
-    let [dx, dmask, dfeatures, dbias] = reference::backward(s, &x, &mask, &features, &dh);
-    let mut adx_only = empty(x.len());
-    let (ax, adh) = (ax.view(), adh.view());
-    backward_input(device, s, weights, adh, adx_only.view_mut());
-    let mut outputs = vec![
-        Output::tensor("h", &ah, h.clone()),
-        Output::tensor("h, kept", &ah_kept, h.clone()),
-        Output::new("h, plain", &plain, h.clone()),
-        Output::new("h, tiled", &tiled, h),
-        Output::tensor("dx alone", &adx_only, dx.clone()),
-    ];
-    // With what the forward pass kept, if it keeps anything here, and without.
-    let ways = if kept.is_empty() { 1 } else { 2 };
-    for kept in [None, Some(kept.view_mut())].into_iter().take(ways) {
-        let mut adx = empty(x.len());
-        let one = |n| filled(device, 1.0, n);
-        let (mut gm, mut gf, mut gb) = (one(mask.len()), one(features.len()), one(bias.len()));
-        let gradients = Gradients {
-            mask: gm.view_mut(),
-            features: gf.view_mut(),
-            bias: gb.view_mut(),
-        };
-        backward(
-            device,
-            s,
-            ax,
-            weights,
-            adh,
-            (adx.view_mut(), gradients),
-            kept,
-        );
-        outputs.extend([
-            Output::tensor("dx", &adx, dx.clone()),
-            Output::tensor("dmask", &gm, plus_one(&dmask)),
-            Output::tensor("dfeatures", &gf, plus_one(&dfeatures)),
-            Output::new("dbias", &gb, plus_one(&dbias)),
-        ]);
+    let cost = Cost::words(ax.len() + parameters + b * n);
+    let [mut h, mut h_keeping, mut plain, mut tiled] = [(); 4].map(|()| empty(b * n));
+    let mut kept = empty(s.kept(on));
+    on.pass("forward", cost.tensor(products), || {
+        forward(on, s, ax.view(), weights, h.view_mut(), None);
+    });
+    // Where nothing is kept the two are one.
+    let keeps = !kept.is_empty();
+    if keeps {
+        on.pass("forward, keeping", cost.tensor(products), || {
+            let keep = Some(kept.view_mut());
+            forward(on, s, ax.view(), weights, h_keeping.view_mut(), keep);
+        });
     }
-    outputs
+    on.rung("forward, plain rung", cost.products(products), || {
+        ladder::plain(on, s, ax.view(), weights, plain.view_mut());
+    });
+    on.rung("forward, tiled rung", cost.products(products), || {
+        ladder::tiled(on, s, ax.view(), weights, tiled.view_mut());
+    });
+    let mut dx_alone = empty(ax.len());
+    on.pass("backward to the maps", cost.tensor(products), || {
+        backward_input(on, s, weights, adh.view(), dx_alone.view_mut());
+    });
+    let cost = Cost::words(2 * ax.len() + 3 * parameters + b * n).tensor(2 * products);
+    let mut ways = vec![("backward", None)];
+    if keeps {
+        ways.push(("backward from what was kept", Some(kept)));
+    }
+    let gradients: Vec<[Array; 4]> = ways
+        .into_iter()
+        .map(|(name, mut kept)| {
+            let one = |n| filled(on, 1.0, n);
+            let mut dx = empty(ax.len());
+            let mut grown = [one(amask.len()), one(afeatures.len()), one(n)];
+            on.pass(name, cost, || {
+                let [mask, features, bias] = &mut grown;
+                let gradients = Gradients {
+                    mask: mask.view_mut(),
+                    features: features.view_mut(),
+                    bias: bias.view_mut(),
+                };
+                let (to, kept) = ((dx.view_mut(), gradients), kept.as_mut());
+                let kept = kept.map(Array::view_mut);
+                backward(on, s, ax.view(), weights, adh.view(), to, kept);
+            });
+            let [mask, features, bias] = grown;
+            [dx, mask, features, bias]
+        })
+        .collect();
+    on.outputs(|| {
+        let wanted = reference::forward(s, &x, &mask, &features, &bias);
+        let mut outputs = vec![
+            Output::tensor("h", &h, wanted.clone()),
+            Output::new("h, plain", &plain, wanted.clone()),
+            Output::new("h, tiled", &tiled, wanted.clone()),
+        ];
+        if keeps {
+            outputs.push(Output::tensor("h, keeping", &h_keeping, wanted));
+        }
+        let [dx, dmask, dfeatures, dbias] = reference::backward(s, &x, &mask, &features, &dh);
+        outputs.push(Output::tensor("dx alone", &dx_alone, dx.clone()));
+        for [adx, gm, gf, gb] in &gradients {
+            outputs.extend([
+                Output::tensor("dx", adx, dx.clone()),
+                Output::tensor("dmask", gm, plus_one(&dmask)),
+                Output::tensor("dfeatures", gf, plus_one(&dfeatures)),
+                Output::new("dbias", gb, plus_one(&dbias)),
+            ]);
+        }
+        outputs
+    })
 }

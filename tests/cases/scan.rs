@@ -1,8 +1,7 @@
 //! Masks moved over canvases: windows that reach over the places and windows that do not, lists longer than a block holds.
 
-use super::{Case, Output, both, filled};
+use super::{Case, Cost, Output, Trial, both, filled};
 use crate::common::{narrow, noise};
-use striate::device::Device;
 use striate::ops::scan::{Masks, Places, Window, best, reference};
 
 pub fn cases() -> Vec<Case> {
@@ -26,15 +25,15 @@ pub fn cases() -> Vec<Case> {
     ]
     .into_iter()
     .map(|(window, places, map)| {
-        Case::new(format!("scan {window:?} {places:?}"), move |device| {
-            run(device, &window, &places, map)
+        Case::new(format!("scan {window:?} {places:?}"), move |on| {
+            run(on, &window, &places, map)
         })
     })
     .collect()
 }
 
 fn run(
-    device: &Device,
+    on: &Trial,
     window: &Window,
     places: &Places,
     (height, width): (usize, usize),
@@ -51,20 +50,17 @@ fn run(
         })
         .collect();
     let size = window.height * window.width;
-    let (ag, g) = both(device, &noise(BATCH * NEURONS * size, 1));
+    let (ag, g) = both(on, &noise(BATCH * NEURONS * size, 1));
     let blank = narrow(&noise(NEURONS, 2));
-    let masks = Masks::new(device, &lists, &blank);
-    let mut values = filled(device, f32::NAN, BATCH * NEURONS);
-    let mut at = device.zeros::<u32>(&[BATCH * NEURONS]);
-    let to = values.view_mut();
-    best(
-        device,
-        (window, places),
-        &masks,
-        ag.view(),
-        to,
-        at.view_mut(),
-    );
+    let masks = Masks::new(on, &lists, &blank);
+    let mut values = filled(on, f32::NAN, BATCH * NEURONS);
+    let mut at = on.zeros::<u32>(&[BATCH * NEURONS]);
+    let entries: usize = lists.iter().map(Vec::len).sum();
+    let cost = Cost::words(g.len() + 2 * entries).products(BATCH * entries * places.count());
+    on.pass("best", cost, || {
+        let to = values.view_mut();
+        best(on, (window, places), &masks, ag.view(), to, at.view_mut());
+    });
     let (mut wanted, mut wanted_at) = (Vec::new(), Vec::new());
     for (i, g) in g.chunks_exact(size).enumerate() {
         let n = i % NEURONS;
