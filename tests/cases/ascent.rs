@@ -312,15 +312,16 @@ fn aim(shape: Shape) -> Case {
         let (mut ax, mut x) = both(device, &noise(shape.len(), 1));
         let (atargets, targets) = both(device, &vec![0.5; shape.batch]);
         let (atolerances, tolerances) = both(device, &vec![0.01; shape.batch]);
+        // Of five images, step by step.
         const RATES: [[f64; 5]; 5] = [
-            [2.0, 1.0, 0.7, 0.6, 0.4],
-            [0.1, 0.3, 0.505, 9.0, 9.0],
-            [0.1, 0.9, -0.3, 0.7, 0.8],
-            [0.1, 0.2, f64::NAN, 0.5, 0.5],
-            [0.2; 5],
+            [2.0, 0.1, 0.1, 0.1, 0.2],
+            [1.0, 0.3, 0.9, 0.2, 0.2],
+            [0.7, 0.505, -0.3, f64::NAN, 0.2],
+            [0.6, 9.0, 0.7, 0.5, 0.2],
+            [0.4, 9.0, 0.8, 0.5, 0.2],
         ];
-        for step in 0..5 {
-            let rates: Vec<f64> = (0..shape.batch).map(|b| RATES[b % 5][step]).collect();
+        for (step, of_images) in RATES.iter().enumerate() {
+            let rates: Vec<f64> = (0..shape.batch).map(|b| of_images[b % 5]).collect();
             let (arates, rates) = both(device, &rates);
             let mut gradient = noise(shape.len(), 10 + step as u64);
             (4..shape.batch)
