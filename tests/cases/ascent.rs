@@ -1,6 +1,6 @@
 //! Ascent on images: norm, smoothness, frequency factor, the course of losses, and steps that stop where they must.
 
-use super::{Case, Output, both, filled};
+use super::{Case, Cost, Output, both, filled};
 use crate::common::{noise, widen};
 use striate::device::{Array, Device};
 use striate::ops::ascent::{self, AVERAGES, Aim, COUNTERS, Follow, Patience, Shape, reference};
@@ -66,22 +66,24 @@ fn of_mut<'a, T>(values: &'a mut [T], b: usize, shape: &Shape) -> &'a mut [T] {
 }
 
 fn constrain(shape: Shape) -> Case {
-    Case::new(format!("ascent constrain {shape:?}"), move |device| {
+    Case::new(format!("ascent constrain {shape:?}"), move |on| {
         let mut z = noise(shape.len(), 1);
         if shape.batch > 2 {
             of_mut(&mut z, 1, &shape).fill(0.0);
         }
-        let (az, z) = both(device, &z);
-        let mut ax = filled(device, f32::NAN, shape.len());
-        let mut alengths = filled(device, f32::NAN, shape.batch);
-        ascent::constrain(
-            device,
-            &shape,
-            12.0,
-            az.view(),
-            ax.view_mut(),
-            alengths.view_mut(),
-        );
+        let (az, z) = both(on, &z);
+        let mut ax = filled(on, f32::NAN, shape.len());
+        let mut alengths = filled(on, f32::NAN, shape.batch);
+        on.pass("constrain", Cost::words(2 * shape.len()), || {
+            ascent::constrain(
+                on,
+                &shape,
+                12.0,
+                az.view(),
+                ax.view_mut(),
+                alengths.view_mut(),
+            );
+        });
         let mut x = vec![f64::NAN; shape.len()];
         let lengths = (0..shape.batch)
             .map(|b| reference::constrain(12.0, of(&z, b, &shape), of_mut(&mut x, b, &shape)))
@@ -94,20 +96,22 @@ fn constrain(shape: Shape) -> Case {
 }
 
 fn smooth(shape: Shape) -> Case {
-    Case::new(format!("ascent smoothness {shape:?}"), move |device| {
-        let (ax, x) = both(device, &noise(shape.len(), 1));
+    Case::new(format!("ascent smoothness {shape:?}"), move |on| {
+        let (ax, x) = both(on, &noise(shape.len(), 1));
         let frames = frames(&shape);
-        let aframes = device.upload(&frames, &[frames.len()]);
-        let mut agradient = filled(device, f32::NAN, shape.len());
-        let mut avalues = filled(device, f32::NAN, shape.batch);
-        ascent::smooth(
-            device,
-            &shape,
-            0.3,
-            aframes.view(),
-            ax.view(),
-            (agradient.view_mut(), avalues.view_mut()),
-        );
+        let aframes = on.upload(&frames, &[frames.len()]);
+        let mut agradient = filled(on, f32::NAN, shape.len());
+        let mut avalues = filled(on, f32::NAN, shape.batch);
+        on.pass("smooth", Cost::words(2 * shape.len()), || {
+            ascent::smooth(
+                on,
+                &shape,
+                0.3,
+                aframes.view(),
+                ax.view(),
+                (agradient.view_mut(), avalues.view_mut()),
+            );
+        });
         let mut gradient = vec![f64::NAN; shape.len()];
         let size = (shape.height, shape.width);
         let values = (0..shape.batch)
@@ -124,11 +128,13 @@ fn smooth(shape: Shape) -> Case {
 }
 
 fn add(shape: Shape) -> Case {
-    Case::new(format!("ascent add {shape:?}"), move |device| {
-        let (scales, s) = both(device, &noise(shape.batch, 1));
-        let (source, x) = both(device, &noise(shape.len(), 2));
-        let (mut out, mut y) = both(device, &noise(shape.len(), 3));
-        ascent::add(device, -2.0, scales.view(), source.view(), out.view_mut());
+    Case::new(format!("ascent add {shape:?}"), move |on| {
+        let (scales, s) = both(on, &noise(shape.batch, 1));
+        let (source, x) = both(on, &noise(shape.len(), 2));
+        let (mut out, mut y) = both(on, &noise(shape.len(), 3));
+        on.pass("add", Cost::words(3 * shape.len()), || {
+            ascent::add(on, -2.0, scales.view(), source.view(), out.view_mut());
+        });
         for (i, y) in y.iter_mut().enumerate() {
             *y -= 2.0 * s[i / shape.pixels()] * x[i];
         }
@@ -137,16 +143,16 @@ fn add(shape: Shape) -> Case {
 }
 
 fn precondition(shape: Shape) -> Case {
-    Case::new(format!("ascent precondition {shape:?}"), move |device| {
-        let (table, t) = both(device, &noise(shape.pixels(), 1));
-        let (gradient, g) = both(device, &noise(shape.len(), 2));
-        let mut out = filled(device, f32::NAN, shape.len());
-        ascent::precondition(
-            device,
-            &shape,
-            table.view(),
-            gradient.view(),
-            out.view_mut(),
+    Case::new(format!("ascent precondition {shape:?}"), move |on| {
+        let (table, t) = both(on, &noise(shape.pixels(), 1));
+        let (gradient, g) = both(on, &noise(shape.len(), 2));
+        let mut out = filled(on, f32::NAN, shape.len());
+        on.pass(
+            "precondition",
+            Cost::words(2 * shape.len()).products(shape.len() * shape.pixels()),
+            || {
+                ascent::precondition(on, &shape, table.view(), gradient.view(), out.view_mut());
+            },
         );
         let mut wanted = vec![f64::NAN; shape.len()];
         for b in 0..shape.batch {
@@ -202,14 +208,14 @@ impl Followed {
 /// Losses that fall and then rise; every third image runs out of steps first.
 fn track(shape: Shape) -> Case {
     const LOSSES: [f64; 9] = [5.0, 4.0, 6.0, 1.0, 7.0, 9.0, 8.0, 12.0, 0.0];
-    Case::new(format!("ascent track {shape:?}"), move |device| {
+    Case::new(format!("ascent track {shape:?}"), move |on| {
         let rule = Patience {
             steps: 7,
             patience: 4,
         };
-        let mut at = Followed::new(device, &shape);
+        let mut at = Followed::new(on, &shape);
         for (step, loss) in LOSSES.iter().enumerate() {
-            let (ax, x) = both(device, &noise(shape.len(), 10 + step as u64));
+            let (ax, x) = both(on, &noise(shape.len(), 10 + step as u64));
             let smoothness: Vec<f64> = (0..shape.batch)
                 .map(|b| match b % 3 {
                     0 => *loss,
@@ -219,16 +225,18 @@ fn track(shape: Shape) -> Case {
                     _ => 3.0,
                 })
                 .collect();
-            let (arates, rates) = both(device, &vec![0.5; shape.batch]);
-            let (asmoothness, smoothness) = both(device, &smoothness);
-            ascent::track(
-                device,
-                &shape,
-                &rule,
-                (arates.view(), asmoothness.view()),
-                ax.view(),
-                &mut at.follow,
-            );
+            let (arates, rates) = both(on, &vec![0.5; shape.batch]);
+            let (asmoothness, smoothness) = both(on, &smoothness);
+            on.pass("track", Cost::words(2 * shape.len()), || {
+                ascent::track(
+                    on,
+                    &shape,
+                    &rule,
+                    (arates.view(), asmoothness.view()),
+                    ax.view(),
+                    &mut at.follow,
+                );
+            });
             for b in 0..shape.batch {
                 reference::track(
                     &rule,
@@ -248,37 +256,39 @@ fn track(shape: Shape) -> Case {
             }
             at.follow.counters.view_mut().fill_from(&counters);
         }
-        at.outputs(device)
+        at.outputs(on)
     })
 }
 
 fn advance(shape: Shape) -> Case {
-    Case::new(format!("ascent advance {shape:?}"), move |device| {
+    Case::new(format!("ascent advance {shape:?}"), move |on| {
         let norm = 3.0;
         let rates: Vec<f64> = (1..=3).map(|t| adam_rate(0.1, t).into()).collect();
-        let (arates, rates) = both(device, &rates);
+        let (arates, rates) = both(on, &rates);
         let frames = frames(&shape);
-        let aframes = device.upload(&frames, &[frames.len()]);
-        let (mut az, mut z) = both(device, &noise(shape.len(), 1));
-        let (mut am, mut m) = both(device, &vec![0.0; shape.len()]);
-        let (mut av, mut v) = both(device, &vec![0.0; shape.len()]);
+        let aframes = on.upload(&frames, &[frames.len()]);
+        let (mut az, mut z) = both(on, &noise(shape.len(), 1));
+        let (mut am, mut m) = both(on, &vec![0.0; shape.len()]);
+        let (mut av, mut v) = both(on, &vec![0.0; shape.len()]);
         let mut counters = vec![0u32; shape.batch * COUNTERS];
         // One image is done.
         counters[(shape.batch - 1) * COUNTERS + 2] = u32::from(shape.batch > 1);
-        let mut acounters = device.upload(&counters, &[counters.len()]);
+        let mut acounters = on.upload(&counters, &[counters.len()]);
         for step in 0..3 {
-            let (ax, x) = both(device, &noise(shape.len(), 2 + step));
-            let (ag, g) = both(device, &noise(shape.len(), 12 + step));
-            let (alengths, lengths) = both(device, &vec![1.7; shape.batch]);
-            ascent::advance(
-                device,
-                &shape,
-                (norm, arates.view()),
-                aframes.view(),
-                (ax.view(), ag.view(), alengths.view()),
-                (az.view_mut(), am.view_mut(), av.view_mut()),
-                acounters.view_mut(),
-            );
+            let (ax, x) = both(on, &noise(shape.len(), 2 + step));
+            let (ag, g) = both(on, &noise(shape.len(), 12 + step));
+            let (alengths, lengths) = both(on, &vec![1.7; shape.batch]);
+            on.pass("advance", Cost::words(8 * shape.len()), || {
+                ascent::advance(
+                    on,
+                    &shape,
+                    (norm, arates.view()),
+                    aframes.view(),
+                    (ax.view(), ag.view(), alengths.view()),
+                    (az.view_mut(), am.view_mut(), av.view_mut()),
+                    acounters.view_mut(),
+                );
+            });
             for b in 0..shape.batch {
                 reference::advance(
                     norm,
@@ -303,15 +313,15 @@ fn advance(shape: Shape) -> Case {
 
 /// A linear rate from above and from below, one that overshoots, one out of reach and one without slope.
 fn aim(shape: Shape) -> Case {
-    Case::new(format!("ascent aim {shape:?}"), move |device| {
+    Case::new(format!("ascent aim {shape:?}"), move |on| {
         let rule = Aim {
             steps: 4,
             longest: 0.25,
         };
-        let mut at = Followed::new(device, &shape);
-        let (mut ax, mut x) = both(device, &noise(shape.len(), 1));
-        let (atargets, targets) = both(device, &vec![0.5; shape.batch]);
-        let (atolerances, tolerances) = both(device, &vec![0.01; shape.batch]);
+        let mut at = Followed::new(on, &shape);
+        let (mut ax, mut x) = both(on, &noise(shape.len(), 1));
+        let (atargets, targets) = both(on, &vec![0.5; shape.batch]);
+        let (atolerances, tolerances) = both(on, &vec![0.01; shape.batch]);
         // Of five images, step by step.
         const RATES: [[f64; 5]; 5] = [
             [2.0, 0.1, 0.1, 0.1, 0.2],
@@ -322,21 +332,23 @@ fn aim(shape: Shape) -> Case {
         ];
         for (step, of_images) in RATES.iter().enumerate() {
             let rates: Vec<f64> = (0..shape.batch).map(|b| of_images[b % 5]).collect();
-            let (arates, rates) = both(device, &rates);
+            let (arates, rates) = both(on, &rates);
             let mut gradient = noise(shape.len(), 10 + step as u64);
             (4..shape.batch)
                 .step_by(5)
                 .for_each(|b| of_mut(&mut gradient, b, &shape).fill(0.0));
-            let (agradient, gradient) = both(device, &gradient);
-            ascent::aim(
-                device,
-                &shape,
-                &rule,
-                (arates.view(), atargets.view(), atolerances.view()),
-                agradient.view(),
-                ax.view_mut(),
-                &mut at.follow,
-            );
+            let (agradient, gradient) = both(on, &gradient);
+            on.pass("aim", Cost::words(3 * shape.len()), || {
+                ascent::aim(
+                    on,
+                    &shape,
+                    &rule,
+                    (arates.view(), atargets.view(), atolerances.view()),
+                    agradient.view(),
+                    ax.view_mut(),
+                    &mut at.follow,
+                );
+            });
             for b in 0..shape.batch {
                 reference::aim(
                     &rule,
@@ -350,7 +362,7 @@ fn aim(shape: Shape) -> Case {
             }
         }
         assert!(widen(&ax.download()).iter().all(|v| v.is_finite()));
-        let mut outputs = at.outputs(device);
+        let mut outputs = at.outputs(on);
         outputs.push(Output::new("x", &ax, x));
         outputs
     })
@@ -358,39 +370,43 @@ fn aim(shape: Shape) -> Case {
 
 /// Steps of one image from its first, of others from later ones; every fourth is done.
 fn walk(shape: Shape) -> Case {
-    Case::new(format!("ascent walk {shape:?}"), move |device| {
+    Case::new(format!("ascent walk {shape:?}"), move |on| {
         let (range, taps) = ((-0.6f32, 0.75f32), 4);
-        let (asizes, sizes) = both(device, &[0.3, 0.2, 0.1]);
-        let (aweights, weights) = both(device, &noise(3 * taps, 5));
-        let (mut ax, mut x) = both(device, &noise(shape.len(), 1));
-        let (agradient, gradient) = both(device, &noise(shape.len(), 2));
+        let (asizes, sizes) = both(on, &[0.3, 0.2, 0.1]);
+        let (aweights, weights) = both(on, &noise(3 * taps, 5));
+        let (mut ax, mut x) = both(on, &noise(shape.len(), 1));
+        let (agradient, gradient) = both(on, &noise(shape.len(), 2));
         let mut counters: Vec<u32> = (0..shape.batch as u32)
             .flat_map(|b| [b % 3, 0, u32::from(b % 4 == 3)])
             .collect();
-        let mut acounters = device.upload(&counters, &[counters.len()]);
-        ascent::walk(
-            device,
-            &shape,
-            asizes.view(),
-            range,
-            agradient.view(),
-            ax.view_mut(),
-            acounters.view_mut(),
-        );
+        let mut acounters = on.upload(&counters, &[counters.len()]);
+        on.pass("walk", Cost::words(3 * shape.len()), || {
+            ascent::walk(
+                on,
+                &shape,
+                asizes.view(),
+                range,
+                agradient.view(),
+                ax.view_mut(),
+                acounters.view_mut(),
+            );
+        });
         let (mut arows, mut acolumns) = (
-            filled(device, f32::NAN, shape.len()),
-            filled(device, f32::NAN, shape.len()),
+            filled(on, f32::NAN, shape.len()),
+            filled(on, f32::NAN, shape.len()),
         );
         for (down, from, to) in [(true, &ax, &mut acolumns), (false, &ax, &mut arows)] {
-            ascent::blur(
-                device,
-                &shape,
-                (aweights.view(), taps),
-                down,
-                from.view(),
-                to.view_mut(),
-                acounters.view(),
-            );
+            on.pass("blur", Cost::words(2 * shape.len()), || {
+                ascent::blur(
+                    on,
+                    &shape,
+                    (aweights.view(), taps),
+                    down,
+                    from.view(),
+                    to.view_mut(),
+                    acounters.view(),
+                );
+            });
         }
         let (mut rows, mut columns) = (vec![f64::NAN; shape.len()], vec![f64::NAN; shape.len()]);
         for b in 0..shape.batch {

@@ -1,7 +1,7 @@
 //! Gabors, plaids, gratings, differences of Gaussians and steerable patches, inside of the canvas, across its edge and outside;
 //! and the gradients of their parameters.
 
-use super::{Case, Output, both, filled};
+use super::{Case, Cost, Output, both, filled};
 use crate::common::{narrow, noise};
 use striate::device::{Array, Device};
 use striate::ops::basis::Basis;
@@ -61,7 +61,7 @@ fn gradient_inside(canvas: &Canvas, device: &Device) -> (Array, Vec<f64>) {
 
 fn waves(canvas: Canvas, components: usize) -> Case {
     let name = format!("stimuli: {components} waves, {canvas:?}");
-    Case::new(name, move |device| {
+    Case::new(name, move |on| {
         let (height, width) = (canvas.height as f64, canvas.width as f64);
         let ranges = [
             (-3.0, width + 2.0),
@@ -72,8 +72,8 @@ fn waves(canvas: Canvas, components: usize) -> Case {
             (-1.0, 4.0),
             (-7.0, 7.0),
         ];
-        let (p, wide) = both(device, &rows(canvas.count * components, &ranges));
-        let (dimages, dwide) = gradient_inside(&canvas, device);
+        let (p, wide) = both(on, &rows(canvas.count * components, &ranges));
+        let (dimages, dwide) = gradient_inside(&canvas, on);
         let each = components * gabor::PARAMETERS;
         let (mut gabors, mut discs) = (vec![f64::NAN; canvas.len()], vec![f64::NAN; canvas.len()]);
         let mut gradient = vec![f64::NAN; wide.len()];
@@ -84,18 +84,28 @@ fn waves(canvas: Canvas, components: usize) -> Case {
             let d = &mut gradient[i * each..][..each];
             gabor::reference::backward(canvas.width, p, &dwide[of_image], d);
         }
-        let mut images = filled(device, f32::NAN, canvas.len());
-        let mut hard = filled(device, f32::NAN, canvas.len());
-        let mut dparameters = filled(device, f32::NAN, wide.len());
-        gabor::draw(device, &canvas, components, p.view(), images.view_mut());
-        grating::draw(device, &canvas, components, p.view(), hard.view_mut());
-        gabor::backward(
-            device,
-            &canvas,
-            components,
-            p.view(),
-            dimages.view(),
-            dparameters.view_mut(),
+        let mut images = filled(on, f32::NAN, canvas.len());
+        let mut hard = filled(on, f32::NAN, canvas.len());
+        let mut dparameters = filled(on, f32::NAN, wide.len());
+        on.pass("Gabors", Cost::words(canvas.len() + p.len()), || {
+            gabor::draw(on, &canvas, components, p.view(), images.view_mut());
+        });
+        on.pass("gratings", Cost::words(canvas.len() + p.len()), || {
+            grating::draw(on, &canvas, components, p.view(), hard.view_mut());
+        });
+        on.pass(
+            "Gabors: backward",
+            Cost::words(canvas.len() + 2 * p.len()),
+            || {
+                gabor::backward(
+                    on,
+                    &canvas,
+                    components,
+                    p.view(),
+                    dimages.view(),
+                    dparameters.view_mut(),
+                );
+            },
         );
         vec![
             Output::new("gabors", &images, gabors),
@@ -107,7 +117,7 @@ fn waves(canvas: Canvas, components: usize) -> Case {
 
 fn differences(canvas: Canvas) -> Case {
     let name = format!("stimuli: differences of Gaussians, {canvas:?}");
-    Case::new(name, move |device| {
+    Case::new(name, move |on| {
         let ranges = [
             (-3.0, canvas.width as f64 + 2.0),
             (-3.0, canvas.height as f64 + 2.0),
@@ -116,8 +126,8 @@ fn differences(canvas: Canvas) -> Case {
             (-2.0, 2.0),
             (0.0, 1.5),
         ];
-        let (p, wide) = both(device, &rows(canvas.count, &ranges));
-        let (dimages, dwide) = gradient_inside(&canvas, device);
+        let (p, wide) = both(on, &rows(canvas.count, &ranges));
+        let (dimages, dwide) = gradient_inside(&canvas, on);
         let (mut wanted, mut gradient) = (vec![f64::NAN; canvas.len()], vec![f64::NAN; wide.len()]);
         let images = wanted.chunks_exact_mut(canvas.pixels());
         let all = images.zip(dwide.chunks_exact(canvas.pixels()));
@@ -127,15 +137,23 @@ fn differences(canvas: Canvas) -> Case {
             difference::reference::draw(canvas.width, p, image);
             difference::reference::backward(canvas.width, p, dimage, d);
         }
-        let mut images = filled(device, f32::NAN, canvas.len());
-        let mut dparameters = filled(device, f32::NAN, wide.len());
-        difference::draw(device, &canvas, p.view(), images.view_mut());
-        difference::backward(
-            device,
-            &canvas,
-            p.view(),
-            dimages.view(),
-            dparameters.view_mut(),
+        let mut images = filled(on, f32::NAN, canvas.len());
+        let mut dparameters = filled(on, f32::NAN, wide.len());
+        on.pass("differences", Cost::words(canvas.len() + p.len()), || {
+            difference::draw(on, &canvas, p.view(), images.view_mut());
+        });
+        on.pass(
+            "differences: backward",
+            Cost::words(canvas.len() + 2 * p.len()),
+            || {
+                difference::backward(
+                    on,
+                    &canvas,
+                    p.view(),
+                    dimages.view(),
+                    dparameters.view_mut(),
+                );
+            },
         );
         vec![
             Output::new("images", &images, wanted),
@@ -146,15 +164,15 @@ fn differences(canvas: Canvas) -> Case {
 
 fn patches(canvas: Canvas, kernel: usize) -> Case {
     let name = format!("stimuli: steerable patches of {kernel}, {canvas:?}");
-    Case::new(name, move |device| {
-        let functions = Functions::new(device, kernel);
+    Case::new(name, move |on| {
+        let functions = Functions::new(on, kernel);
         let m = Basis::count(kernel);
         let basis: Vec<f64> = narrow(&functions.basis.filters)
             .iter()
             .map(|&v| f64::from(v))
             .collect();
-        let (c, wide) = both(device, &noise(canvas.count * m, 1));
-        let (dimages, dwide) = gradient_inside(&canvas, device);
+        let (c, wide) = both(on, &noise(canvas.count * m, 1));
+        let (dimages, dwide) = gradient_inside(&canvas, on);
         // In the middle, across a corner, outside, across an edge.
         let (h, w) = (canvas.height as i64, canvas.width as i64);
         let places = [(w / 2, h / 2), (-1, h), (w + 30, 2), (w - 1, h / 2)];
@@ -163,7 +181,7 @@ fn patches(canvas: Canvas, kernel: usize) -> Case {
             .iter()
             .flat_map(|&(x, y)| [x as f32, y as f32])
             .collect();
-        let centres = device.upload(&flat, &[canvas.count, 2]);
+        let centres = on.upload(&flat, &[canvas.count, 2]);
         let (mut wanted, mut gradient) = (vec![f64::NAN; canvas.len()], vec![f64::NAN; wide.len()]);
         for (i, &place) in places.iter().enumerate() {
             let of_image = i * canvas.pixels()..(i + 1) * canvas.pixels();
@@ -173,12 +191,20 @@ fn patches(canvas: Canvas, kernel: usize) -> Case {
             let dimage = &dwide[of_image];
             steerable::reference::backward(canvas.width, kernel, &basis, place, dimage, d);
         }
-        let mut images = filled(device, f32::NAN, canvas.len());
-        let mut dc = filled(device, f32::NAN, wide.len());
-        let (at, out) = (centres.view(), images.view_mut());
-        steerable::draw(device, &canvas, &functions, c.view(), at, out);
-        let (at, out) = (centres.view(), dc.view_mut());
-        steerable::backward(device, &canvas, &functions, at, dimages.view(), out);
+        let mut images = filled(on, f32::NAN, canvas.len());
+        let mut dc = filled(on, f32::NAN, wide.len());
+        on.pass("patches", Cost::words(canvas.len() + c.len()), || {
+            let (at, out) = (centres.view(), images.view_mut());
+            steerable::draw(on, &canvas, &functions, c.view(), at, out);
+        });
+        on.pass(
+            "patches: backward",
+            Cost::words(canvas.len() + c.len()),
+            || {
+                let (at, out) = (centres.view(), dc.view_mut());
+                steerable::backward(on, &canvas, &functions, at, dimages.view(), out);
+            },
+        );
         vec![
             Output::new("images", &images, wanted),
             Output::new("gradient", &dc, gradient),
