@@ -225,17 +225,7 @@ fn report(
             number("true_rate_correlation", row),
         ));
     }
-    text.push_str(&format!(
-        "\nexperiments on the twin against the same on the neurons themselves\n\
-         orientation of the optimal Gabor within 15 degrees   {:>4.0} % of oriented neurons\n\
-         simple against complex by F1/F0                      {:.3} area under the ROC curve\n\
-         surround suppression                                 {:.3} rank correlation\n\
-         cross-orientation inhibition                         {:.3} rank correlation\n\n",
-        100.0 * agreement.orientation_within_15_degrees,
-        agreement.simple_against_complex_auc,
-        agreement.suppression_rank_correlation,
-        agreement.plaid_rank_correlation,
-    ));
+    text.push_str(&format!("\n{agreement}\n"));
     text.push_str(&format!(
         "summary: {}\nopen next: {}",
         summary.display(),

@@ -4,10 +4,12 @@ use super::Global;
 use super::common::{Report, neurons, open_run};
 use super::optima::{GaborGrid, places};
 use ndarray::{ArrayD, Axis, IxDyn};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use striate::insilico::search::{Gabors, Grid};
-use striate::insilico::tuning::{Curve, Inputs, Tuning};
+use striate::insilico::tuning::{Curve, Inputs, Truth, Tuning};
 use striate::insilico::{Watch, optima};
+use striate::model::Model;
+use striate::simulation::Population;
 use striate::statistics::mean_of_known;
 use striate::table::Table;
 use striate::training::Interrupts;
@@ -35,6 +37,9 @@ pub struct Arguments {
     /// Of the search: leave out the climb from the grid's best stimulus
     #[arg(long)]
     no_refine: bool,
+    /// The truth.csv of `simulate`: runs the experiments on the simulated neurons too and compares
+    #[arg(long, value_name = "TRUTH.csv", conflicts_with = "neurons")]
+    truth: Option<PathBuf>,
     #[command(flatten)]
     grid: GaborGrid,
 }
@@ -60,6 +65,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Some(name) => vec![model.readout(Some(name))?],
         None => (0..model.readouts.len()).collect(),
     };
+    let population = match &arguments.truth {
+        Some(path) => Some(population(path, &model, &indices)?),
+        None => None,
+    };
     let mut inputs = Vec::new();
     for &index in &indices {
         let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
@@ -82,8 +91,14 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Table::stacked(tables, label).write_csv(&gabors_path)?;
     }
     let (mut parts, mut tunings) = (Vec::new(), Vec::new());
+    let mut agreement = None;
     for (input, &index) in inputs.into_iter().zip(&indices) {
+        let optimal = input.gabors().to_vec();
         let (table, tuning) = input.tune(&mut model, &mut watch)?;
+        if let Some(population) = &population {
+            eprintln!("running the experiments on the simulated neurons ...");
+            agreement = Some(Truth::of(population, &settings).agreement(&optimal, &tuning));
+        }
         parts.push((model.readouts[index].name.clone(), table));
         tunings.push(tuning);
     }
@@ -107,6 +122,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         text.push_str(&format!("  {name:<22}{mean:>8.4}   ({known} neurons)\n"));
         report = report.fact(name, mean);
     }
+    if let Some(agreement) = &agreement {
+        text.push_str(&format!("\n{agreement}\n"));
+        report = report.facts(agreement)?;
+    }
     text.push_str(&format!(
         "per neuron: {}\ncurves: {}",
         table_path.display(),
@@ -118,8 +137,34 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         .fact("curves", curves_path.display().to_string()))
 }
 
+/// The simulated neurons that a run's only chosen readout was fitted to.
+fn population(path: &Path, model: &Model, indices: &[usize]) -> Result<Population> {
+    let &[index] = indices else {
+        let wanted = "one readout; choose it by --readout";
+        return Err(Error::bad(
+            "--truth",
+            "the number of readouts",
+            indices.len(),
+            wanted,
+        ));
+    };
+    let (height, width) = model.readouts[index].image;
+    let population = Population::from_truth(&Table::read_csv(path)?, height, width)
+        .map_err(|e| Error::file(path, e))?;
+    let (got, wanted) = (population.neurons().len(), model.readouts[index].neurons);
+    if got != wanted {
+        return Err(Error::bad(
+            path.display(),
+            "the number of neurons",
+            got,
+            wanted,
+        ));
+    }
+    Ok(population)
+}
+
 /// Every curve, and each of its axes as `<curve>_<axis>`.
-fn write_curves(path: &std::path::Path, tunings: &[Tuning]) -> Result<()> {
+fn write_curves(path: &Path, tunings: &[Tuning]) -> Result<()> {
     let mut arrays: Vec<(String, ArrayD<f32>)> = Vec::new();
     for curve in Curve::ALL {
         let parts: Vec<ArrayD<f32>> = tunings.iter().map(|t| t.curve(curve)).collect();

@@ -10,6 +10,7 @@ use crate::stimuli::{Canvas, Gabor, gabor};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::f64::consts::PI;
+use std::fmt;
 
 /// Orientations that count as the same, in radians: 15 degrees.
 const SAME: f64 = PI / 12.0;
@@ -34,6 +35,23 @@ pub struct Agreement {
     pub suppression_rank_correlation: f64,
     /// Rank correlation of the plaid indices with the true neurons'.
     pub plaid_rank_correlation: f64,
+}
+
+impl fmt::Display for Agreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "experiments on the twin against the same on the neurons themselves\n\
+             orientation of the optimal Gabor within 15 degrees   {:>5.0} % of oriented neurons\n\
+             simple against complex by F1/F0                      {:>5.3} area under the ROC curve\n\
+             surround suppression                                 {:>5.3} rank correlation\n\
+             cross-orientation inhibition                         {:>5.3} rank correlation\n",
+            100.0 * self.orientation_within_15_degrees,
+            self.simple_against_complex_auc,
+            self.suppression_rank_correlation,
+            self.plaid_rank_correlation,
+        )
+    }
 }
 
 impl Truth {
@@ -157,4 +175,67 @@ fn responses(
             .map_or(f64::NAN, |image| neuron.drive(image))
     };
     stimuli.iter().map(&mut respond).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::{Settings, simulate};
+    use ndarray::Array2;
+
+    fn truth() -> Truth {
+        let settings = Settings {
+            neurons: 20,
+            train: 200,
+            validation: 2,
+            test: 2,
+            height: 28,
+            width: 36,
+            ..Settings::default()
+        };
+        let (_, table) = simulate(&settings, None).unwrap();
+        let population = Population::from_truth(&table, 28, 36).unwrap();
+        let grid = Gabors {
+            sizes: vec![10.0],
+            contrasts: vec![1.0],
+            ..Gabors::default()
+        };
+        Truth::of(&population, &grid)
+    }
+
+    #[test]
+    fn simulated_neurons_do_what_their_type_says() {
+        let truth = truth();
+        let of = |t: CellType, pick: fn(&Indices) -> f64| -> Vec<f64> {
+            let own = truth
+                .types
+                .iter()
+                .zip(&truth.indices)
+                .filter(|(own, _)| **own == t);
+            own.map(|(_, i)| pick(i)).collect()
+        };
+        assert!(of(CellType::Simple, |i| i.phase).iter().all(|&i| i > 0.4));
+        assert!(of(CellType::Complex, |i| i.phase).iter().all(|&i| i < 0.05));
+        assert!(
+            of(CellType::Simple, |i| i.suppression)
+                .iter()
+                .all(|&i| i < 0.01)
+        );
+        let suppressed = of(CellType::SurroundSuppressed, |i| i.suppression);
+        assert!(suppressed.iter().any(|&i| i > 0.1), "{suppressed:?}");
+        let crossed = of(CellType::CrossOrientationSuppressed, |i| i.plaid);
+        assert!(crossed.iter().all(|&i| i > 0.1), "{crossed:?}");
+    }
+
+    #[test]
+    fn a_twin_without_answers_agrees_with_nothing() {
+        let truth = truth();
+        let silent = Tuning {
+            curves: Curve::ALL.map(|c| Array2::zeros((20, c.conditions().len()))),
+        };
+        let found = truth.agreement(&[None; 20], &silent);
+        assert_eq!(found.orientation_within_15_degrees, 0.0);
+        assert!(found.simple_against_complex_auc.is_nan());
+        assert!(found.suppression_rank_correlation.is_nan());
+    }
 }
