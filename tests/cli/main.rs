@@ -7,6 +7,7 @@ mod small;
 
 mod ascent;
 mod commands;
+mod optima;
 mod refused;
 mod runs;
 
