@@ -279,6 +279,8 @@ fn advance(shape: Shape) -> Case {
             let (ag, g) = both(on, &noise(shape.len(), 12 + step));
             let (alengths, lengths) = both(on, &vec![1.7; shape.batch]);
             on.pass("advance", Cost::words(8 * shape.len()), || {
+                // A step counts itself, and the table of rates ends.
+                acounters.view_mut().fill_from(&counters);
                 ascent::advance(
                     on,
                     &shape,
@@ -381,6 +383,7 @@ fn walk(shape: Shape) -> Case {
             .collect();
         let mut acounters = on.upload(&counters, &[counters.len()]);
         on.pass("walk", Cost::words(3 * shape.len()), || {
+            acounters.view_mut().fill_from(&counters);
             ascent::walk(
                 on,
                 &shape,
