@@ -1,6 +1,6 @@
 //! The ascent of Ecker et al. 2019 (its mathematics: [`crate::ops::ascent`]).
 
-use super::eyes::{Eyes, move_seat, of_seat_mut};
+use super::eyes::{Eyes, move_followed, move_seat, of_seat_mut};
 use super::meis::{Found, Recipe};
 use super::noise::white;
 use super::turns::Searches;
@@ -84,15 +84,10 @@ impl Searches for Climb<'_, '_> {
         let (place, start) = self.job(job);
         let neuron = self.eyes.group().neurons[place];
         let noise = white(self.recipe.seed, neuron, start, self.found.pixels());
-        let crop = self.eyes.cut(place, &noise);
+        let crop = self.eyes.group().cut(place, &noise);
         self.eyes.sit(seat, place);
         of_seat_mut(&mut self.z, seat).fill_from(&crop);
-        for zero in [
-            &mut self.first,
-            &mut self.second,
-            &mut self.follow.best,
-            &mut self.follow.averages,
-        ] {
+        for zero in [&mut self.first, &mut self.second] {
             of_seat_mut(zero, seat).fill(0.0);
         }
         of_seat_mut(&mut self.follow.counters, seat).fill(0);
@@ -168,15 +163,9 @@ impl Searches for Climb<'_, '_> {
 
     fn move_seat(&mut self, from: usize, to: usize) {
         self.eyes.move_seat(from, to);
-        for array in [
-            &mut self.z,
-            &mut self.first,
-            &mut self.second,
-            &mut self.follow.best,
-            &mut self.follow.averages,
-        ] {
+        for array in [&mut self.z, &mut self.first, &mut self.second] {
             move_seat(array, from, to);
         }
-        move_seat(&mut self.follow.counters, from, to);
+        move_followed(&mut self.follow, from, to);
     }
 }

@@ -3,7 +3,7 @@
 use crate::device::{Array, Device, View, ViewMut};
 use crate::model::Model;
 use crate::model::closeup::{self, Closeup, Group, Tail, Window};
-use crate::ops::ascent;
+use crate::ops::ascent::{self, Follow};
 use crate::{Error, Result};
 
 /// Mask weights below this share of the largest do not decide where a neuron looks: training leaves such a rest all over
@@ -137,7 +137,6 @@ fn looked_at(member: &Member, neuron: usize) -> Window {
 pub(super) struct Eyes<'m> {
     device: Device,
     group: Group,
-    image: (usize, usize),
     /// Of each member.
     eyes: Vec<Closeup<'m>>,
     /// Of each member, the share of its rate in the mean (neurons of the group).
@@ -157,7 +156,6 @@ impl<'m> Eyes<'m> {
     /// When they do not fit into memory.
     pub fn new(members: &'m mut [Member], groups: &[Group], most: usize) -> Result<Self> {
         let (device, group) = (members[0].model.device.clone(), groups[0].clone());
-        let image = members[0].image();
         let count = members.len() as f64;
         let first: Vec<f64> = group.neurons.iter().map(|&n| members[0].scale(n)).collect();
         let shares: Vec<Vec<f32>> = members
@@ -184,7 +182,6 @@ impl<'m> Eyes<'m> {
             eyes,
             shares,
             group,
-            image,
             device,
         })
     }
@@ -220,7 +217,7 @@ impl<'m> Eyes<'m> {
             let share = &shares[place..=place];
             of_seats.slice_mut(seat..seat + 1).fill_from(share);
         }
-        let frame = ascent::frame(self.group.size, self.group.origins[place], self.image);
+        let frame = ascent::frame(self.group.size, self.group.origins[place], self.group.image);
         self.frames
             .slice_mut(4 * seat..4 * seat + 4)
             .fill_from(&frame);
@@ -234,33 +231,6 @@ impl<'m> Eyes<'m> {
     /// What exists of the first `count` crops.
     pub fn frames(&self, count: usize) -> View<'_, u32> {
         self.frames.slice(0..4 * count)
-    }
-
-    /// A whole image (H, W) seen by that neuron: its crop, 0 where nothing exists.
-    pub fn cut(&self, place: usize, whole: &[f32]) -> Vec<f32> {
-        let ((h, w), (row, column)) = (self.group.size, self.group.origins[place]);
-        let at = |i: usize, j: usize| {
-            let (y, x) = (row + i as i64, column + j as i64);
-            let inside = |v: i64, n: usize| usize::try_from(v).ok().filter(|&v| v < n);
-            match (inside(y, self.image.0), inside(x, self.image.1)) {
-                (Some(y), Some(x)) => whole[y * self.image.1 + x],
-                _ => 0.0,
-            }
-        };
-        (0..h * w).map(|p| at(p / w, p % w)).collect()
-    }
-
-    /// Puts a neuron's crop back into a whole image (H, W).
-    pub fn paste(&self, place: usize, crop: &[f32], whole: &mut [f32]) {
-        let (row, column) = self.group.origins[place];
-        for (i, line) in crop.chunks_exact(self.group.size.1).enumerate() {
-            for (j, &z) in line.iter().enumerate() {
-                let (y, x) = (row + i as i64, column + j as i64);
-                if (0..self.image.0 as i64).contains(&y) && (0..self.image.1 as i64).contains(&x) {
-                    whole[y as usize * self.image.1 + x as usize] = z;
-                }
-            }
-        }
     }
 
     /// Shows the images x (count, h, w).
@@ -302,6 +272,13 @@ pub(super) fn move_seat<T: crate::device::Element>(array: &mut Array<T>, from: u
     before
         .slice(to * width..(to + 1) * width)
         .copy_from(after.slice(0..width).read());
+}
+
+/// As [`move_seat`], of all that follows an image.
+pub(super) fn move_followed(follow: &mut Follow, from: usize, to: usize) {
+    move_seat(&mut follow.best, from, to);
+    move_seat(&mut follow.averages, from, to);
+    move_seat(&mut follow.counters, from, to);
 }
 
 /// The numbers of one seat of an array (seats, ..).

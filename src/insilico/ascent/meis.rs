@@ -222,14 +222,14 @@ impl Found {
             });
             let mut image = self.images.index_axis_mut(Axis(0), row);
             if let Some(whole) = image.as_slice_mut() {
-                eyes.paste(place, &best, whole);
+                eyes.group().paste(place, &best, whole);
             }
         }
         if self.all.len_of(Axis(1)) > 0 {
             let mut of_neuron = self.all.index_axis_mut(Axis(0), row);
             let mut image = of_neuron.index_axis_mut(Axis(0), start);
             if let Some(whole) = image.as_slice_mut() {
-                eyes.paste(place, &best, whole);
+                eyes.group().paste(place, &best, whole);
             }
         }
     }

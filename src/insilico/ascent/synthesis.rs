@@ -1,7 +1,7 @@
 //! Images that drive a neuron to a given rate (Kindel et al. 2019): from white noise along the gradient of the rate, until
 //! the rate is the target.
 
-use super::eyes::{self, Eyes, Member, move_seat, of_seat, of_seat_mut};
+use super::eyes::{self, Eyes, Member, move_followed, move_seat, of_seat, of_seat_mut};
 use super::noise::white;
 use super::responses::responses;
 use super::turns::{Searches, take_turns};
@@ -245,7 +245,10 @@ impl Searches for Approach<'_, '_> {
         let (target, scale) = (self.goals[row].target, self.scales[place]);
         self.eyes.sit(seat, place);
         let image = self.images.index_axis(Axis(0), row);
-        let crop = self.eyes.cut(place, image.as_slice().unwrap_or_default());
+        let crop = self
+            .eyes
+            .group()
+            .cut(place, image.as_slice().unwrap_or_default());
         of_seat_mut(&mut self.x, seat).fill_from(&crop);
         // Half of the tolerance is for rounding, here and when the image is saved.
         let tolerance = 0.5 * self.settings.tolerance(target, scale);
@@ -294,22 +297,16 @@ impl Searches for Approach<'_, '_> {
         let best = of_seat(&self.follow.best, seat).download();
         let mut image = self.images.index_axis_mut(Axis(0), row);
         if let Some(whole) = image.as_slice_mut() {
-            self.eyes.paste(place, &best, whole);
+            self.eyes.group().paste(place, &best, whole);
         }
     }
 
     fn move_seat(&mut self, from: usize, to: usize) {
         self.eyes.move_seat(from, to);
-        for array in [
-            &mut self.x,
-            &mut self.targets,
-            &mut self.tolerances,
-            &mut self.follow.best,
-            &mut self.follow.averages,
-        ] {
+        for array in [&mut self.x, &mut self.targets, &mut self.tolerances] {
             move_seat(array, from, to);
         }
-        move_seat(&mut self.follow.counters, from, to);
+        move_followed(&mut self.follow, from, to);
     }
 }
 

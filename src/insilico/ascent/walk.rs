@@ -1,7 +1,7 @@
 //! The ascent of Walker et al. 2019: images are grey levels near a uniform screen's, in z-scores; each step goes along the
 //! damped gradient over its mean size, is clipped to what a screen shows, and blurred; steps and blur shrink.
 
-use super::eyes::{Eyes, move_seat, of_seat_mut};
+use super::eyes::{Eyes, move_followed, move_seat, of_seat_mut};
 use super::meis::{Found, Recipe};
 use super::noise::white;
 use super::turns::Searches;
@@ -117,7 +117,7 @@ impl Searches for Walk<'_, '_> {
         for v in &mut image {
             *v = self.z(START[0] + START[1] * *v);
         }
-        let image = self.eyes.cut(place, &image);
+        let image = self.eyes.group().cut(place, &image);
         self.eyes.sit(seat, place);
         of_seat_mut(&mut self.x, seat).fill_from(&image);
         for zero in [&mut self.follow.best, &mut self.follow.averages] {
@@ -193,14 +193,8 @@ impl Searches for Walk<'_, '_> {
 
     fn move_seat(&mut self, from: usize, to: usize) {
         self.eyes.move_seat(from, to);
-        for array in [
-            &mut self.x,
-            &mut self.follow.best,
-            &mut self.follow.averages,
-        ] {
-            move_seat(array, from, to);
-        }
-        move_seat(&mut self.follow.counters, from, to);
+        move_seat(&mut self.x, from, to);
+        move_followed(&mut self.follow, from, to);
     }
 }
 

@@ -140,7 +140,7 @@ fn given(
         let mut eye = Closeup::new(model, group, batch, false)?;
         for shown in shown.chunks(batch) {
             let crop = |&(seat, image, factor): &(usize, &Array2<f32>, f32)| {
-                let mut crop = cut(group, seat, image);
+                let mut crop = group.cut(seat, image.as_slice().unwrap_or_default());
                 crop.iter_mut().for_each(|v| *v *= factor);
                 crop
             };
@@ -157,18 +157,6 @@ fn given(
         }
     }
     Ok(rates)
-}
-
-/// The part of an image (H, W) that the group's neuron sees, 0 where the crop reaches over it.
-fn cut(group: &Group, seat: usize, image: &Array2<f32>) -> Vec<f32> {
-    let ((h, w), (row, column)) = (group.size, group.origins[seat]);
-    let at = |p: usize| {
-        let i = usize::try_from(row + (p / w) as i64);
-        let j = usize::try_from(column + (p % w) as i64);
-        let pixel = i.ok().zip(j.ok()).and_then(|at| image.get(at));
-        pixel.copied().unwrap_or(0.0)
-    };
-    (0..h * w).map(at).collect()
 }
 
 /// The mean over levels of the ratio of responses; NaN where a ratio is undefined.

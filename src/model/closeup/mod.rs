@@ -19,7 +19,6 @@ use super::{Mode, Model, core, readout};
 use crate::Result;
 use crate::device::{Array, Device, View, ViewMut};
 use crate::ops::{closeup, loss};
-use ndarray::Array3;
 
 /// Widths of windows that groups are made for.
 const WIDTHS: [usize; 12] = [1, 3, 5, 7, 9, 11, 13, 17, 21, 27, 35, 45];
@@ -46,6 +45,8 @@ pub struct Group {
     pub neurons: Vec<usize>,
     /// Where each stands in the list that the groups were made of.
     pub places: Vec<usize>,
+    /// Height and width of the images.
+    pub image: (usize, usize),
     /// Height and width of the crops, in pixels.
     pub size: (usize, usize),
     /// Row and column of each crop's first pixel in the image; outside of the image where the crop reaches over it.
@@ -114,6 +115,7 @@ fn sorted(model: &Model, index: usize, neurons: &[usize], windows: &[Window]) ->
             index,
             neurons: places.iter().map(|&i| neurons[i]).collect(),
             places,
+            image: readout.image,
             size: match whole {
                 true => readout.image,
                 false => (size.0 + 2 * reach, size.1 + 2 * reach),
@@ -350,7 +352,7 @@ impl Group {
         if self.whole || model.config.core.padding == Padding::Valid {
             return None;
         }
-        let image = model.readouts[self.index].image;
+        let image = self.image;
         let span = |origin: i64, lost: usize, crop: usize, image: usize| {
             let (first, size) = (origin + lost as i64, (crop - 2 * lost) as i64);
             let inside = |edge: i64| (edge - first).clamp(0, size) as u32;
@@ -376,19 +378,28 @@ impl Group {
         })
     }
 
-    /// A crop of the group's neuron `seat` put back into its image, zero around it: (1, H, W) of z-scores.
-    pub fn embed(&self, seat: usize, crop: &[f32], image: (usize, usize)) -> Array3<f32> {
-        let (row, column) = self.origins[seat];
-        let mut whole = Array3::zeros((1, image.0, image.1));
-        for (i, line) in crop.chunks_exact(self.size.1).enumerate() {
-            for (j, &z) in line.iter().enumerate() {
-                let (y, x) = (row + i as i64, column + j as i64);
-                if (0..image.0 as i64).contains(&y) && (0..image.1 as i64).contains(&x) {
-                    whole[(0, y as usize, x as usize)] = z;
-                }
+    /// What the group's neuron `seat` sees of a whole image (H, W), 0 where its crop reaches over it.
+    pub fn cut(&self, seat: usize, whole: &[f32]) -> Vec<f32> {
+        let mut crop = vec![0.0; self.size.0 * self.size.1];
+        self.shared(seat, |in_crop, in_image| crop[in_crop] = whole[in_image]);
+        crop
+    }
+
+    /// Puts that neuron's crop back into a whole image (H, W).
+    pub fn paste(&self, seat: usize, crop: &[f32], whole: &mut [f32]) {
+        self.shared(seat, |in_crop, in_image| whole[in_image] = crop[in_crop]);
+    }
+
+    /// The pixels that crop and image share, by their numbers in each.
+    fn shared(&self, seat: usize, mut pixel: impl FnMut(usize, usize)) {
+        let ((h, w), (row, column)) = (self.size, self.origins[seat]);
+        let inside = |v: i64, n: usize| usize::try_from(v).ok().filter(|&v| v < n);
+        for p in 0..h * w {
+            let (y, x) = (row + (p / w) as i64, column + (p % w) as i64);
+            if let (Some(y), Some(x)) = (inside(y, self.image.0), inside(x, self.image.1)) {
+                pixel(p, y * self.image.1 + x);
             }
         }
-        whole
     }
 }
 
