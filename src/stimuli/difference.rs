@@ -68,11 +68,7 @@ pub fn draw(device: &Device, canvas: &Canvas, parameters: View, images: ViewMut)
     canvas.check(PARAMETERS, parameters.len(), images.len());
     let (height, width) = (canvas.height, canvas.width);
     match device {
-        Device::Cpu => images
-            .host()
-            .par_chunks_exact_mut(canvas.pixels())
-            .zip(parameters.host().par_chunks_exact(PARAMETERS))
-            .for_each(|(image, p)| reference::draw(width, p, image)),
+        Device::Cpu => canvas.draw_each(PARAMETERS, parameters, images, reference::draw),
         _ => {
             let grid = canvas.pieces();
             kernels::stimuli_difference(device, grid, parameters, images, height, width);

@@ -95,11 +95,7 @@ pub fn draw(
     canvas.check(each, parameters.len(), images.len());
     let (height, width) = (canvas.height, canvas.width);
     match device {
-        Device::Cpu => images
-            .host()
-            .par_chunks_exact_mut(canvas.pixels())
-            .zip(parameters.host().par_chunks_exact(each))
-            .for_each(|(image, p)| reference::draw(width, p, image)),
+        Device::Cpu => canvas.draw_each(each, parameters, images, reference::draw),
         _ => {
             let grid = canvas.pieces();
             kernels::stimuli_gabor(device, grid, parameters, images, components, height, width);

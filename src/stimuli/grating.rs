@@ -5,7 +5,6 @@
 use super::Canvas;
 use crate::device::kernels::stimuli as kernels;
 use crate::device::{Device, View, ViewMut};
-use rayon::prelude::*;
 
 /// Numbers that define a grating.
 pub const PARAMETERS: usize = kernels::GABOR;
@@ -58,11 +57,7 @@ pub fn draw(
     canvas.check(each, parameters.len(), images.len());
     let (height, width) = (canvas.height, canvas.width);
     match device {
-        Device::Cpu => images
-            .host()
-            .par_chunks_exact_mut(canvas.pixels())
-            .zip(parameters.host().par_chunks_exact(each))
-            .for_each(|(image, p)| reference::draw(width, p, image)),
+        Device::Cpu => canvas.draw_each(each, parameters, images, reference::draw),
         _ => {
             let grid = canvas.pieces();
             kernels::stimuli_grating(device, grid, parameters, images, components, height, width);

@@ -14,7 +14,9 @@ pub use gabor::Gabor;
 pub use grating::Grating;
 
 use crate::device::kernels::stimuli::PIECE;
+use crate::device::{View, ViewMut};
 use crate::ops::Real;
+use rayon::prelude::*;
 
 /// Images of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,21 @@ impl Canvas {
     fn check(&self, per_image: usize, parameters: usize, pixels: usize) {
         let wanted = (self.count * per_image, self.len());
         assert_eq!((parameters, pixels), wanted, "{self:?}");
+    }
+
+    /// Has every image drawn from its `each` parameters by a definition, (width, parameters, image).
+    fn draw_each(
+        &self,
+        each: usize,
+        parameters: View,
+        images: ViewMut,
+        draw: fn(usize, &[f32], &mut [f32]),
+    ) {
+        images
+            .host()
+            .par_chunks_exact_mut(self.pixels())
+            .zip(parameters.host().par_chunks_exact(each))
+            .for_each(|(image, p)| draw(self.width, p, image));
     }
 
     /// Blocks of the kernels that draw.
