@@ -23,6 +23,13 @@ pub struct Common {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
+    #[command(flatten)]
+    search: Search,
+}
+
+/// Where stimuli are tried, and whether the search goes on from there.
+#[derive(Debug, clap::Args)]
+pub struct Search {
     /// Columns of the centres, as in 27-48 [default: all of the image]
     #[arg(long, value_name = "FIRST-LAST")]
     x: Option<String>,
@@ -142,12 +149,12 @@ fn run(
     let mut work = Vec::new();
     for &index in &indices {
         let rows = neurons(common.neurons.as_deref(), model.readouts[index].neurons)?;
-        let places = places(&model, index, common.x.as_deref(), common.y.as_deref())?;
+        let places = common.search.places(&model, index)?;
         work.push((index, rows, grid(places)));
     }
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
-    let climb = !common.no_refine;
+    let climb = common.search.climbs();
     let mut parts = Vec::new();
     for (index, rows, grid) in &work {
         let table = optima::table(&mut model, *index, rows, grid, climb, &mut watch)?;
@@ -185,17 +192,29 @@ fn run(
         .fact("table", path.display().to_string()))
 }
 
-/// The centres: all pixels of the image, or the given ones.
-pub fn places(model: &Model, index: usize, x: Option<&str>, y: Option<&str>) -> Result<Places> {
-    let (height, width) = model.readouts[index].image;
-    let (column, columns) = range("--x", x, width)?;
-    let (row, rows) = range("--y", y, height)?;
-    Ok(Places {
-        row,
-        rows,
-        column,
-        columns,
-    })
+impl Search {
+    /// Whether anything is asked for besides the default.
+    pub fn is_chosen(&self) -> bool {
+        self.x.is_some() || self.y.is_some() || self.no_refine
+    }
+
+    /// Whether optima are refined.
+    pub fn climbs(&self) -> bool {
+        !self.no_refine
+    }
+
+    /// The centres: all pixels of the image, or the given ones.
+    pub fn places(&self, model: &Model, index: usize) -> Result<Places> {
+        let (height, width) = model.readouts[index].image;
+        let (column, columns) = range("--x", self.x.as_deref(), width)?;
+        let (row, rows) = range("--y", self.y.as_deref(), height)?;
+        Ok(Places {
+            row,
+            rows,
+            column,
+            columns,
+        })
+    }
 }
 
 fn range(option: &str, text: Option<&str>, pixels: usize) -> Result<(i64, usize)> {

@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::common::{Report, neurons, open_run};
-use super::optima::{GaborGrid, places};
+use super::optima::{GaborGrid, Search};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::path::{Path, PathBuf};
 use striate::insilico::search::{Gabors, Grid};
@@ -28,18 +28,11 @@ pub struct Arguments {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
-    /// Of the search: columns of the centres, as in 27-48 [default: all of the image]
-    #[arg(long, value_name = "FIRST-LAST")]
-    x: Option<String>,
-    /// Of the search: rows of the centres, as in 5-27 [default: all of the image]
-    #[arg(long, value_name = "FIRST-LAST")]
-    y: Option<String>,
-    /// Of the search: leave out the climb from the grid's best stimulus
-    #[arg(long)]
-    no_refine: bool,
     /// The truth.csv of `simulate`: runs the experiments on the simulated neurons too and compares
     #[arg(long, value_name = "TRUTH.csv", conflicts_with = "neurons")]
     truth: Option<PathBuf>,
+    #[command(flatten)]
+    search: Search,
     #[command(flatten)]
     grid: GaborGrid,
 }
@@ -53,10 +46,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     files::check_writable(&curves_path)?;
     let gabors_path = arguments.run.join(optima::GABORS);
     let settings = arguments.grid.settings()?;
-    let searched = settings != Gabors::default()
-        || arguments.x.is_some()
-        || arguments.y.is_some()
-        || arguments.no_refine;
+    let searched = settings != Gabors::default() || arguments.search.is_chosen();
     if gabors_path.exists() && searched {
         let what = "there already, so options of the search have no effect; remove it or them";
         return Err(Error::file(gabors_path, what));
@@ -78,12 +68,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
     if !gabors_path.exists() {
-        let (x, y) = (arguments.x.as_deref(), arguments.y.as_deref());
-        let grid = |&index: &usize| Ok(settings.grid(places(&model, index, x, y)?));
+        let grid = |&index: &usize| Ok(settings.grid(arguments.search.places(&model, index)?));
         let grids: Vec<Grid> = indices.iter().map(grid).collect::<Result<_>>()?;
         let mut tables = Vec::new();
         for ((input, grid), &index) in inputs.iter_mut().zip(&grids).zip(&indices) {
-            let climb = !arguments.no_refine;
+            let climb = arguments.search.climbs();
             let table = input.search(&mut model, grid, climb, &mut watch)?;
             tables.push((model.readouts[index].name.clone(), table));
         }
