@@ -9,7 +9,7 @@ use ndarray::Array3;
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
 use striate::insilico::search::{Differences, Gabors, Grid, Optimum, refine, search};
-use striate::insilico::{Watch, show};
+use striate::insilico::{Watch, optima, show};
 use striate::model::Model;
 use striate::ops::activation::Output;
 use striate::ops::scan::Places;
@@ -144,4 +144,23 @@ fn the_kernels_find_the_same() {
     let plain = search(&mut on_cpu, 0, &[1], &groups, &grid, watch).unwrap();
     assert_eq!(emulated[0].stimulus, plain[0].stimulus);
     device.check().unwrap();
+}
+
+#[test]
+fn a_neuron_without_a_finite_answer_has_an_empty_row() {
+    let mut model = model(&Device::Cpu, "convolutional", "same");
+    let bias = model.readouts[0].bias;
+    model.params.view_mut(bias).fill_from(&[f32::NAN; 5]);
+    let places = Places {
+        row: 8,
+        rows: 3,
+        column: 9,
+        columns: 4,
+    };
+    let watch = &mut Watch::hidden();
+    let table = optima::table(&mut model, 0, &[1, 2], &gabors(places), true, watch).unwrap();
+    for name in ["x", "response", "refined_size", "refined_response"] {
+        let values = table.numbers(name).unwrap();
+        assert!(values.iter().all(|v| v.is_nan()), "{name}: {values:?}");
+    }
 }

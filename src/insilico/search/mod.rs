@@ -92,8 +92,8 @@ fn confirm(
     watch: &mut Watch,
 ) -> Result<Vec<Winner>> {
     let nothing = Winner {
-        shape: usize::MAX,
-        place: usize::MAX,
+        shape: 0,
+        place: 0,
         answer: Answer {
             drive: f32::NEG_INFINITY,
             rate: f32::NAN,
@@ -154,10 +154,7 @@ fn settle(
         });
         inside.map(|(y, x)| (x * rows + y) as usize).collect()
     };
-    let mut moving: Vec<bool> = winners
-        .iter()
-        .map(|w| w.shape < grid.shapes.len())
-        .collect();
+    let mut moving: Vec<bool> = winners.iter().map(|w| w.answer.rate.is_finite()).collect();
     while moving.contains(&true) {
         let tried: Vec<Vec<usize>> = winners
             .iter()
