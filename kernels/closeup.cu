@@ -1,37 +1,33 @@
-// Images that one neuron sees each: its readout, and the frame of the real image within a crop of it. Image b is seen by
-// neuron s = seats[b] of G, with mask (G, P) and features (G, C), both as they count (no absolute value is taken here).
+// Images that one neuron sees each: its linear filter, and the frame of the real image within a crop of it. Image b is seen
+// by neuron s = seats[b] of G, with filters w (G, I).
 //
-//   h[b] = bias[s] + sum_c v[s, c] sum_p m[s, p] x[b, c, p],   dx[b, c, p] = dh[b] v[s, c] m[s, p]
+//   h[b] = bias[s] + sum_i w[s, i] x[b, i],   dx[b, i] = dh[b] w[s, i]
 #include "striate.cuh"
 
 #define THREADS 256
+// Inputs that a block writes the gradients of.
+#define SPAN 2048
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    closeup_forward(const float* x /* (B, C, P) */, const u32* seats /* (B) */, const float* mask, const float* features,
-                    const float* bias, float* h /* (B) */, int channels, int pixels) {
+    closeup_forward(const float* x /* (B, I) */, const u32* seats /* (B) */, const float* filters, const float* bias,
+                    float* h /* (B) */, int inputs) {
     __shared__ float scratch[THREADS / 32];
     size_t seat = seats[blockIdx.x];
-    const float* m = mask + seat * pixels;
-    const float* v = features + seat * channels;
-    const float* map = x + (size_t)blockIdx.x * channels * pixels;
+    const float* w = filters + seat * inputs;
+    const float* map = x + (size_t)blockIdx.x * inputs;
     float sum = 0.0f;
-    for (int c = 0; c < channels; ++c) {
-        float inner = 0.0f;
-        for (int p = threadIdx.x; p < pixels; p += THREADS) inner += m[p] * map[(size_t)c * pixels + p];
-        sum += v[c] * inner;
-    }
+    for (int i = threadIdx.x; i < inputs; i += THREADS) sum += w[i] * map[i];
     sum = block_sum<THREADS>(sum, scratch);
     if (threadIdx.x == 0) h[blockIdx.x] = bias[seat] + sum;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    closeup_backward_input(const u32* seats, const float* mask, const float* features, const float* dh /* (B) */,
-                           float* dx /* (B, C, P) */, int channels, int pixels) {
-    int image = blockIdx.x / channels, channel = blockIdx.x % channels;
-    size_t seat = seats[image];
-    float scale = dh[image] * features[seat * channels + channel];
-    for (int p = threadIdx.x; p < pixels; p += THREADS) {
-        dx[(size_t)blockIdx.x * pixels + p] = scale * mask[seat * pixels + p];
+    closeup_backward_input(const u32* seats, const float* filters, const float* dh /* (B) */, float* dx /* (B, I) */, int inputs) {
+    const float* w = filters + (size_t)seats[blockIdx.y] * inputs;
+    float slope = dh[blockIdx.y];
+    int end = min(inputs, (int)(blockIdx.x + 1) * SPAN);
+    for (int i = blockIdx.x * SPAN + threadIdx.x; i < end; i += THREADS) {
+        dx[(size_t)blockIdx.y * inputs + i] = slope * w[i];
     }
 }
 

@@ -142,14 +142,14 @@ fn finish<'a>(params: &'a Arena, layer: &Layer, statistics: (View<'a>, View<'a>)
 /// Runs `batch` of the workspace's images through the core.
 pub fn forward(model: &mut Model, space: &mut Workspace, batch: usize, mode: Mode) {
     space.clear_images(&model.device, batch);
-    for l in 0..model.layers.len() {
+    for l in 0..space.layers.len() {
         let finished = mode == Mode::Prediction
             && !space.keeps_gradients()
             && predict_layer(model, space, batch, l);
         if !finished {
             forward_layer(model, space, batch, l, mode);
         }
-        if l + 1 < model.layers.len() {
+        if l + 1 < space.layers.len() {
             space.clear_output(&model.device, l, batch);
         }
     }
@@ -173,33 +173,37 @@ fn forward_layer(model: &mut Model, space: &mut Workspace, batch: usize, l: usiz
             conv::forward(&model.device, &shape, input, filters, output);
         }
     }
+    if mode == Mode::Prediction {
+        hold_statistics(model, space, l);
+    }
     let shape = space.norm_shape(model, l, batch);
     let y = space.before[slot].slice(0..out_len);
     let layer = &model.layers[l];
-    match mode {
-        Mode::Training => {
-            let decay = if model.config.core.kind == CoreKind::RotationEquivariant {
-                0.9
-            } else {
-                0.98
-            };
-            let batch_statistics = (space.mean[l].view_mut(), space.variance[l].view_mut());
-            let running = model.statistics.pair_mut(layer.mean);
-            norm::statistics(&model.device, &shape, y, decay, batch_statistics, running);
-        }
-        Mode::Prediction => {
-            space.mean[l]
-                .view_mut()
-                .copy_from(model.statistics.view(layer.mean));
-            space.variance[l]
-                .view_mut()
-                .copy_from(model.statistics.view(layer.variance));
-        }
+    if mode == Mode::Training {
+        let decay = match model.config.core.kind {
+            CoreKind::RotationEquivariant => 0.9,
+            _ => 0.98,
+        };
+        let batch_statistics = (space.mean[l].view_mut(), space.variance[l].view_mut());
+        let running = model.statistics.pair_mut(layer.mean);
+        norm::statistics(&model.device, &shape, y, decay, batch_statistics, running);
     }
     let statistics = (space.mean[l].view(), space.variance[l].view());
     let finish = finish(&model.params, layer, statistics);
     let z = space.after[slot].slice_mut(0..out_len);
     norm::forward(&model.device, &shape, y, &finish, z);
+}
+
+/// Has layer `l` normalise with the running statistics.
+fn hold_statistics(model: &Model, space: &mut Workspace, l: usize) {
+    let layer = &model.layers[l];
+    let held = [
+        (&mut space.mean[l], layer.mean),
+        (&mut space.variance[l], layer.variance),
+    ];
+    for (held, running) in held {
+        held.view_mut().copy_from(model.statistics.view(running));
+    }
 }
 
 /// A steerable layer whose map before normalisation nobody will ask for, in one op; false if `l` is none.
@@ -285,34 +289,47 @@ pub fn backward(model: &Model, space: &mut Workspace, batch: usize, gradients: &
 /// Carries the gradient at the core's output to the images, statistics held fixed; it ends where it began, in
 /// [`Workspace::output_gradient`], as (B, H, W).
 pub fn backward_images(model: &Model, space: &mut Workspace, batch: usize) {
-    for l in (0..model.layers.len()).rev() {
-        let shape = space.norm_shape(model, l, batch);
-        let (layer, sized) = (&model.layers[l], &space.layers[l]);
-        let out_len = batch * sized.channels * sized.out_pixels;
-        let [gradient, below] = &mut space.gradient;
-        let statistics = (space.mean[l].view(), space.variance[l].view());
-        norm::backward_fixed(
-            &model.device,
-            &shape,
-            space.before[l].slice(0..out_len),
-            &finish(&model.params, layer, statistics),
-            gradient.slice_mut(0..out_len),
-        );
-        let dy = gradient.slice(0..out_len);
-        let filters = model.params.view(layer.filters);
-        let dx = below.slice_mut(0..batch * sized.in_len);
-        match &sized.operation {
-            Operation::Steerable(layer) => {
-                group_conv::backward_input(&model.device, layer, batch, filters, dy, dx);
-            }
-            Operation::Plain(shape) => {
-                let shape = conv::Shape { batch, ..*shape };
-                conv::backward_input(&model.device, &shape, filters, dy, dx);
-            }
-        }
-        space.gradient.swap(0, 1);
-        space.clear_gradient(&model.device, l, batch);
+    for l in (0..space.layers.len()).rev() {
+        backward_layer(model, space, batch, l);
     }
+}
+
+/// Carries the gradient at the core's output to the input of the last layer, which is linear in it: no forward pass is
+/// needed. It ends where it began, in [`Workspace::output_gradient`].
+pub(super) fn backward_last(model: &Model, space: &mut Workspace, batch: usize) {
+    let last = model.layers.len() - 1;
+    assert_eq!(model.layers[last].activation, Activation::None);
+    hold_statistics(model, space, last);
+    backward_layer(model, space, batch, last);
+}
+
+fn backward_layer(model: &Model, space: &mut Workspace, batch: usize, l: usize) {
+    let shape = space.norm_shape(model, l, batch);
+    let (layer, sized) = (&model.layers[l], &space.layers[l]);
+    let out_len = batch * sized.channels * sized.out_pixels;
+    let [gradient, below] = &mut space.gradient;
+    let statistics = (space.mean[l].view(), space.variance[l].view());
+    norm::backward_fixed(
+        &model.device,
+        &shape,
+        space.before[l].slice(0..out_len),
+        &finish(&model.params, layer, statistics),
+        gradient.slice_mut(0..out_len),
+    );
+    let dy = gradient.slice(0..out_len);
+    let filters = model.params.view(layer.filters);
+    let dx = below.slice_mut(0..batch * sized.in_len);
+    match &sized.operation {
+        Operation::Steerable(layer) => {
+            group_conv::backward_input(&model.device, layer, batch, filters, dy, dx);
+        }
+        Operation::Plain(shape) => {
+            let shape = conv::Shape { batch, ..*shape };
+            conv::backward_input(&model.device, &shape, filters, dy, dx);
+        }
+    }
+    space.gradient.swap(0, 1);
+    space.clear_gradient(&model.device, l, batch);
 }
 
 /// Adds the gradients of the core's penalties.

@@ -4,6 +4,7 @@
 //! count. Weighed with the mask, g is the neuron's drive for the canvas' content wherever the mask looks.
 
 use super::closeup::reach;
+use super::config::Padding;
 use super::workspace::Workspace;
 use super::{Mode, Model, core};
 use crate::Result;
@@ -51,8 +52,9 @@ impl<'m> Projector<'m> {
             .flat_map(|n| &all[n * channels..(n + 1) * channels])
             .map(|&v| if positive { v.abs() } else { v })
             .collect();
+        let layers = (model.layers.len(), Padding::Valid);
         Ok(Self {
-            space: Workspace::cropped(model, canvas, batch, false, None),
+            space: Workspace::of_layers(model, layers, canvas, batch, false),
             features: device.upload(&features, &[neurons.len(), channels]),
             projections: device.zeros(&[batch, at_once, seen.0, seen.1]),
             channels,

@@ -64,8 +64,14 @@ pub(super) struct Frames {
 
 impl Workspace {
     /// Bytes that [`Workspace::new`] takes at least.
-    pub fn bytes(
+    pub fn bytes(config: &Config, image: (usize, usize), batch: usize, gradients: bool) -> u128 {
+        Self::bytes_of(config, config.core.features.len(), image, batch, gradients)
+    }
+
+    /// The same for the first `depth` layers alone.
+    pub(super) fn bytes_of(
         config: &Config,
+        depth: usize,
         (height, width): (usize, usize),
         batch: usize,
         gradients: bool,
@@ -73,7 +79,8 @@ impl Workspace {
         let (mut h, mut w) = (height as u128, width as u128);
         let image = h * w;
         let (mut sum, mut largest) = (0, 0);
-        for (kernel, features) in config.core.filter_sizes.iter().zip(&config.core.features) {
+        let layers = config.core.filter_sizes.iter().zip(&config.core.features);
+        for (kernel, features) in layers.take(depth) {
             if config.core.padding == Padding::Valid {
                 let lost = *kernel as u128 - 1;
                 (h, w) = (h.saturating_sub(lost), w.saturating_sub(lost));
@@ -91,40 +98,23 @@ impl Workspace {
 
     /// For batches of up to `batch` images; with `gradients`, keeps what the way back needs.
     pub fn new(model: &Model, image: (usize, usize), batch: usize, gradients: bool) -> Self {
-        Self::padded(
-            model,
-            image,
-            batch,
-            gradients,
-            model.config.core.padding,
-            None,
-        )
+        let layers = (model.layers.len(), model.config.core.padding);
+        Self::of_layers(model, layers, image, batch, gradients)
     }
 
-    /// As [`Workspace::new`] for crops: nothing is padded, and every map is zeroed outside of its frame.
-    pub(super) fn cropped(
+    /// As [`Workspace::new`] for the first `depth` layers alone, padded as said.
+    pub(super) fn of_layers(
         model: &Model,
-        crop: (usize, usize),
-        batch: usize,
-        gradients: bool,
-        frames: Option<Frames>,
-    ) -> Self {
-        Self::padded(model, crop, batch, gradients, Padding::Valid, frames)
-    }
-
-    fn padded(
-        model: &Model,
+        (depth, padding): (usize, Padding),
         (height, width): (usize, usize),
         batch: usize,
         gradients: bool,
-        padding: Padding,
-        frames: Option<Frames>,
     ) -> Self {
         let device = &model.device;
         let mut layers = Vec::new();
         let (mut h, mut w) = (height, width);
         let o = model.config.orientations();
-        for (l, layer) in model.layers.iter().enumerate() {
+        for (l, layer) in model.layers[..depth].iter().enumerate() {
             let padding = match padding {
                 Padding::Same => layer.kernel / 2,
                 Padding::Valid => 0,
@@ -174,11 +164,8 @@ impl Workspace {
         let widest = largest.max(height * width);
         let spare = if gradients { batch * widest } else { 0 };
         let groups = || {
-            model
-                .layers
-                .iter()
-                .map(|l| device.zeros(&[l.groups]))
-                .collect()
+            let layers = model.layers[..depth].iter();
+            layers.map(|l| device.zeros(&[l.groups])).collect()
         };
         Self {
             batch,
@@ -189,9 +176,15 @@ impl Workspace {
             mean: groups(),
             variance: groups(),
             gradient: [device.zeros(&[spare]), device.zeros(&[spare])],
-            frames,
+            frames: None,
             layers,
         }
+    }
+
+    /// Holds every map at zero outside of its frame.
+    pub(super) fn framed(mut self, frames: Option<Frames>) -> Self {
+        self.frames = frames;
+        self
     }
 
     /// Whether the way back is possible.
@@ -199,9 +192,12 @@ impl Workspace {
         !self.gradient[0].is_empty()
     }
 
-    /// The core's output (B, C, P) of the last forward pass.
+    /// The core's output (B, C, P) of the last forward pass; without layers, the images.
     pub fn output(&self) -> &Array {
-        &self.after[self.after.len() - 1]
+        match self.layers.len() {
+            0 => &self.images,
+            _ => &self.after[self.after.len() - 1],
+        }
     }
 
     /// Where the readout leaves the gradient at the core's output.

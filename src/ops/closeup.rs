@@ -1,7 +1,6 @@
-//! Images that one neuron sees each: the readout of that neuron alone, and the frame of the real image within a crop.
+//! Images that one neuron sees each: that neuron's linear filter alone, and the frame of the real image within a crop.
 //!
-//! Image b is seen by neuron s = seats\[b\] of G: `h[b] = bias[s] + sum_c v[s, c] sum_p m[s, p] x[b, c, p]`, x (B, C, P),
-//! mask (G, P) and features (G, C) as they count: no absolute value is taken here.
+//! Image b is seen by neuron s = seats\[b\] of G: `h[b] = bias[s] + sum_i w[s, i] x[b, i]`, x (B, I), filters w (G, I).
 //!
 //! Where padding continues an image by zeros at every layer, a crop that reaches over the border does the same if each
 //! layer's map is zeroed outside of the image ([`clear_outside`]).
@@ -15,71 +14,46 @@ use rayon::prelude::*;
 pub struct Shape {
     /// B.
     pub batch: usize,
-    /// C.
-    pub channels: usize,
-    /// P.
-    pub pixels: usize,
+    /// I: numbers of a map.
+    pub inputs: usize,
     /// G: neurons to choose from.
     pub neurons: usize,
 }
 
-/// The readouts of G neurons.
-#[derive(Clone, Copy, Debug)]
-pub struct Weights<'a> {
-    /// (G, P).
-    pub mask: View<'a>,
-    /// (G, C).
-    pub features: View<'a>,
-    /// (G).
-    pub bias: View<'a>,
-}
-
 impl Shape {
-    fn check(&self, x: usize, seats: usize, weights: &Weights, h: usize) {
+    fn check(&self, x: usize, seats: usize, filters: usize, h: usize) {
         let lengths = (
-            self.batch * self.channels * self.pixels,
+            self.batch * self.inputs,
             self.batch,
-            self.neurons * self.pixels,
-            self.neurons * self.channels,
-            self.neurons,
+            self.neurons * self.inputs,
             self.batch,
         );
-        let (mask, features) = (weights.mask.len(), weights.features.len());
-        let got = (x, seats, mask, features, weights.bias.len(), h);
-        assert_eq!(got, lengths, "{self:?}");
+        assert_eq!((x, seats, filters, h), lengths, "{self:?}");
     }
 }
 
-/// Writes h (B).
+/// Writes h (B) for filters (G, I) and biases (G).
 pub fn forward(
     device: &Device,
     shape: &Shape,
     x: View,
     seats: View<u32>,
-    weights: Weights,
+    (filters, bias): (View, View),
     h: ViewMut,
 ) {
-    shape.check(x.len(), seats.len(), &weights, h.len());
-    let Weights {
-        mask,
-        features,
-        bias,
-    } = weights;
-    let (channels, pixels) = (shape.channels, shape.pixels);
+    shape.check(x.len(), seats.len(), filters.len(), h.len());
+    assert_eq!(bias.len(), shape.neurons, "{shape:?}");
+    let inputs = shape.inputs;
     match device {
         Device::Cpu => {
-            let (mask, features, bias) = (mask.host(), features.host(), bias.host());
+            let (filters, bias) = (filters.host(), bias.host());
             h.host()
                 .par_iter_mut()
-                .zip(x.host().par_chunks_exact(channels * pixels))
+                .zip(x.host().par_chunks_exact(inputs))
                 .zip(seats.host())
                 .for_each(|((h, x), &seat)| {
                     let seat = seat as usize;
-                    let (m, v) = (
-                        &mask[seat * pixels..][..pixels],
-                        &features[seat * channels..][..channels],
-                    );
-                    *h = reference::image(x, m, v, bias[seat]);
+                    *h = bias[seat] + reference::drive(x, &filters[seat * inputs..][..inputs]);
                 });
         }
         _ => kernels::closeup_forward(
@@ -87,54 +61,45 @@ pub fn forward(
             [shape.batch, 1, 1],
             x,
             seats,
-            mask,
-            features,
+            filters,
             bias,
             h,
-            channels,
-            pixels,
+            inputs,
         ),
     }
 }
 
-/// Writes dx (B, C, P).
+/// Writes dx (B, I).
 pub fn backward_input(
     device: &Device,
     shape: &Shape,
     seats: View<u32>,
-    weights: Weights,
+    filters: View,
     dh: View,
     dx: ViewMut,
 ) {
-    shape.check(dx.len(), seats.len(), &weights, dh.len());
-    let Weights { mask, features, .. } = weights;
-    let (channels, pixels) = (shape.channels, shape.pixels);
+    shape.check(dx.len(), seats.len(), filters.len(), dh.len());
+    let inputs = shape.inputs;
     match device {
         Device::Cpu => {
-            let (mask, features) = (mask.host(), features.host());
+            let filters = filters.host();
             dx.host()
-                .par_chunks_exact_mut(channels * pixels)
+                .par_chunks_exact_mut(inputs)
                 .zip(dh.host())
                 .zip(seats.host())
                 .for_each(|((dx, &dh), &seat)| {
-                    let seat = seat as usize;
-                    let (m, v) = (
-                        &mask[seat * pixels..][..pixels],
-                        &features[seat * channels..][..channels],
-                    );
-                    reference::gradient(dh, m, v, dx);
+                    let filter = &filters[seat as usize * inputs..][..inputs];
+                    reference::gradient(dh, filter, dx);
                 });
         }
         _ => kernels::closeup_backward_input(
             device,
-            [shape.batch * channels, 1, 1],
+            [inputs.div_ceil(kernels::SPAN), shape.batch, 1],
             seats,
-            mask,
-            features,
+            filters,
             dh,
             dx,
-            channels,
-            pixels,
+            inputs,
         ),
     }
 }
@@ -178,22 +143,25 @@ pub fn clear_outside(
 pub mod reference {
     use crate::ops::Real;
 
-    /// h of one image (C, P).
-    pub fn image<T: Real>(x: &[T], mask: &[T], features: &[T], bias: T) -> T {
-        let mut h = bias;
-        for (x, &v) in x.chunks_exact(mask.len()).zip(features) {
-            let inner: T = x.iter().zip(mask).map(|(&x, &m)| x * m).sum();
-            h += v * inner;
+    /// Sums that run beside each other.
+    const SUMS: usize = 32;
+
+    /// The drive of one map, without a bias.
+    pub fn drive<T: Real>(x: &[T], filter: &[T]) -> T {
+        let mut sums = [T::zero(); SUMS];
+        let (x, filter) = (x.chunks(SUMS), filter.chunks(SUMS));
+        for (x, filter) in x.zip(filter) {
+            for (sum, (&x, &w)) in sums.iter_mut().zip(x.iter().zip(filter)) {
+                *sum += x * w;
+            }
         }
-        h
+        sums.into_iter().sum()
     }
 
     /// dx of one image.
-    pub fn gradient<T: Real>(dh: T, mask: &[T], features: &[T], dx: &mut [T]) {
-        for (dx, &v) in dx.chunks_exact_mut(mask.len()).zip(features) {
-            for (dx, &m) in dx.iter_mut().zip(mask) {
-                *dx = dh * v * m;
-            }
+    pub fn gradient<T: Real>(dh: T, filter: &[T], dx: &mut [T]) {
+        for (dx, &w) in dx.iter_mut().zip(filter) {
+            *dx = dh * w;
         }
     }
 

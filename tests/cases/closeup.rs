@@ -2,20 +2,19 @@
 
 use super::{Case, Cost, Output, Trial, both, filled};
 use crate::common::noise;
-use striate::ops::closeup::{Shape, Weights, backward_input, clear_outside, forward, reference};
+use striate::ops::closeup::{Shape, backward_input, clear_outside, forward, reference};
 
 pub fn cases() -> Vec<Case> {
-    let shape = |batch, channels, pixels, neurons| Shape {
+    let shape = |batch, inputs, neurons| Shape {
         batch,
-        channels,
-        pixels,
+        inputs,
         neurons,
     };
     let readouts = [
-        shape(1, 1, 1, 1),
-        shape(3, 5, 49, 2),
-        shape(7, 3, 300, 4),
-        shape(2, 131, 25, 9),
+        shape(1, 1, 1),
+        shape(3, 245, 2),
+        shape(7, 900, 4),
+        shape(2, 4099, 9),
     ];
     let readouts = readouts
         .into_iter()
@@ -30,39 +29,29 @@ fn seats(batch: usize, neurons: usize) -> Vec<u32> {
 }
 
 fn readout(on: &Trial, s: &Shape) -> Vec<Output> {
-    let (ax, x) = both(on, &noise(s.batch * s.channels * s.pixels, 1));
-    let (amask, mask) = both(on, &noise(s.neurons * s.pixels, 2));
-    let (afeatures, features) = both(on, &noise(s.neurons * s.channels, 3));
+    let (ax, x) = both(on, &noise(s.batch * s.inputs, 1));
+    let (afilters, filters) = both(on, &noise(s.neurons * s.inputs, 2));
     let (abias, bias) = both(on, &noise(s.neurons, 4));
     let (adh, dh) = both(on, &noise(s.batch, 5));
     let seats = seats(s.batch, s.neurons);
     let aseats = on.upload(&seats, &[s.batch]);
-    let weights = Weights {
-        mask: amask.view(),
-        features: afeatures.view(),
-        bias: abias.view(),
-    };
     let mut ah = filled(on, f32::NAN, s.batch);
     let mut adx = filled(on, f32::NAN, x.len());
-    let cost = Cost::words(x.len() + s.batch * s.pixels).products(x.len());
+    let cost = Cost::words(2 * x.len()).products(x.len());
     on.pass("forward", cost, || {
-        let h = ah.view_mut();
+        let (weights, h) = ((afilters.view(), abias.view()), ah.view_mut());
         forward(on, s, ax.view(), aseats.view(), weights, h);
     });
     on.pass("backward input", cost, || {
         let dx = adx.view_mut();
-        backward_input(on, s, aseats.view(), weights, adh.view(), dx);
+        backward_input(on, s, aseats.view(), afilters.view(), adh.view(), dx);
     });
     let (mut h, mut dx) = (Vec::new(), vec![0.0; x.len()]);
-    let image = s.channels * s.pixels;
     for (b, &seat) in seats.iter().enumerate() {
-        let seat = seat as usize;
-        let (m, v) = (
-            &mask[seat * s.pixels..][..s.pixels],
-            &features[seat * s.channels..][..s.channels],
-        );
-        h.push(reference::image(&x[b * image..][..image], m, v, bias[seat]));
-        reference::gradient(dh[b], m, v, &mut dx[b * image..][..image]);
+        let filter = &filters[seat as usize * s.inputs..][..s.inputs];
+        let map = b * s.inputs..(b + 1) * s.inputs;
+        h.push(bias[seat as usize] + reference::drive(&x[map.clone()], filter));
+        reference::gradient(dh[b], filter, &mut dx[map]);
     }
     vec![Output::new("h", &ah, h), Output::new("dx", &adx, dx)]
 }

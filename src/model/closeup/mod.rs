@@ -6,9 +6,11 @@
 //! with crops of one size, which share batches.
 //!
 //! Convolutions of a crop are valid ones. Where the model pads, crops may reach over the border of the image, and every
-//! layer's map is held at zero outside of it, which is what padding does. What a window leaves out of the mask counts as
+//! layer's map is held at zero outside of it, which is what padding does. The last layer has no activation, so that it and
+//! the readout are one linear filter per neuron on the map below, calculated once. What a window leaves out of the mask counts as
 //! it does for a blank image (0 after z-scoring); with nothing left out, responses are those of the whole image.
 
+mod linear;
 mod window;
 
 pub use window::{Tail, Window};
@@ -22,6 +24,9 @@ use crate::ops::{closeup, loss};
 
 /// Widths of windows that groups are made for.
 const WIDTHS: [usize; 12] = [1, 3, 5, 7, 9, 11, 13, 17, 21, 27, 35, 45];
+
+/// Pixels of all crops of a group: its filters take so many numbers for each channel.
+const FILTERS: usize = 1 << 20;
 
 /// The windows of these neurons (rows of readout `index`).
 pub fn windows(model: &Model, index: usize, neurons: &[usize], tail: Tail) -> Vec<Window> {
@@ -103,9 +108,12 @@ fn sorted(model: &Model, index: usize, neurons: &[usize], windows: &[Window]) ->
     let mut sizes = classes.clone();
     sizes.sort_unstable();
     sizes.dedup();
-    let group = |size: (usize, usize)| {
+    let crop = |size: (usize, usize)| match size == (height, width) {
+        true => readout.image,
+        false => (size.0 + 2 * reach, size.1 + 2 * reach),
+    };
+    let group = |size: (usize, usize), places: &[usize]| {
         let whole = size == (height, width);
-        let places: Vec<usize> = (0..neurons.len()).filter(|&i| classes[i] == size).collect();
         let windows: Vec<Window> = places
             .iter()
             .map(|&i| windows[i].resized(size.0, size.1, readout.map))
@@ -114,12 +122,9 @@ fn sorted(model: &Model, index: usize, neurons: &[usize], windows: &[Window]) ->
         Group {
             index,
             neurons: places.iter().map(|&i| neurons[i]).collect(),
-            places,
+            places: places.to_vec(),
             image: readout.image,
-            size: match whole {
-                true => readout.image,
-                false => (size.0 + 2 * reach, size.1 + 2 * reach),
-            },
+            size: crop(size),
             origins: windows
                 .iter()
                 .map(|w| (w.top as i64 - lead, w.left as i64 - lead))
@@ -129,7 +134,13 @@ fn sorted(model: &Model, index: usize, neurons: &[usize], windows: &[Window]) ->
             whole,
         }
     };
-    sizes.into_iter().map(group).collect()
+    let of_size = |size: (usize, usize)| {
+        let places: Vec<usize> = (0..neurons.len()).filter(|&i| classes[i] == size).collect();
+        let (h, w) = crop(size);
+        let some = places.chunks((FILTERS / (h * w)).max(1));
+        some.map(|places| group(size, places)).collect::<Vec<_>>()
+    };
+    sizes.into_iter().flat_map(of_size).collect()
 }
 
 /// Pixels that a pixel of the last map sees on each side.
@@ -137,11 +148,13 @@ pub fn reach(model: &Model) -> usize {
     model.layers.iter().map(|l| l.kernel / 2).sum()
 }
 
-/// Multiply-adds of valid convolutions that end in this window, up to a factor.
+/// Multiply-adds for an image of valid convolutions that end in this window, up to a factor.
 fn products(model: &Model, (mut h, mut w): (usize, usize)) -> usize {
     let mut sum = 0;
-    for layer in model.layers.iter().rev() {
-        sum += h * w * layer.kernel * layer.kernel * layer.in_features * layer.features;
+    for (l, layer) in model.layers.iter().enumerate().rev() {
+        // The last layer is part of the filters.
+        let images = if l + 1 == model.layers.len() { 0 } else { 1 };
+        sum += images * h * w * layer.kernel * layer.kernel * layer.in_features * layer.features;
         (h, w) = (h + layer.kernel - 1, w + layer.kernel - 1);
     }
     sum
@@ -165,8 +178,7 @@ pub struct Closeup<'m> {
     group: Group,
     space: Workspace,
     seats: Array<u32>,
-    mask: Array,
-    features: Array,
+    filters: Array,
     bias: Array,
     h: Array,
     rates: Array,
@@ -180,39 +192,18 @@ impl<'m> Closeup<'m> {
     /// When it does not fit into memory.
     pub fn new(model: &'m mut Model, group: &Group, batch: usize, gradients: bool) -> Result<Self> {
         let device = model.device.clone();
-        let bytes = Workspace::bytes(&model.config, group.size, batch, gradients);
-        device.require("the maps of images of one neuron each", bytes)?;
-        let readout = &model.readouts[group.index];
-        let (channels, neurons) = (readout.channels, group.neurons.len());
-        let window = group.windows.first().map_or(0, |w| w.height * w.width);
-        let (mut mask, mut features) = (Vec::new(), Vec::new());
-        let all = readout.map.0 * readout.map.1;
-        let (masks, all_features) = (
-            model.params.view(readout.mask),
-            model.params.view(readout.features),
-        );
-        for (&n, window) in group.neurons.iter().zip(&group.windows) {
-            let whole = masks.slice(n * all..(n + 1) * all).download();
-            let rows = whole.chunks_exact(readout.map.1).skip(window.top);
-            let seen = rows
-                .take(window.height)
-                .flat_map(|row| &row[window.left..][..window.width]);
-            mask.extend(seen.map(|m| m.abs()));
-            let own = all_features.slice(n * channels..(n + 1) * channels);
-            features.extend(own.download());
-        }
-        if model.config.readout.positive_features {
-            features.iter_mut().for_each(|v| *v = v.abs());
-        }
+        let (depth, neurons) = (model.layers.len() - 1, group.neurons.len());
+        let maps = Workspace::bytes_of(&model.config, depth, group.size, batch, gradients);
+        let filters = (neurons * group.inputs(model) * size_of::<f32>()) as u128;
+        device.require("the maps of images of one neuron each", maps + filters)?;
         let frames = group.frames(model, batch);
+        let of_input = frames.as_ref().map(|f| f.of_maps[depth].view());
+        let filters = linear::filters(model, group, of_input);
+        let layers = (depth, group.padding(model));
         let this = Self {
-            space: match group.whole {
-                true => Workspace::new(model, group.size, batch, gradients),
-                false => Workspace::cropped(model, group.size, batch, gradients, frames),
-            },
+            space: Workspace::of_layers(model, layers, group.size, batch, gradients).framed(frames),
             seats: device.zeros(&[batch]),
-            mask: device.upload(&mask, &[neurons, window]),
-            features: device.upload(&features, &[neurons, channels]),
+            filters,
             bias: device.upload(&group.bias, &[neurons]),
             h: device.zeros(&[batch]),
             rates: device.zeros(&[batch]),
@@ -264,13 +255,9 @@ impl<'m> Closeup<'m> {
         closeup::forward(
             &self.model.device,
             &shape,
-            x.slice(0..count * shape.channels * shape.pixels),
+            x.slice(0..count * shape.inputs),
             self.seats.slice(0..count),
-            closeup::Weights {
-                mask: self.mask.view(),
-                features: self.features.view(),
-                bias: self.bias.view(),
-            },
+            (self.filters.view(), self.bias.view()),
             self.h.slice_mut(0..count),
         );
         let of_rates = self.of_rates(count);
@@ -294,16 +281,12 @@ impl<'m> Closeup<'m> {
         let device = self.model.device.clone();
         let (h, slopes) = (self.h.slice(0..count), self.slopes.slice_mut(0..count));
         loss::slopes(&device, &of_rates, h, slopes);
-        let len = count * shape.channels * shape.pixels;
+        let len = count * shape.inputs;
         closeup::backward_input(
             &device,
             &shape,
             self.seats.slice(0..count),
-            closeup::Weights {
-                mask: self.mask.view(),
-                features: self.features.view(),
-                bias: self.bias.view(),
-            },
+            self.filters.view(),
             self.slopes.slice(0..count),
             self.space.output_gradient().slice_mut(0..len),
         );
@@ -321,8 +304,7 @@ impl<'m> Closeup<'m> {
         let neurons = self.group.neurons.len();
         closeup::Shape {
             batch,
-            channels: self.features.len() / neurons,
-            pixels: self.mask.len() / neurons,
+            inputs: self.filters.len() / neurons,
             neurons,
         }
     }
@@ -343,8 +325,32 @@ impl Group {
             Device::Cpu => (1 << 28, 64),
             _ => (1 << 32, 1024),
         };
-        let bytes = Workspace::bytes(&model.config, self.size, 1, gradients).max(1);
+        let depth = model.layers.len() - 1;
+        let bytes = Workspace::bytes_of(&model.config, depth, self.size, 1, gradients).max(1);
         (memory / bytes).clamp(1, most) as usize
+    }
+
+    /// Of its convolutions.
+    fn padding(&self, model: &Model) -> Padding {
+        match self.whole {
+            true => model.config.core.padding,
+            false => Padding::Valid,
+        }
+    }
+
+    /// Numbers of a crop's map that the last layer sees.
+    fn inputs(&self, model: &Model) -> usize {
+        let (channels, lost) = match model.layers.len() - 1 {
+            0 => (1, 0),
+            depth => {
+                let below = &model.layers[..depth];
+                let channels = model.config.orientations() * below[depth - 1].features;
+                let valid = self.padding(model) == Padding::Valid;
+                let lost: usize = below.iter().map(|l| l.kernel - 1).sum();
+                (channels, if valid { lost } else { 0 })
+            }
+        };
+        channels * (self.size.0 - lost) * (self.size.1 - lost)
     }
 
     /// Where the real image lies in each map of the crops; none where crops never reach over it.
