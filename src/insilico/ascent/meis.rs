@@ -10,7 +10,7 @@ use crate::insilico::Watch;
 use crate::insilico::preconditioner::{convolution, transfer};
 use crate::ops::ascent::{AVERAGES, Follow, Outcome};
 use crate::table::{Column, Table};
-use ndarray::{Array3, Array4, ArrayView3, Axis};
+use ndarray::{Array2, Array3, Array4, ArrayView3, Axis};
 
 /// Whose steps are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub struct Meis {
     pub images: Array3<f32>,
     /// Of every start (n, starts, H, W).
     pub all: Option<Array4<f32>>,
+    /// Steps that every start took, (n, starts).
+    pub steps: Array2<u32>,
 }
 
 impl Meis {
@@ -131,6 +133,7 @@ pub fn meis(
         images: Array3::zeros((neurons.len(), height, width)),
         all: Array4::zeros((neurons.len(), kept, height, width)),
         ends: vec![None; neurons.len()],
+        steps: Array2::zeros((neurons.len(), recipe.starts)),
     };
     let (mut done, sought) = (0, neurons.len() * recipe.starts);
     watch.begin("most exciting images");
@@ -157,6 +160,7 @@ pub fn meis(
         found: rows,
         images: found.images,
         all: recipe.keep_all.then_some(found.all),
+        steps: found.steps,
     })
 }
 
@@ -189,6 +193,8 @@ pub(super) struct Found {
     /// (n, 0, H, W) where only the best are kept.
     all: Array4<f32>,
     ends: Vec<Option<End>>,
+    /// (n, starts).
+    steps: Array2<u32>,
 }
 
 impl Found {
@@ -207,6 +213,7 @@ impl Found {
         (steps, outcome): (u32, Outcome),
     ) {
         let row = eyes.group().places[place];
+        self.steps[(row, start)] = steps;
         let best = of_seat(&follow.best, seat).download();
         let loss = match outcome {
             Outcome::Diverged => f32::INFINITY,
