@@ -17,6 +17,7 @@
 // A source reads raw numbers (fetch) and makes of them the factor of the product (value); outside its matrix it gives 0.
 // pairs.cuh has the same two for numbers that lie in global memory as bf16 already.
 #pragma once
+#include "map.cuh"
 
 constexpr int BLOCK = 256;
 constexpr int STEP = 16;                             // k per stage
@@ -27,19 +28,15 @@ constexpr int product_shared(int rows, int cols) { return 2 * (rows + cols) * PI
 
 __device__ __forceinline__ int steps_of(int length) { return (length + STEP - 1) / STEP; }
 
-// Whether every row of a matrix may be read in quads.
-__device__ __forceinline__ bool in_quads(const float* matrix, int row_length) {
-    return ((u64)matrix & 15) == 0 && row_length % 4 == 0;
-}
-
-// Four neighbours k.. of a row, 0 from `length` on.
-__device__ __forceinline__ void fetch_quad(const float* row, int k, int length, bool quads, float (&v)[4]) {
-    if (quads) {
-        float4 four = k < length ? *(const float4*)(row + k) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+// Four neighbours k.. of a row, 0 from `length` on; `fours`: whether they may be read at once.
+template <class Number>
+__device__ __forceinline__ void fetch_quad(const Number* row, int k, int length, bool fours, float (&v)[4]) {
+    if (fours) {
+        float4 four = k < length ? load_four(row + k) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
     } else {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) v[i] = k + i < length ? row[k + i] : 0.0f;
+        for (int i = 0; i < 4; ++i) v[i] = k + i < length ? load(row + (k + i)) : 0.0f;
     }
 }
 
@@ -108,10 +105,10 @@ template <int ROWS, class Source> struct AcrossK {
 template <bool ABSOLUTE> struct Rows {
     const float* from;
     int rows, length;
-    bool quads;
+    bool fours;
 
     __device__ __forceinline__ void fetch(int step, int, int row, int k, float (&v)[4]) const {
-        fetch_quad(from + row * length, step * STEP + k, row < rows ? length : 0, quads, v);
+        fetch_quad(from + row * length, step * STEP + k, row < rows ? length : 0, fours, v);
     }
     __device__ __forceinline__ float value(float v) const { return ABSOLUTE ? fabsf(v) : v; }
 };

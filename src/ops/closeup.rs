@@ -7,7 +7,7 @@
 //! layer's map is zeroed outside of the image ([`clear_outside`]).
 
 use crate::device::kernels::closeup as kernels;
-use crate::device::{Device, View, ViewMut};
+use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 use rayon::prelude::*;
 
 /// Sizes of one call.
@@ -54,7 +54,7 @@ impl Shape {
 pub fn forward(
     device: &Device,
     shape: &Shape,
-    x: View,
+    x: MapView,
     seats: View<u32>,
     weights: Weights,
     h: ViewMut,
@@ -104,7 +104,7 @@ pub fn backward_input(
     seats: View<u32>,
     weights: Weights,
     dh: View,
-    dx: ViewMut,
+    dx: MapViewMut,
 ) {
     shape.check(dx.len(), seats.len(), &weights, dh.len());
     let Weights { mask, features, .. } = weights;
@@ -146,7 +146,7 @@ pub fn clear_outside(
     (channels, height, width): (usize, usize, usize),
     seats: View<u32>,
     frames: View<u32>,
-    maps: ViewMut,
+    maps: MapViewMut,
 ) {
     let planes = seats.len() * channels;
     assert_eq!((maps.len(), frames.len() % 4), (planes * height * width, 0));

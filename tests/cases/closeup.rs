@@ -1,6 +1,6 @@
 //! Images that one neuron sees each.
 
-use super::{Case, Cost, Output, Trial, both, filled};
+use super::{Case, Cost, Output, Trial, both, both_maps, empty_maps, filled};
 use crate::common::noise;
 use striate::ops::closeup::{Shape, Weights, backward_input, clear_outside, forward, reference};
 
@@ -30,7 +30,7 @@ fn seats(batch: usize, neurons: usize) -> Vec<u32> {
 }
 
 fn readout(on: &Trial, s: &Shape) -> Vec<Output> {
-    let (ax, x) = both(on, &noise(s.batch * s.channels * s.pixels, 1));
+    let (ax, x) = both_maps(on, &noise(s.batch * s.channels * s.pixels, 1));
     let (amask, mask) = both(on, &noise(s.neurons * s.pixels, 2));
     let (afeatures, features) = both(on, &noise(s.neurons * s.channels, 3));
     let (abias, bias) = both(on, &noise(s.neurons, 4));
@@ -43,8 +43,9 @@ fn readout(on: &Trial, s: &Shape) -> Vec<Output> {
         bias: abias.view(),
     };
     let mut ah = filled(on, f32::NAN, s.batch);
-    let mut adx = filled(on, f32::NAN, x.len());
-    let cost = Cost::words(x.len() + s.batch * s.pixels).products(x.len());
+    let mut adx = empty_maps(on, x.len());
+    let cost = Cost::words(s.batch * s.pixels);
+    let cost = cost.maps(on, x.len()).products(x.len());
     on.pass("forward", cost, || {
         let h = ah.view_mut();
         forward(on, s, ax.view(), aseats.view(), weights, h);
@@ -64,7 +65,7 @@ fn readout(on: &Trial, s: &Shape) -> Vec<Output> {
         h.push(reference::image(&x[b * image..][..image], m, v, bias[seat]));
         reference::gradient(dh[b], m, v, &mut dx[b * image..][..image]);
     }
-    vec![Output::new("h", &ah, h), Output::new("dx", &adx, dx)]
+    vec![Output::new("h", &ah, h), Output::maps("dx", &adx, dx)]
 }
 
 fn frame(on: &Trial, (channels, height, width): (usize, usize, usize)) -> Vec<Output> {
@@ -77,11 +78,11 @@ fn frame(on: &Trial, (channels, height, width): (usize, usize, usize)) -> Vec<Ou
         [0, 0, 0, 0],
     ];
     let seats = [1, 0, 3, 2, 1];
-    let (mut maps, values) = both(on, &noise(seats.len() * channels * height * width, 1));
+    let (mut maps, values) = both_maps(on, &noise(seats.len() * channels * height * width, 1));
     let aframes = on.upload(&frames.concat(), &[frames.len(), 4]);
     let aseats = on.upload(&seats, &[seats.len()]);
     let size = (channels, height, width);
-    on.pass("clear outside", Cost::words(maps.len()), || {
+    on.pass("clear outside", Cost::words(0).maps(on, maps.len()), || {
         clear_outside(on, size, aseats.view(), aframes.view(), maps.view_mut());
     });
     let mut wanted = values;
@@ -91,5 +92,5 @@ fn frame(on: &Trial, (channels, height, width): (usize, usize, usize)) -> Vec<Ou
             reference::clear_outside(&frames[seat as usize], width, map);
         }
     }
-    vec![Output::new("maps", &maps, wanted)]
+    vec![Output::maps("maps", &maps, wanted)]
 }

@@ -27,7 +27,8 @@ pub fn model(device: &Device, kind: &str, padding: &str) -> Model {
         "core.features=[2, 3, 2]".into(),
         "readout.positive_features=true".into(),
     ];
-    let config = Config::parse("recordings = [\"r\"]", "test", &overrides).unwrap();
+    let mut config = Config::parse("recordings = [\"r\"]", "test", &overrides).unwrap();
+    config.training.precision = device.precision();
     let population = Population {
         name: "r".into(),
         height: IMAGE.0,

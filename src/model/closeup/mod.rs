@@ -180,7 +180,7 @@ impl<'m> Closeup<'m> {
     /// When it does not fit into memory.
     pub fn new(model: &'m mut Model, group: &Group, batch: usize, gradients: bool) -> Result<Self> {
         let device = model.device.clone();
-        let bytes = Workspace::bytes(&model.config, group.size, batch, gradients);
+        let bytes = Workspace::bytes(&device, &model.config, group.size, batch, gradients);
         device.require("the maps of images of one neuron each", bytes)?;
         let readout = &model.readouts[group.index];
         let (channels, neurons) = (readout.channels, group.neurons.len());
@@ -313,8 +313,7 @@ impl<'m> Closeup<'m> {
     /// The gradient of each rate at its image, (count, height, width), after [`Closeup::backward`]; 0 outside of the
     /// real image.
     pub fn gradient(&self, count: usize) -> View<'_> {
-        let pixels = self.group.size.0 * self.group.size.1;
-        self.space.gradient().slice(0..count * pixels)
+        self.space.image_gradient(count)
     }
 
     fn shape(&self, batch: usize) -> closeup::Shape {
@@ -343,7 +342,7 @@ impl Group {
             Device::Cpu => (1 << 28, 64),
             _ => (1 << 32, 1024),
         };
-        let bytes = Workspace::bytes(&model.config, self.size, 1, gradients).max(1);
+        let bytes = Workspace::bytes(&model.device, &model.config, self.size, 1, gradients).max(1);
         (memory / bytes).clamp(1, most) as usize
     }
 
@@ -409,7 +408,7 @@ impl Group {
 /// When one image's maps do not fit into memory.
 pub fn blank(model: &mut Model, index: usize) -> Result<Vec<f32>> {
     let image = model.readouts[index].image;
-    let bytes = Workspace::bytes(&model.config, image, 1, false);
+    let bytes = Workspace::bytes(&model.device, &model.config, image, 1, false);
     model.device.require("the maps of an image", bytes)?;
     let mut space = Workspace::new(model, image, 1, false);
     let mut buffers = readout::Buffers::new(model, &model.readouts[index], 1, false);
