@@ -130,8 +130,9 @@ struct OutputGradient {
     Place place;
     int channels, first_row, pixels;
     bool fours;
+    typedef Quad Held;
 
-    __device__ __forceinline__ void fetch(int step, int, int row, int k, float (&v)[4]) const {
+    __device__ __forceinline__ void fetch(int step, int, int row, int k, Quad& v) const {
         int o = first_row + row;
         const Map* from = dy + (place.image(step) * channels + o) * pixels;
         fetch_quad(from, place.pixel(step) + k, o < channels ? pixels : 0, fours, v);
@@ -146,15 +147,16 @@ template <int QUADS> struct Taps {
     int top[QUADS], left[QUADS];  // u - p, v - p
     int plane[QUADS];             // where channel c begins
     int channels, height, width, out_width, pixels;
+    typedef Four<Map> Held;
 
-    __device__ __forceinline__ void fetch(int step, int q, int, int k, float (&held)[4]) const {
+    __device__ __forceinline__ void fetch(int step, int q, int, int k, Four<Map>& held) const {
         const Map* from = x + (place.image(step) * channels * height * width + plane[q]);
         int pixel = place.pixel(step) + k, i = pixel / out_width, j = pixel - i * out_width;
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
             int row = i + top[q], col = j + left[q];
             bool inside = pixel + e < pixels && (u32)row < (u32)height && (u32)col < (u32)width;
-            held[e] = inside ? load(from + (row * width + col)) : 0.0f;
+            held.v[e] = inside ? from[row * width + col] : Map();
             if (++j == out_width) j = 0, ++i;
         }
     }

@@ -28,17 +28,49 @@ constexpr int product_shared(int rows, int cols) { return 2 * (rows + cols) * PI
 
 __device__ __forceinline__ int steps_of(int length) { return (length + STEP - 1) / STEP; }
 
+// Four neighbours as they came from memory: what is done with them waits for them.
+template <class Number> struct Four {
+    Number v[4];
+
+    __device__ __forceinline__ float at(int i) const { return number(v[i]); }
+};
+
 // Four neighbours k.. of a row, 0 from `length` on; `fours`: whether they may be read at once.
-template <class Number>
-__device__ __forceinline__ void fetch_quad(const Number* row, int k, int length, bool fours, float (&v)[4]) {
+__device__ __forceinline__ void fetch_quad(const float* row, int k, int length, bool fours, Four<float>& quad) {
+    float(&v)[4] = quad.v;
     if (fours) {
-        float4 four = k < length ? load_four(row + k) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        float4 four = k < length ? *(const float4*)(row + k) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
     } else {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) v[i] = k + i < length ? load(row + (k + i)) : 0.0f;
+        for (int i = 0; i < 4; ++i) v[i] = k + i < length ? row[k + i] : 0.0f;
     }
 }
+
+#if PRECISION == BF16
+// Two to a word.
+struct Quad {
+    uint2 pairs;
+
+    __device__ __forceinline__ float at(int i) const {
+        u32 pair = i < 2 ? pairs.x : pairs.y;
+        return i % 2 ? high_half(pair) : low_half(pair);
+    }
+};
+
+__device__ __forceinline__ void fetch_quad(const Map* row, int k, int length, bool fours, Quad& quad) {
+    if (fours) {
+        quad.pairs = k < length ? *(const uint2*)(row + k) : make_uint2(0, 0);
+    } else {
+        u32 bits[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) bits[i] = k + i < length ? row[k + i].bits : 0;
+        quad.pairs = make_uint2(bits[0] | bits[1] << 16, bits[2] | bits[3] << 16);
+    }
+}
+#else
+typedef Four<Map> Quad;
+#endif
 
 // Rounds four neighbours along k and puts them into a row of shared memory.
 __device__ __forceinline__ void store_quad(float* row, int k, float a, float b, float c, float d) {
@@ -60,11 +92,11 @@ __device__ __forceinline__ int quad_row(int q) {
 }
 __device__ __forceinline__ int quad_k() { return threadIdx.x % 4 * 4; }
 
-// An operand whose numbers lie next to each other along k. Source: fetch(step, q, row, k, float (&)[4]), value(float).
+// An operand whose numbers lie next to each other along k. Source: Held with at(i), fetch(step, q, row, k, Held&), value(float).
 template <int ROWS, class Source> struct AlongK {
     static constexpr int QUADS = ROWS * STEP / 4 / BLOCK;
     Source source;
-    float held[QUADS][4];
+    typename Source::Held held[QUADS];
 
     __device__ __forceinline__ void fetch(int step) {
 #pragma unroll
@@ -73,9 +105,9 @@ template <int ROWS, class Source> struct AlongK {
     __device__ __forceinline__ void store(float* stage) const {
 #pragma unroll
         for (int q = 0; q < QUADS; ++q) {
-            const float(&v)[4] = held[q];
-            store_quad(stage + quad_row(q) * PITCH, quad_k(), source.value(v[0]), source.value(v[1]), source.value(v[2]),
-                       source.value(v[3]));
+            const typename Source::Held& v = held[q];
+            store_quad(stage + quad_row(q) * PITCH, quad_k(), source.value(v.at(0)), source.value(v.at(1)),
+                       source.value(v.at(2)), source.value(v.at(3)));
         }
     }
 };
@@ -106,8 +138,9 @@ template <bool ABSOLUTE> struct Rows {
     const float* from;
     int rows, length;
     bool fours;
+    typedef Four<float> Held;
 
-    __device__ __forceinline__ void fetch(int step, int, int row, int k, float (&v)[4]) const {
+    __device__ __forceinline__ void fetch(int step, int, int row, int k, Four<float>& v) const {
         fetch_quad(from + row * length, step * STEP + k, row < rows ? length : 0, fours, v);
     }
     __device__ __forceinline__ float value(float v) const { return ABSOLUTE ? fabsf(v) : v; }

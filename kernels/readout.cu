@@ -38,24 +38,25 @@ struct Tiles {
 };
 
 // Thread: four neighbours of a row.
-template <class Number, class F> __device__ __forceinline__ void fill_rows(const Number* from, Map* to, int rows, int length, F f) {
+template <class Held, class Number, class F>
+__device__ __forceinline__ void fill_rows(const Number* from, Map* to, int rows, int length, F f) {
     int i = blockIdx.x * THREADS + threadIdx.x, per_row = steps_of(length) * (STEP / 4), row = i / per_row;
     if (row >= rows) return;
-    float v[4];
+    Held v;
     fetch_quad(from + (size_t)row * length, i % per_row * 4, length, in_fours(from, length), v);
-    store_four(to + (size_t)i * 4, make_float4(f(v[0]), f(v[1]), f(v[2]), f(v[3])));
+    store_four(to + (size_t)i * 4, make_float4(f(v.at(0)), f(v.at(1)), f(v.at(2)), f(v.at(3))));
 }
 
 // |mask|, stored.
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_store_mask(const float* from /* (rows, length) */, Map* to /* (rows, length filled up) */, int rows, int length) {
-    fill_rows(from, to, rows, length, [](float v) { return fabsf(v); });
+    fill_rows<Four<float>>(from, to, rows, length, [](float v) { return fabsf(v); });
 }
 
 // x, stored.
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_store_maps(const Map* from /* (rows, length) */, Map* to /* (rows, length filled up) */, int rows, int length) {
-    fill_rows(from, to, rows, length, [](float v) { return v; });
+    fill_rows<Quad>(from, to, rows, length, [](float v) { return v; });
 }
 
 // Block: TILE neurons of `images` images, as many as there are whole ones in TILE rows (b, c), at least one.

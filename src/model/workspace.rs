@@ -1,7 +1,9 @@
 //! Every buffer of the core's passes, allocated once.
 
+mod bytes;
+
 use super::Model;
-use super::config::{Config, CoreKind, Padding};
+use super::config::{CoreKind, Padding};
 use crate::device::{Array, Device, MapView, MapViewMut, Maps, Precision, View};
 use crate::ops::{closeup, conv, group_conv, maps, norm};
 
@@ -67,39 +69,6 @@ pub(super) struct Frames {
 }
 
 impl Workspace {
-    /// Bytes that [`Workspace::new`] takes at least.
-    pub fn bytes(
-        device: &Device,
-        config: &Config,
-        (height, width): (usize, usize),
-        batch: usize,
-        gradients: bool,
-    ) -> u128 {
-        let (mut h, mut w) = (height as u128, width as u128);
-        let image = h * w;
-        let (mut sum, mut largest) = (0, 0);
-        for (kernel, features) in config.core.filter_sizes.iter().zip(&config.core.features) {
-            if config.core.padding == Padding::Valid {
-                let lost = *kernel as u128 - 1;
-                (h, w) = (h.saturating_sub(lost), w.saturating_sub(lost));
-            }
-            let map = config.orientations() as u128 * *features as u128 * h * w;
-            sum += map;
-            largest = map.max(largest);
-        }
-        let maps = match gradients {
-            true => 2 * sum + 2 * largest.max(image),
-            false => 2 * largest,
-        };
-        let (word, half) = (size_of::<f32>(), device.precision().map_bytes());
-        let at_images = match (half == word, gradients) {
-            (true, _) => word,
-            (false, true) => 2 * word + half,
-            (false, false) => word + half,
-        };
-        batch as u128 * (image * at_images as u128 + maps * half as u128)
-    }
-
     /// For batches of up to `batch` images; with `gradients`, keeps what the way back needs.
     pub fn new(model: &Model, image: (usize, usize), batch: usize, gradients: bool) -> Self {
         Self::padded(
@@ -324,46 +293,5 @@ impl Frames {
     ) {
         let seats = self.seats.slice(0..batch);
         closeup::clear_outside(device, size, seats, self.of_maps[map].view(), maps);
-    }
-}
-
-#[cfg(all(test, feature = "emulator"))]
-mod tests {
-    use super::*;
-    use crate::device::Emulator;
-    use crate::device::emulator::Order;
-    use crate::model::{Population, Preprocessing};
-
-    #[test]
-    fn the_bytes_foretold_are_the_bytes_taken() {
-        let mut config = Config::default();
-        config.core.filter_sizes = vec![5, 3];
-        config.core.features = vec![2, 3];
-        for precision in Precision::ALL {
-            config.training.precision = precision;
-            let device = Device::Emulated(Emulator::new(Order::Forward, precision));
-            let population = Population {
-                name: "r".into(),
-                height: 9,
-                width: 11,
-                response_scale: vec![1.0],
-            };
-            let preprocessing = Preprocessing {
-                image_mean: 0.0,
-                image_sd: 1.0,
-            };
-            let model = Model::zeros(&device, &config, preprocessing, &[population]).unwrap();
-            for gradients in [false, true] {
-                let space = Workspace::new(&model, (9, 11), 3, gradients);
-                let maps = (space.before.iter().chain(&space.after))
-                    .chain(&space.gradient)
-                    .chain(&space.stored_images);
-                let images = std::iter::once(&space.images).chain(&space.image_gradient);
-                let taken = maps.map(Maps::len).sum::<usize>() * precision.map_bytes()
-                    + images.map(Array::len).sum::<usize>() * size_of::<f32>();
-                let foretold = Workspace::bytes(&device, &config, (9, 11), 3, gradients);
-                assert_eq!(taken as u128, foretold, "{precision:?} {gradients}");
-            }
-        }
     }
 }
