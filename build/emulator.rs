@@ -52,6 +52,8 @@ mod enabled {
             .debug(false)
             .warnings(false)
             .flag("-ffp-contract=off")
+            // As nvcc, which lets numbers be read as other numbers.
+            .flag("-fno-strict-aliasing")
             // A misaligned access is a fault on a card: here it stops the program.
             .flag("-fsanitize=alignment")
             .flag("-fsanitize-undefined-trap-on-error")
@@ -166,6 +168,8 @@ mod enabled {
                         Kind::OutFloat => "float*",
                         Kind::InWord => "const u32*",
                         Kind::OutWord => "u32*",
+                        Kind::InMap => "const Map*",
+                        Kind::OutMap => "Map*",
                         Kind::Int => "int",
                         Kind::Float => "float",
                     };

@@ -38,6 +38,9 @@ pub enum Kind {
     OutFloat,
     InWord,
     OutWord,
+    /// Of `kernels/map.cuh`.
+    InMap,
+    OutMap,
     Int,
     Float,
 }
@@ -269,10 +272,12 @@ fn parameter(text: &str) -> Result<Parameter, String> {
         ["float", "*", name] => (Kind::OutFloat, name),
         ["const", "u32", "*", name] => (Kind::InWord, name),
         ["u32", "*", name] => (Kind::OutWord, name),
+        ["const", "Map", "*", name] => (Kind::InMap, name),
+        ["Map", "*", name] => (Kind::OutMap, name),
         ["int", name] => (Kind::Int, name),
         ["float", name] => (Kind::Float, name),
         _ => {
-            let wanted = "[const] float*, [const] u32*, int or float, and a name";
+            let wanted = "[const] float*, u32* or Map*, int or float, and a name";
             return Err(format!("parameter `{}`, wanted {wanted}", text.trim()));
         }
     };

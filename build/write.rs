@@ -54,7 +54,7 @@ fn resources(images: &[Image]) -> Vec<String> {
 fn module(text: &mut String, file: &File, emulated: bool) {
     let _ = writeln!(
         text,
-        "/// `{}`.\n#[allow(dead_code, unused_imports, clippy::too_many_arguments)]\npub mod {} {{\n    use super::{{Arg, Kernel}};\n    use crate::device::{{Device, View, ViewMut}};",
+        "/// `{}`.\n#[allow(dead_code, unused_imports, clippy::too_many_arguments)]\npub mod {} {{\n    use super::{{Arg, Kernel}};\n    use crate::device::{{Device, MapView, MapViewMut, View, ViewMut}};",
         file.path.display(),
         file.name
     );
@@ -116,12 +116,18 @@ fn function(text: &mut String, file: &File, kernel: &Kernel, precisions: usize, 
             Kind::InWord => ("View<'_, u32>", "Arg::input"),
             Kind::OutFloat => ("ViewMut<'_, f32>", "Arg::output"),
             Kind::OutWord => ("ViewMut<'_, u32>", "Arg::output"),
+            Kind::InMap => ("MapView<'_>", "Arg::input_map"),
+            Kind::OutMap => ("MapViewMut<'_>", "Arg::output_map"),
             Kind::Int => ("usize", "Arg::int"),
             Kind::Float => ("f32", "Arg::Float"),
         };
         let name = p.name.to_lowercase();
         let _ = write!(parameters, ", {name}: {kind}");
-        arguments.push(format!("{argument}({name})"));
+        let of_device = match p.kind {
+            Kind::InMap | Kind::OutMap => "device, ",
+            _ => "",
+        };
+        arguments.push(format!("{argument}({of_device}{name})"));
         if !p.shape.is_empty() {
             shapes.push(format!("{name} {}", p.shape));
         }

@@ -8,7 +8,7 @@
 // weights   over (b, i, j): rows o, columns (c, u, v). The steps are cut into slices, a block each, whose parts
 //           conv_backward_weights_sum adds in order.
 //
-// PRECISION decides how x, w and dy enter the products; everything else is float32.
+// PRECISION decides how x, w and dy enter the products, and how maps lie in memory; everything else is float32.
 #include "striate.cuh"
 #include "product.cuh"
 
@@ -30,20 +30,20 @@ __device__ __forceinline__ void next_tap(int& c, int& u, int& v, int kernel) {
 
 // The window under this thread's output pixel, in the order of a filter's weights.
 struct Window {
-    const float* x;
+    const Map* x;
     int image;       // where its image begins
     int top, left;   // its first row and column, may lie outside
     int c, u, v;     // what is fetched next
     int du, dv;      // from the end of one fetch to the begin of the next, 8 taps: within a filter unless k = 1
     int channels, height, width, kernel;
-    typedef float Held;
+    typedef Map Held;
 
-    template <int COUNT> __device__ __forceinline__ void fetch(int, int, float (&held)[COUNT]) {
+    template <int COUNT> __device__ __forceinline__ void fetch(int, int, Map (&held)[COUNT]) {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) {
             int row = top + u, col = left + v;
             bool inside = c < channels && (u32)row < (u32)height && (u32)col < (u32)width;
-            held[i] = inside ? x[image + (c * height + row) * width + col] : 0.0f;
+            held[i] = inside ? x[image + (c * height + row) * width + col] : Map();
             next_tap(c, u, v, kernel);
         }
         v += dv;
@@ -52,12 +52,12 @@ struct Window {
         if (u >= kernel) u -= kernel, ++c;
         if (kernel == 1) c += STEP - COUNT;
     }
-    __device__ __forceinline__ float value(float v) const { return v; }
+    __device__ __forceinline__ float value(Map v) const { return number(v); }
 };
 
 // ROWS output channels by TILE output pixels.
 template <int ROWS> __device__ __forceinline__ void
-forward(float4* shared, const float* x, const float* w, float* y, int batch, int in_channels, int out_channels, int height,
+forward(float4* shared, const Map* x, const float* w, Map* y, int batch, int in_channels, int out_channels, int height,
         int width, int kernel, int padding) {
     int out_width = width + 2 * padding + 1 - kernel, out_pixels = (height + 2 * padding + 1 - kernel) * out_width;
     int pixels = batch * out_pixels, taps = in_channels * kernel * kernel;
@@ -76,7 +76,7 @@ forward(float4* shared, const float* x, const float* w, float* y, int batch, int
     window.channels = in_channels, window.height = height, window.width = width, window.kernel = kernel;
 
     const float* filters = w + (size_t)first_row * taps;
-    AlongK<ROWS, Rows<false>> rows{{filters, out_channels - first_row, taps, in_quads(filters, taps)}};
+    AlongK<ROWS, Rows<false>> rows{{filters, out_channels - first_row, taps, in_fours(filters, taps)}};
     Sums<ROWS, TILE> sums;
     sums.clear();
     product(sums, rows, windows, steps_of(taps), shared, [](int) {});
@@ -84,14 +84,14 @@ forward(float4* shared, const float* x, const float* w, float* y, int batch, int
         int o = first_row + row, pixel = first_pixel + col;
         // Maps of one channel lie out_channels maps apart.
         if (o < out_channels && pixel < pixels)
-            y[pixel + (pixel / out_pixels * (out_channels - 1) + o) * out_pixels] = sum;
+            store(y + (pixel + (pixel / out_pixels * (out_channels - 1) + o) * out_pixels), sum);
     });
 }
 
 // Block: TILE output channels by TILE output pixels.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-conv_forward(const float* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_in, k, k) */,
-             float* y /* (B, C_out, H', W') */, int batch, int in_channels, int out_channels, int height, int width,
+conv_forward(const Map* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_in, k, k) */,
+             Map* y /* (B, C_out, H', W') */, int batch, int in_channels, int out_channels, int height, int width,
              int kernel, int padding) {
     __shared__ float4 shared[product_shared(TILE, TILE)];
     forward<TILE>(shared, x, w, y, batch, in_channels, out_channels, height, width, kernel, padding);
@@ -99,8 +99,8 @@ conv_forward(const float* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_i
 
 // Block: NARROW output channels by TILE output pixels.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-conv_forward_narrow(const float* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_in, k, k) */,
-                    float* y /* (B, C_out, H', W') */, int batch, int in_channels, int out_channels, int height, int width,
+conv_forward_narrow(const Map* x /* (B, C_in, H, W) */, const float* w /* (C_out, C_in, k, k) */,
+                    Map* y /* (B, C_out, H', W') */, int batch, int in_channels, int out_channels, int height, int width,
                     int kernel, int padding){
     __shared__ float4 shared[product_shared(NARROW, TILE)];
     forward<NARROW>(shared, x, w, y, batch, in_channels, out_channels, height, width, kernel, padding);
@@ -126,35 +126,37 @@ struct Place {
 
 // Rows o of dy along the pixels.
 struct OutputGradient {
-    const float* dy;
+    const Map* dy;
     Place place;
     int channels, first_row, pixels;
-    bool quads;
+    bool fours;
+    typedef Quad Held;
 
-    __device__ __forceinline__ void fetch(int step, int, int row, int k, float (&v)[4]) const {
+    __device__ __forceinline__ void fetch(int step, int, int row, int k, Quad& v) const {
         int o = first_row + row;
-        const float* from = dy + (place.image(step) * channels + o) * pixels;
-        fetch_quad(from, place.pixel(step) + k, o < channels ? pixels : 0, quads, v);
+        const Map* from = dy + (place.image(step) * channels + o) * pixels;
+        fetch_quad(from, place.pixel(step) + k, o < channels ? pixels : 0, fours, v);
     }
     __device__ __forceinline__ float value(float v) const { return v; }
 };
 
 // What taps (c, u, v) of this thread's rows see of x along the output pixels.
 template <int QUADS> struct Taps {
-    const float* x;
+    const Map* x;
     Place place;
     int top[QUADS], left[QUADS];  // u - p, v - p
     int plane[QUADS];             // where channel c begins
     int channels, height, width, out_width, pixels;
+    typedef Four<Map> Held;
 
-    __device__ __forceinline__ void fetch(int step, int q, int, int k, float (&held)[4]) const {
-        const float* from = x + (place.image(step) * channels * height * width + plane[q]);
+    __device__ __forceinline__ void fetch(int step, int q, int, int k, Four<Map>& held) const {
+        const Map* from = x + (place.image(step) * channels * height * width + plane[q]);
         int pixel = place.pixel(step) + k, i = pixel / out_width, j = pixel - i * out_width;
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
             int row = i + top[q], col = j + left[q];
             bool inside = pixel + e < pixels && (u32)row < (u32)height && (u32)col < (u32)width;
-            held[e] = inside ? from[row * width + col] : 0.0f;
+            held.v[e] = inside ? from[row * width + col] : Map();
             if (++j == out_width) j = 0, ++i;
         }
     }
@@ -163,13 +165,13 @@ template <int QUADS> struct Taps {
 
 // ROWS output channels by TILE taps (c, u, v) over one slice of `steps` steps.
 template <int ROWS> __device__ __forceinline__ void
-backward_weights(float4* shared, const float* x, const float* dy, float* parts, int batch, int in_channels, int out_channels,
+backward_weights(float4* shared, const Map* x, const Map* dy, float* parts, int batch, int in_channels, int out_channels,
                  int height, int width, int kernel, int padding, int steps) {
     int out_width = width + 2 * padding + 1 - kernel, pixels = (height + 2 * padding + 1 - kernel) * out_width;
     int area = kernel * kernel, taps = in_channels * area;
     int first_tap = blockIdx.x * TILE, first_row = blockIdx.y * ROWS;
     Place place{(int)blockIdx.z * steps, steps_of(pixels)};
-    AlongK<ROWS, OutputGradient> rows{{dy, place, out_channels, first_row, pixels, in_quads(dy, pixels)}};
+    AlongK<ROWS, OutputGradient> rows{{dy, place, out_channels, first_row, pixels, in_fours(dy, pixels)}};
     AlongK<TILE, Taps<2>> columns;
     columns.source.x = x, columns.source.place = place;
     columns.source.channels = in_channels, columns.source.height = height, columns.source.width = width;
@@ -193,7 +195,7 @@ backward_weights(float4* shared, const float* x, const float* dy, float* parts, 
 
 // Block: TILE output channels by TILE taps, one slice.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-conv_backward_weights(const float* x /* (B, C_in, H, W) */, const float* dy /* (B, C_out, H', W') */,
+conv_backward_weights(const Map* x /* (B, C_in, H, W) */, const Map* dy /* (B, C_out, H', W') */,
                       float* parts /* (slices, C_out, C_in, k, k) */, int batch, int in_channels, int out_channels, int height,
                       int width, int kernel, int padding, int steps) {
     __shared__ float4 shared[product_shared(TILE, TILE)];
@@ -202,7 +204,7 @@ conv_backward_weights(const float* x /* (B, C_in, H, W) */, const float* dy /* (
 
 // Block: NARROW output channels by TILE taps, one slice.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-conv_backward_weights_narrow(const float* x /* (B, C_in, H, W) */, const float* dy /* (B, C_out, H', W') */,
+conv_backward_weights_narrow(const Map* x /* (B, C_in, H, W) */, const Map* dy /* (B, C_out, H', W') */,
                              float* parts /* (slices, C_out, C_in, k, k) */, int batch, int in_channels, int out_channels, int height,
                              int width, int kernel, int padding, int steps){
     __shared__ float4 shared[product_shared(NARROW, TILE)];

@@ -80,7 +80,7 @@ struct Ending {
 
 // Inverse transform of the block's sums, through shared memory.
 __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Tile tile, int chunk, Part part,
-                                       const float (&d)[2][2][2][4], Ending ending, float* y) {
+                                       const float (&d)[2][2][2][4], Ending ending, Map* y) {
     int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, pixels = s.rows * COLUMNS;
     float* sums = reinterpret_cast<float*>(shared.numbers);
     // Features differ in t: turn their pixels so that the lanes' banks differ.
@@ -122,14 +122,14 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
                 Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, ending.has_gain, out % ending.groups);
                 sum = activation_value(ending.code, line.at(sum));
             }
-            y[((size_t)tile.image * s.orientations * s.out_features + out) * area + row * s.out_width + column] = sum;
+            store(y + (((size_t)tile.image * s.orientations * s.out_features + out) * area + row * s.out_width + column), sum);
         }
     }
 }
 
 template <int K>
-__device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, const float* x, const float* transform,
-                                         const float* table, const u32* places, const u32* weights, Ending ending, float* y) {
+__device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, const Map* x, const float* transform,
+                                         const float* table, const u32* places, const u32* weights, Ending ending, Map* y) {
     using T = Taps<K>;
     Tile tile = tile_of(s, blockIdx.x);
     Part part = part_of(s);
@@ -170,10 +170,10 @@ __device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, c
 // By the filters' width. `ending`: 0 leaves y as it is, otherwise it is normalised with fixed statistics and then
 // activated, by code `ending` - 1.
 extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_3(
-    const float* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
+    const Map* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
-    const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
+    const float* offset /* (groups) */, Map* y /* (B, O F_out, H', W') */, int orientations, int in_features,
     int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
@@ -184,10 +184,10 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
 }
 
 extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_5(
-    const float* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
+    const Map* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
-    const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
+    const float* offset /* (groups) */, Map* y /* (B, O F_out, H', W') */, int orientations, int in_features,
     int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
@@ -198,10 +198,10 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
 }
 
 extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_7(
-    const float* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
+    const Map* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
-    const float* offset /* (groups) */, float* y /* (B, O F_out, H', W') */, int orientations, int in_features,
+    const float* offset /* (groups) */, Map* y /* (B, O F_out, H', W') */, int orientations, int in_features,
     int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];

@@ -27,7 +27,7 @@ template <int K> constexpr int at_once() { return K <= 5 ? 4 : 2; }
 
 // The tile of the output's gradient, transformed over orientations.
 __device__ __forceinline__ void stage_outputs(const Shared& shared, u32* outputs, const Sizes& s, Tile tile, int chunk,
-                                              const float* dy) {
+                                              const Map* dy) {
     int pixels = s.rows * COLUMNS;
     size_t area = (size_t)s.out_height * s.out_width;
 #pragma unroll 1
@@ -35,16 +35,16 @@ __device__ __forceinline__ void stage_outputs(const Shared& shared, u32* outputs
         int feature = e / pixels, row = e % pixels / COLUMNS, column = e % COLUMNS, g = chunk * GRADIENT_FEATURES + feature;
         int i = tile.row + row, j = tile.column + column;
         bool inside = i < s.out_height && j < s.out_width && g < s.out_features;
-        const float* at = dy + ((size_t)tile.image * s.orientations * s.out_features + g) * area + i * s.out_width + j;
-        float v[8];
+        const Map* at = dy + ((size_t)tile.image * s.orientations * s.out_features + g) * area + i * s.out_width + j;
+        Map v[8];
 #pragma unroll
-        for (int q = 0; q < 8; ++q) v[q] = inside && q < s.orientations ? __ldg(at + q * s.out_features * area) : 0.0f;
+        for (int q = 0; q < 8; ++q) v[q] = inside && q < s.orientations ? load_cached(at + q * s.out_features * area) : Map();
 #pragma unroll 1
         for (int component = 0; component < 2 * s.units; ++component) {
             const float* matrix = shared.tables + component * ORIENTATIONS;
             float sum = 0.0f;
 #pragma unroll
-            for (int q = 0; q < 8; ++q) sum = fmaf(matrix[q], v[q], sum);
+            for (int q = 0; q < 8; ++q) sum = fmaf(matrix[q], number(v[q]), sum);
             u32* to = outputs + ((component * s.rows + row) * GRADIENT_FEATURES + feature) * PITCH + column;
 #if PRECISION == BF16
             u32 word = pack_bf16(sum, __shfl_down_sync(ALL_LANES, sum, 8));
@@ -101,8 +101,8 @@ __device__ __forceinline__ void correlate(const Shared& shared, const u32* outpu
 }
 
 template <int K>
-__device__ __forceinline__ void differentiate(const Shared& shared, u32* outputs, const Sizes& s, const float* x,
-                                              const float* dy, const float* transform, const float* table,
+__device__ __forceinline__ void differentiate(const Shared& shared, u32* outputs, const Sizes& s, const Map* x,
+                                              const Map* dy, const float* transform, const float* table,
                                               const u32* places, float* partial, int tiles, int per_slice) {
     using T = Taps<K>;
     constexpr int F = at_once<K>();
@@ -155,7 +155,7 @@ __device__ __forceinline__ void differentiate(const Shared& shared, u32* outputs
 
 // By the filters' width.
 extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS, 2) group_conv_gradient_3(
-    const float* x /* (B, O F_in, H, W) */, const float* dy /* (B, O F_out, H', W') */, const float* transform /* (2 units, O) */,
+    const Map* x /* (B, O F_in, H, W) */, const Map* dy /* (B, O F_out, H', W') */, const float* transform /* (2 units, O) */,
     const float* basis /* (TS, NT, 32, 2) */, const u32* places /* (units, slots, 2) */,
     float* partial /* (slices, F_in, rows, padded F_out) */, int orientations, int in_features, int out_features, int height,
     int width, int padding, int rows, int tiles, int per_slice) {
@@ -167,7 +167,7 @@ extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS, 2) group_conv_gra
 }
 
 extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS, 2) group_conv_gradient_5(
-    const float* x /* (B, O F_in, H, W) */, const float* dy /* (B, O F_out, H', W') */, const float* transform /* (2 units, O) */,
+    const Map* x /* (B, O F_in, H, W) */, const Map* dy /* (B, O F_out, H', W') */, const float* transform /* (2 units, O) */,
     const float* basis /* (TS, NT, 32, 2) */, const u32* places /* (units, slots, 2) */,
     float* partial /* (slices, F_in, rows, padded F_out) */, int orientations, int in_features, int out_features, int height,
     int width, int padding, int rows, int tiles, int per_slice) {
@@ -179,7 +179,7 @@ extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS, 2) group_conv_gra
 }
 
 extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS, 2) group_conv_gradient_7(
-    const float* x /* (B, O F_in, H, W) */, const float* dy /* (B, O F_out, H', W') */, const float* transform /* (2 units, O) */,
+    const Map* x /* (B, O F_in, H, W) */, const Map* dy /* (B, O F_out, H', W') */, const float* transform /* (2 units, O) */,
     const float* basis /* (TS, NT, 32, 2) */, const u32* places /* (units, slots, 2) */,
     float* partial /* (slices, F_in, rows, padded F_out) */, int orientations, int in_features, int out_features, int height,
     int width, int padding, int rows, int tiles, int per_slice) {

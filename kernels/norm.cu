@@ -7,81 +7,77 @@
 // each (channel, slice of consecutive images) a block, which leaves a few numbers; then one warp per group merges those
 // of its channels in a fixed order. The backward pass computes du twice: that is cheaper than to write and read it.
 //
-// Where planes start on 16 bytes, threads move four numbers at a time.
-#include "striate.cuh"
+// Where planes allow it, threads move four numbers at a time.
+#include "map.cuh"
 #include "line.cuh"
 
-#define THREADS 192  // three rounds of float4 are a plane of 36 x 64
+#define THREADS 192  // three rounds of four numbers are a plane of 36 x 64
 #define LANES 32     // of a merge
 
-__device__ __forceinline__ bool in_fours(const float* a, const float* b, int pixels) {
-    return pixels % 4 == 0 && (((size_t)a | (size_t)b) & 15) == 0;
-}
-
 // out = f(in) over a plane.
-template <class F> __device__ __forceinline__ void map(const float* in, float* out, int pixels, F f) {
-    if (in_fours(in, out, pixels)) {
+template <class F> __device__ __forceinline__ void map(const Map* in, Map* out, int pixels, F f) {
+    if (in_fours(in, pixels) && in_fours(out, pixels)) {
         for (int i = threadIdx.x; i < pixels / 4; i += THREADS) {
-            float4 v = ((const float4*)in)[i];
-            ((float4*)out)[i] = make_float4(f(v.x), f(v.y), f(v.z), f(v.w));
+            float4 v = load_four(in + 4 * i);
+            store_four(out + 4 * i, make_float4(f(v.x), f(v.y), f(v.z), f(v.w)));
         }
     } else {
-        for (int i = threadIdx.x; i < pixels; i += THREADS) out[i] = f(in[i]);
+        for (int i = threadIdx.x; i < pixels; i += THREADS) store(out + i, f(load(in + i)));
     }
 }
 
 // d = f(y, d) over a plane.
-template <class F> __device__ __forceinline__ void update(const float* y, float* d, int pixels, F f) {
-    if (in_fours(y, d, pixels)) {
+template <class F> __device__ __forceinline__ void update(const Map* y, Map* d, int pixels, F f) {
+    if (in_fours(y, pixels) && in_fours(d, pixels)) {
         for (int i = threadIdx.x; i < pixels / 4; i += THREADS) {
-            float4 a = ((const float4*)y)[i], b = ((float4*)d)[i];
-            ((float4*)d)[i] = make_float4(f(a.x, b.x), f(a.y, b.y), f(a.z, b.z), f(a.w, b.w));
+            float4 a = load_four(y + 4 * i), b = load_four(d + 4 * i);
+            store_four(d + 4 * i, make_float4(f(a.x, b.x), f(a.y, b.y), f(a.z, b.z), f(a.w, b.w)));
         }
     } else {
-        for (int i = threadIdx.x; i < pixels; i += THREADS) d[i] = f(y[i], d[i]);
+        for (int i = threadIdx.x; i < pixels; i += THREADS) store(d + i, f(load(y + i), load(d + i)));
     }
 }
 
 // f(y, d) for every pixel of a plane.
-template <class F> __device__ __forceinline__ void visit(const float* y, const float* d, int pixels, F f) {
-    if (in_fours(y, d, pixels)) {
+template <class F> __device__ __forceinline__ void visit(const Map* y, const Map* d, int pixels, F f) {
+    if (in_fours(y, pixels) && in_fours(d, pixels)) {
         for (int i = threadIdx.x; i < pixels / 4; i += THREADS) {
-            float4 a = ((const float4*)y)[i], b = ((const float4*)d)[i];
+            float4 a = load_four(y + 4 * i), b = load_four(d + 4 * i);
             f(a.x, b.x);
             f(a.y, b.y);
             f(a.z, b.z);
             f(a.w, b.w);
         }
     } else {
-        for (int i = threadIdx.x; i < pixels; i += THREADS) f(y[i], d[i]);
+        for (int i = threadIdx.x; i < pixels; i += THREADS) f(load(y + i), load(d + i));
     }
 }
 
 // f(y) for every pixel of a plane.
-template <class F> __device__ __forceinline__ void visit(const float* y, int pixels, F f) {
-    if (in_fours(y, y, pixels)) {
+template <class F> __device__ __forceinline__ void visit(const Map* y, int pixels, F f) {
+    if (in_fours(y, pixels)) {
         for (int i = threadIdx.x; i < pixels / 4; i += THREADS) {
-            float4 a = ((const float4*)y)[i];
+            float4 a = load_four(y + 4 * i);
             f(a.x);
             f(a.y);
             f(a.z);
             f(a.w);
         }
     } else {
-        for (int i = threadIdx.x; i < pixels; i += THREADS) f(y[i]);
+        for (int i = threadIdx.x; i < pixels; i += THREADS) f(load(y + i));
     }
 }
 
 // Leaves of each slice a number close to its mean (the average of a sample), the mean less that number, and the sum of
 // squared deviations from the mean. All sums are of differences from that number, so that nothing cancels.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    norm_statistics_slices(const float* y /* (B, C, P) */, float* slices /* (3, C, S) */, int batch, int channels,
+    norm_statistics_slices(const Map* y /* (B, C, P) */, float* slices /* (3, C, S) */, int batch, int channels,
                            int pixels, int images /* of a slice */) {
     __shared__ float scratch[THREADS / 32];
     int channel = blockIdx.x, slice = blockIdx.y;
     int first = slice * images, last = min(first + images, batch);
-    const float* sampled = y + ((size_t)first * channels + channel) * pixels;
-    float centre = block_sum<THREADS>(sampled[(size_t)threadIdx.x * pixels / THREADS], scratch) / THREADS;
+    const Map* sampled = y + ((size_t)first * channels + channel) * pixels;
+    float centre = block_sum<THREADS>(load(sampled + (size_t)threadIdx.x * pixels / THREADS), scratch) / THREADS;
     float sum = 0.0f, squares = 0.0f;
     for (int image = first; image < last; ++image) {
         visit(y + ((size_t)image * channels + channel) * pixels, pixels, [&](float value) {
@@ -143,8 +139,8 @@ extern "C" __global__ void __launch_bounds__(LANES)
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    norm_forward(const float* y /* (B, C, P) */, const float* mean /* (G) */, const float* variance /* (G) */,
-                 const float* gain /* (G) */, const float* offset /* (G) */, float* z /* (B, C, P) */, int channels,
+    norm_forward(const Map* y /* (B, C, P) */, const float* mean /* (G) */, const float* variance /* (G) */,
+                 const float* gain /* (G) */, const float* offset /* (G) */, Map* z /* (B, C, P) */, int channels,
                  int groups, int pixels, int has_gain, int activation) {
     Line line = line_of(mean, variance, gain, offset, has_gain, blockIdx.x % channels % groups);
     size_t plane = (size_t)blockIdx.x * pixels;
@@ -154,16 +150,16 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 // As norm_forward, from z to z.
 extern "C" __global__ void __launch_bounds__(THREADS)
     norm_finish(const float* mean /* (G) */, const float* variance /* (G) */, const float* gain /* (G) */,
-                const float* offset /* (G) */, float* z /* (B, C, P) */, int channels, int groups, int pixels,
+                const float* offset /* (G) */, Map* z /* (B, C, P) */, int channels, int groups, int pixels,
                 int has_gain, int activation) {
     Line line = line_of(mean, variance, gain, offset, has_gain, blockIdx.x % channels % groups);
-    float* plane = z + (size_t)blockIdx.x * pixels;
+    Map* plane = z + (size_t)blockIdx.x * pixels;
     map(plane, plane, pixels, [=](float v) { return activation_value(activation, line.at(v)); });
 }
 
 // Leaves of each slice the sums of du and of du n.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    norm_backward_slices(const float* y /* (B, C, P) */, const float* d /* (B, C, P) */, const float* mean /* (G) */,
+    norm_backward_slices(const Map* y /* (B, C, P) */, const Map* d /* (B, C, P) */, const float* mean /* (G) */,
                          const float* variance /* (G) */, const float* gain /* (G) */, const float* offset /* (G) */,
                          float* slices /* (2, C, S) */, int batch, int channels, int groups, int pixels,
                          int images /* of a slice */, int has_gain, int activation) {
@@ -213,9 +209,9 @@ extern "C" __global__ void __launch_bounds__(LANES)
 
 // Turns dz into dy, through the batch's statistics.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    norm_backward(const float* y /* (B, C, P) */, const float* mean /* (G) */, const float* variance /* (G) */,
+    norm_backward(const Map* y /* (B, C, P) */, const float* mean /* (G) */, const float* variance /* (G) */,
                   const float* gain /* (G) */, const float* offset /* (G) */, const float* averages /* (2, G) */,
-                  float* d /* (B, C, P) */, int channels, int groups, int pixels, int has_gain, int activation) {
+                  Map* d /* (B, C, P) */, int channels, int groups, int pixels, int has_gain, int activation) {
     int group = blockIdx.x % channels % groups;
     Line line = line_of(mean, variance, gain, offset, has_gain, group);
     float average = averages[group], against = averages[groups + group];
@@ -228,8 +224,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // Turns dz into dy, the statistics held fixed.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    norm_backward_fixed(const float* y /* (B, C, P) */, const float* mean /* (G) */, const float* variance /* (G) */,
-                        const float* gain /* (G) */, const float* offset /* (G) */, float* d /* (B, C, P) */,
+    norm_backward_fixed(const Map* y /* (B, C, P) */, const float* mean /* (G) */, const float* variance /* (G) */,
+                        const float* gain /* (G) */, const float* offset /* (G) */, Map* d /* (B, C, P) */,
                         int channels, int groups, int pixels, int has_gain, int activation) {
     Line line = line_of(mean, variance, gain, offset, has_gain, blockIdx.x % channels % groups);
     size_t plane = (size_t)blockIdx.x * pixels;

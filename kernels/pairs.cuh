@@ -77,11 +77,11 @@ template <int ROWS, class Source> struct PairsAcrossK {
 };
 
 // The rows of a stored matrix (rows, length), k along them; ABSOLUTE: by absolute value, as pairs have it already.
-template <int ROWS, bool ABSOLUTE> __device__ __forceinline__ auto stored_along_k(const float* from, int rows, int length) {
+template <int ROWS, bool ABSOLUTE> __device__ __forceinline__ auto stored_along_k(const Stored* from, int rows, int length) {
     if constexpr (PRECISION == BF16) {
         return PairsAlongK<ROWS>{(const u32*)from, rows, pair_words(length)};
     } else {
-        return AlongK<ROWS, Rows<ABSOLUTE>>{{from, rows, length, in_quads(from, length)}};
+        return AlongK<ROWS, Rows<ABSOLUTE>>{{(const float*)from, rows, length, in_fours((const float*)from, length)}};
     }
 }
 

@@ -17,6 +17,7 @@
 // A source reads raw numbers (fetch) and makes of them the factor of the product (value); outside its matrix it gives 0.
 // pairs.cuh has the same two for numbers that lie in global memory as bf16 already.
 #pragma once
+#include "map.cuh"
 
 constexpr int BLOCK = 256;
 constexpr int STEP = 16;                             // k per stage
@@ -27,14 +28,17 @@ constexpr int product_shared(int rows, int cols) { return 2 * (rows + cols) * PI
 
 __device__ __forceinline__ int steps_of(int length) { return (length + STEP - 1) / STEP; }
 
-// Whether every row of a matrix may be read in quads.
-__device__ __forceinline__ bool in_quads(const float* matrix, int row_length) {
-    return ((u64)matrix & 15) == 0 && row_length % 4 == 0;
-}
+// Four neighbours as they came from memory: what is done with them waits for them.
+template <class Number> struct Four {
+    Number v[4];
 
-// Four neighbours k.. of a row, 0 from `length` on.
-__device__ __forceinline__ void fetch_quad(const float* row, int k, int length, bool quads, float (&v)[4]) {
-    if (quads) {
+    __device__ __forceinline__ float at(int i) const { return number(v[i]); }
+};
+
+// Four neighbours k.. of a row, 0 from `length` on; `fours`: whether they may be read at once.
+__device__ __forceinline__ void fetch_quad(const float* row, int k, int length, bool fours, Four<float>& quad) {
+    float(&v)[4] = quad.v;
+    if (fours) {
         float4 four = k < length ? *(const float4*)(row + k) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
     } else {
@@ -42,6 +46,31 @@ __device__ __forceinline__ void fetch_quad(const float* row, int k, int length, 
         for (int i = 0; i < 4; ++i) v[i] = k + i < length ? row[k + i] : 0.0f;
     }
 }
+
+#if PRECISION == BF16
+// Two to a word.
+struct Quad {
+    uint2 pairs;
+
+    __device__ __forceinline__ float at(int i) const {
+        u32 pair = i < 2 ? pairs.x : pairs.y;
+        return i % 2 ? high_half(pair) : low_half(pair);
+    }
+};
+
+__device__ __forceinline__ void fetch_quad(const Map* row, int k, int length, bool fours, Quad& quad) {
+    if (fours) {
+        quad.pairs = k < length ? *(const uint2*)(row + k) : make_uint2(0, 0);
+    } else {
+        u32 bits[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) bits[i] = k + i < length ? row[k + i].bits : 0;
+        quad.pairs = make_uint2(bits[0] | bits[1] << 16, bits[2] | bits[3] << 16);
+    }
+}
+#else
+typedef Four<Map> Quad;
+#endif
 
 // Rounds four neighbours along k and puts them into a row of shared memory.
 __device__ __forceinline__ void store_quad(float* row, int k, float a, float b, float c, float d) {
@@ -63,11 +92,11 @@ __device__ __forceinline__ int quad_row(int q) {
 }
 __device__ __forceinline__ int quad_k() { return threadIdx.x % 4 * 4; }
 
-// An operand whose numbers lie next to each other along k. Source: fetch(step, q, row, k, float (&)[4]), value(float).
+// An operand whose numbers lie next to each other along k. Source: Held with at(i), fetch(step, q, row, k, Held&), value(float).
 template <int ROWS, class Source> struct AlongK {
     static constexpr int QUADS = ROWS * STEP / 4 / BLOCK;
     Source source;
-    float held[QUADS][4];
+    typename Source::Held held[QUADS];
 
     __device__ __forceinline__ void fetch(int step) {
 #pragma unroll
@@ -76,9 +105,9 @@ template <int ROWS, class Source> struct AlongK {
     __device__ __forceinline__ void store(float* stage) const {
 #pragma unroll
         for (int q = 0; q < QUADS; ++q) {
-            const float(&v)[4] = held[q];
-            store_quad(stage + quad_row(q) * PITCH, quad_k(), source.value(v[0]), source.value(v[1]), source.value(v[2]),
-                       source.value(v[3]));
+            const typename Source::Held& v = held[q];
+            store_quad(stage + quad_row(q) * PITCH, quad_k(), source.value(v.at(0)), source.value(v.at(1)),
+                       source.value(v.at(2)), source.value(v.at(3)));
         }
     }
 };
@@ -108,10 +137,11 @@ template <int ROWS, class Source> struct AcrossK {
 template <bool ABSOLUTE> struct Rows {
     const float* from;
     int rows, length;
-    bool quads;
+    bool fours;
+    typedef Four<float> Held;
 
-    __device__ __forceinline__ void fetch(int step, int, int row, int k, float (&v)[4]) const {
-        fetch_quad(from + row * length, step * STEP + k, row < rows ? length : 0, quads, v);
+    __device__ __forceinline__ void fetch(int step, int, int row, int k, Four<float>& v) const {
+        fetch_quad(from + row * length, step * STEP + k, row < rows ? length : 0, fours, v);
     }
     __device__ __forceinline__ float value(float v) const { return ABSOLUTE ? fabsf(v) : v; }
 };

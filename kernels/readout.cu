@@ -8,8 +8,9 @@
 //           dmask[n, p] += sign(mask) sum_c v[n, c] G, a second tile of sums in registers, and
 //           dfeatures[n, c] += sum_p |mask[n, p]| G, one part per tile of pixels, added up by readout_backward_features.
 //
-// PRECISION decides how x, |mask|, dh and dh v enter the products; everything else is float32. In BF16 x and |mask|, which
-// every pass reads many times, are rounded once, by readout_round, and lie in global memory as pairs.cuh has it: "stored".
+// PRECISION decides how x, |mask|, dh and dh v enter the products, and how x and dx lie in memory; everything else is float32.
+// In BF16 |mask|, which every pass reads many times, is rounded once and lies in global memory as pairs.cuh has it, "stored",
+// as x does where its rows are whole steps; elsewhere rows of x are filled up once.
 #include "striate.cuh"
 #include "pairs.cuh"
 
@@ -36,30 +37,31 @@ struct Tiles {
     }
 };
 
-// Thread: eight numbers of a row, or their absolute values, to four words.
-extern "C" __global__ void __launch_bounds__(THREADS)
-readout_round(const float* from /* (rows, length) */, float* to /* (rows, pair_words(length)) */, int rows, int length,
-              int absolute) {
-    int i = blockIdx.x * THREADS + threadIdx.x, per_row = pair_words(length) / 4, row = i / per_row;
+// Thread: four neighbours of a row.
+template <class Held, class Number, class F>
+__device__ __forceinline__ void fill_rows(const Number* from, Map* to, int rows, int length, F f) {
+    int i = blockIdx.x * THREADS + threadIdx.x, per_row = steps_of(length) * (STEP / 4), row = i / per_row;
     if (row >= rows) return;
-    const float* numbers = from + (size_t)row * length;
-    bool quads = in_quads(from, length);
-    float packed[4];
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        float v[4];
-        fetch_quad(numbers, i % per_row * 8 + half * 4, length, quads, v);
-#pragma unroll
-        for (int j = 0; j < 4; ++j) v[j] = absolute ? fabsf(v[j]) : v[j];
-        packed[half * 2] = __uint_as_float(pack_bf16(v[0], v[1]));
-        packed[half * 2 + 1] = __uint_as_float(pack_bf16(v[2], v[3]));
-    }
-    *(float4*)(to + (size_t)i * 4) = make_float4(packed[0], packed[1], packed[2], packed[3]);
+    Held v;
+    fetch_quad(from + (size_t)row * length, i % per_row * 4, length, in_fours(from, length), v);
+    store_four(to + (size_t)i * 4, make_float4(f(v.at(0)), f(v.at(1)), f(v.at(2)), f(v.at(3))));
+}
+
+// |mask|, stored.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_store_mask(const float* from /* (rows, length) */, Map* to /* (rows, length filled up) */, int rows, int length) {
+    fill_rows<Four<float>>(from, to, rows, length, [](float v) { return fabsf(v); });
+}
+
+// x, stored.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_store_maps(const Map* from /* (rows, length) */, Map* to /* (rows, length filled up) */, int rows, int length) {
+    fill_rows<Quad>(from, to, rows, length, [](float v) { return v; });
 }
 
 // Block: TILE neurons of `images` images, as many as there are whole ones in TILE rows (b, c), at least one.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-readout_forward(const float* x /* (B, C, P), stored */, const float* mask /* (N, P), stored */,
+readout_forward(const Map* x /* (B, C, P), stored */, const Map* mask /* (N, P), stored */,
                 const float* features /* (N, C) */, const float* bias /* (N) */, float* h /* (B, N) */, int batch, int channels,
                 int pixels, int neurons, int images, int positive) {
     __shared__ float4 shared[product_shared(TILE, TILE)];
@@ -67,11 +69,11 @@ readout_forward(const float* x /* (B, C, P), stored */, const float* mask /* (N,
     Tiles tile;
     int first_neuron = tile.x * TILE, first_image = tile.y * images;
     int here = min(images, batch - first_image), rows = here * channels, words = stored_words(pixels);
-    x += (size_t)first_image * channels * words;
-    mask += (size_t)first_neuron * words;
-    auto masks = stored_along_k<TILE, true>(mask, neurons - first_neuron, pixels);
+    const Stored* maps = (const Stored*)x + (size_t)first_image * channels * words;
+    const Stored* own_masks = (const Stored*)mask + (size_t)first_neuron * words;
+    auto masks = stored_along_k<TILE, true>(own_masks, neurons - first_neuron, pixels);
     for (int first_row = 0; first_row < rows; first_row += TILE) {
-        auto a = stored_along_k<TILE, false>(x + (size_t)first_row * words, rows - first_row, pixels);
+        auto a = stored_along_k<TILE, false>(maps + (size_t)first_row * words, rows - first_row, pixels);
         Sums<TILE, TILE> sums;
         sums.clear();
         product(sums, a, masks, steps_of(pixels), shared, [](int) {});
@@ -116,8 +118,8 @@ struct Spread {
 
 // Block: TILE rows (b, c) by TILE pixels.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-readout_backward_input(const float* mask /* (N, P), stored */, const float* features /* (N, C) */, const float* dh /* (B, N) */,
-                       float* dx /* (B, C, P) */, int batch, int channels, int pixels, int neurons, int positive) {
+readout_backward_input(const Map* mask /* (N, P), stored */, const float* features /* (N, C) */, const float* dh /* (B, N) */,
+                       Map* dx /* (B, C, P) */, int batch, int channels, int pixels, int neurons, int positive) {
     __shared__ float4 shared[product_shared(TILE, TILE)];
     int first_pixel = blockIdx.x * TILE, first_row = blockIdx.y * TILE, rows = batch * channels;
     int row = first_row + own_row<TILE>(), word = own_word<TILE>(first_pixel), words = stored_words(pixels);
@@ -129,7 +131,7 @@ readout_backward_input(const float* mask /* (N, P), stored */, const float* feat
     product(sums, spread, masks, steps_of(neurons), shared, [](int) {});
     sums.for_each([&](int row, int col, float& sum) {
         if (first_row + row < rows && first_pixel + col < pixels)
-            dx[(size_t)(first_row + row) * pixels + first_pixel + col] = sum;
+            store(dx + ((size_t)(first_row + row) * pixels + first_pixel + col), sum);
     });
 }
 
@@ -161,7 +163,7 @@ struct Maps {
 
 // Block: NEURONS neurons by TILE pixels, all channels one after the other.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-readout_backward_weights(const float* x /* (B, C, P), stored */, const float* stored_mask /* (N, P), stored */,
+readout_backward_weights(const Map* x /* (B, C, P), stored */, const Map* stored_mask /* (N, P), stored */,
                          const float* mask /* (N, P) */, const float* features /* (N, C) */, const float* dh /* (B, N) */,
                          float* dmask /* (N, P) */, float* parts /* (tiles of P, N, C) */, int batch, int channels,
                          int pixels, int neurons, int positive) {

@@ -5,14 +5,14 @@
 // A mask is a list of pixels (row << 16 | column) and weights; starts[n] .. starts[n + 1] are neuron n's. Places are a
 // rectangle, numbered down its columns; of equal responses the first counts. Offsets are those of
 // the first place and of the window together. Block: one neuron and one canvas.
-#include "striate.cuh"
+#include "map.cuh"
 
 #define THREADS 128
 #define LIST 512      // pixels of a mask held at once
 #define ORIGIN 65536  // added to offsets, which may be negative
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    scan_best(const float* g /* (B, N, H, W) */, const float* blank /* (N) */, const u32* starts /* (N + 1) */,
+    scan_best(const Map* g /* (B, N, H, W) */, const float* blank /* (N) */, const u32* starts /* (N + 1) */,
               const u32* pixels, const float* weights, float* sums /* (B, N, places) */, float* values /* (B, N) */,
               u32* at /* (B, N) */, int neurons, int height, int width, int row_offset, int rows, int column_offset,
               int columns) {
@@ -22,7 +22,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     __shared__ u32 best_at[THREADS];
     int n = blockIdx.x, places = rows * columns;
     size_t pair = (size_t)blockIdx.y * neurons + n;
-    const float* window = g + pair * height * width;
+    const Map* window = g + pair * height * width;
     float* sum = sums + pair * places;
     float base = blank[n];
     u32 first = starts[n], end = starts[n + 1];
@@ -40,7 +40,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             float r = sum[place];
             for (int i = 0; i < count; ++i) {
                 u32 row = (pixel[i] >> 16) - y, column = (pixel[i] & 0xffffu) - x;
-                if (row < (u32)height && column < (u32)width) r += weight[i] * (window[row * width + column] - base);
+                if (row < (u32)height && column < (u32)width) r += weight[i] * (load(window + (row * width + column)) - base);
             }
             sum[place] = r;
         }

@@ -11,6 +11,7 @@
 // steps; in unit 0 each real frequency has NT.
 #pragma once
 #include "fragments.cuh"
+#include "map.cuh"
 
 constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / 32;
@@ -73,20 +74,20 @@ __device__ __forceinline__ void load_tables(const Shared& shared, const Sizes& s
     for (int e = threadIdx.x; e < 2 * s.units * slots; e += THREADS) shared.places[e] = places[e];
 }
 
-// One halo position of all orientations, N at most: 8 or 16.
+// One halo position of all orientations, N at most: 8 or 16; as it came, so that nothing waits for it before it is used.
 template <int N> struct Column {
-    float x[N];
+    Map x[N];
 };
 
 template <int K, int N>
-__device__ __forceinline__ void load_column(Column<N>& c, const float* x, const Sizes& s, Tile tile, int f, int row) {
+__device__ __forceinline__ void load_column(Column<N>& c, const Map* x, const Sizes& s, Tile tile, int f, int row) {
     int lane = threadIdx.x % 32, i = tile.row + row - s.padding, j = tile.column + lane - s.padding;
     bool inside = i >= 0 && i < s.height && j >= 0 && j < s.width && lane < COLUMNS + K - 1 && row < s.rows + K - 1;
     int step = s.in_features * s.height * s.width;
-    const float* at = x + (size_t)tile.image * s.orientations * step + (f * s.height + i) * s.width + j;
+    const Map* at = x + (size_t)tile.image * s.orientations * step + (f * s.height + i) * s.width + j;
 #pragma unroll
     for (int o = 0; o < N; ++o) {
-        c.x[o] = inside && o < s.orientations ? __ldg(at) : 0.0f;
+        c.x[o] = inside && o < s.orientations ? load_cached(at) : Map();
         at += step;
     }
 }
@@ -102,10 +103,10 @@ template <int K, int N> __device__ __forceinline__ void put_column(const Shared&
         for (int o = 0; o < N; o += 4) {
             if (o < s.orientations) {
                 float4 m = matrix[o / 4];
-                sum = fmaf(m.x, c.x[o], sum);
-                sum = fmaf(m.y, c.x[o + 1], sum);
-                sum = fmaf(m.z, c.x[o + 2], sum);
-                sum = fmaf(m.w, c.x[o + 3], sum);
+                sum = fmaf(m.x, number(c.x[o]), sum);
+                sum = fmaf(m.y, number(c.x[o + 1]), sum);
+                sum = fmaf(m.z, number(c.x[o + 2]), sum);
+                sum = fmaf(m.w, number(c.x[o + 3]), sum);
             }
         }
 #if PRECISION == BF16
@@ -119,7 +120,7 @@ template <int K, int N> __device__ __forceinline__ void put_column(const Shared&
 }
 
 template <int K, int N>
-__device__ __forceinline__ void stage(const Shared& shared, const float* x, const Sizes& s, Tile tile, int f, int from) {
+__device__ __forceinline__ void stage(const Shared& shared, const Map* x, const Sizes& s, Tile tile, int f, int from) {
 #pragma unroll 1
     for (int row = from + threadIdx.x / 32; row < s.rows + K - 1; row += WARPS) {
         Column<N> c;

@@ -131,9 +131,9 @@ fn the_fourier_form_is_the_direct_form() {
             &device,
             &layer,
             shape.batch,
-            ax.view(),
+            ax.view().into(),
             ac.view(),
-            ay.view_mut(),
+            ay.view_mut().into(),
         );
         assert_close(&format!("y {name}"), &widen(&ay.download()), &y, 1e-5);
 
@@ -145,8 +145,8 @@ fn the_fourier_form_is_the_direct_form() {
             &layer,
             shape.batch,
             ac.view(),
-            ady.view(),
-            adx.view_mut(),
+            ady.view().into(),
+            adx.view_mut().into(),
         );
         assert_close(&format!("dx {name}"), &widen(&adx.download()), &dx, 1e-5);
 
@@ -157,8 +157,8 @@ fn the_fourier_form_is_the_direct_form() {
             &device,
             &layer,
             shape.batch,
-            ax.view(),
-            ady.view(),
+            ax.view().into(),
+            ady.view().into(),
             adc.view_mut(),
         );
         assert_close(&format!("dc {name}"), &widen(&adc.download()), &dc, 1e-5);
@@ -169,9 +169,9 @@ fn the_fourier_form_is_the_direct_form() {
             &device,
             &layer,
             shape.batch,
-            (ax.view(), ac.view()),
-            ady.view(),
-            adx.view_mut(),
+            (ax.view().into(), ac.view()),
+            ady.view().into(),
+            adx.view_mut().into(),
             adc.view_mut(),
         );
         assert_close(
@@ -248,9 +248,27 @@ fn tiled_direct_convolution_is_the_definition() {
         let nan = |n: usize| device.upload(&vec![f32::NAN; n], &[n]);
         let (mut ay, mut adx) = (nan(ny), nan(nx));
         let mut adw = device.upload(&vec![1.0; nw], &[nw]);
-        conv::forward(&device, &shape, ax.view(), aw.view(), ay.view_mut());
-        conv::backward_input(&device, &shape, aw.view(), ady.view(), adx.view_mut());
-        conv::backward_weights(&device, &shape, ax.view(), ady.view(), adw.view_mut());
+        conv::forward(
+            &device,
+            &shape,
+            ax.view().into(),
+            aw.view(),
+            ay.view_mut().into(),
+        );
+        conv::backward_input(
+            &device,
+            &shape,
+            aw.view(),
+            ady.view().into(),
+            adx.view_mut().into(),
+        );
+        conv::backward_weights(
+            &device,
+            &shape,
+            ax.view().into(),
+            ady.view().into(),
+            adw.view_mut(),
+        );
         assert_close("y", &widen(&ay.download()), &y, 1e-5);
         assert_close("dx", &widen(&adx.download()), &dx, 1e-5);
         assert_close("dw", &widen(&adw.download()), &dw, 1e-5);

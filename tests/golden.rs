@@ -251,9 +251,9 @@ fn the_forward_pass_has_the_published_values() {
         &device,
         &Layer::new(&Device::Cpu, a),
         1,
-        upload(&x).view(),
+        upload(&x).view().into(),
         upload(&ca).view(),
-        maps[0].view_mut(),
+        maps[0].view_mut().into(),
     );
     let hidden: Vec<f32> = maps[0].download().into_iter().map(softplus).collect();
     maps[0].fill_from(&hidden);
@@ -262,9 +262,9 @@ fn the_forward_pass_has_the_published_values() {
         &device,
         &Layer::new(&Device::Cpu, b),
         1,
-        hidden[0].view(),
+        hidden[0].view().into(),
         upload(&cb).view(),
-        out[0].view_mut(),
+        out[0].view_mut().into(),
     );
     for (map, (values, sum)) in maps.iter().zip([HIDDEN, OUT]) {
         let map = widen(&map.download());

@@ -266,23 +266,55 @@ fn ways_back_are_adjoint_to_ways_forward() {
             upload(&noise(ny, 3)),
         );
         let (mut y, mut dx, mut dw) = (CPU.zeros(&[ny]), CPU.zeros(&[nx]), CPU.zeros(&[nw]));
-        conv::forward(&CPU, &direct, x.view(), w.view(), y.view_mut());
-        conv::backward_input(&CPU, &direct, w.view(), dy.view(), dx.view_mut());
-        conv::backward_weights(&CPU, &direct, x.view(), dy.view(), dw.view_mut());
+        conv::forward(
+            &CPU,
+            &direct,
+            x.view().into(),
+            w.view(),
+            y.view_mut().into(),
+        );
+        conv::backward_input(
+            &CPU,
+            &direct,
+            w.view(),
+            dy.view().into(),
+            dx.view_mut().into(),
+        );
+        conv::backward_weights(
+            &CPU,
+            &direct,
+            x.view().into(),
+            dy.view().into(),
+            dw.view_mut(),
+        );
         assert_adjoint(&format!("direct, x {name}"), (&dy, &y), (&dx, &x));
         assert_adjoint(&format!("direct, w {name}"), (&dy, &y), (&dw, &w));
 
         let layer = group_conv::Layer::new(&CPU, s);
         let c = upload(&noise(s.coefficients(), 4));
         let (mut dx, mut dc) = (CPU.zeros(&[nx]), CPU.zeros(&[c.len()]));
-        group_conv::forward(&CPU, &layer, s.batch, x.view(), c.view(), y.view_mut());
-        group_conv::backward_input(&CPU, &layer, s.batch, c.view(), dy.view(), dx.view_mut());
+        group_conv::forward(
+            &CPU,
+            &layer,
+            s.batch,
+            x.view().into(),
+            c.view(),
+            y.view_mut().into(),
+        );
+        group_conv::backward_input(
+            &CPU,
+            &layer,
+            s.batch,
+            c.view(),
+            dy.view().into(),
+            dx.view_mut().into(),
+        );
         group_conv::backward_coefficients(
             &CPU,
             &layer,
             s.batch,
-            x.view(),
-            dy.view(),
+            x.view().into(),
+            dy.view().into(),
             dc.view_mut(),
         );
         assert_adjoint(&format!("group, x {name}"), (&dy, &y), (&dx, &x));
@@ -411,16 +443,23 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
         let c = upload(&noise(s.coefficients(), 4));
         let (mut y, mut dx) = (CPU.zeros(&[ny]), CPU.zeros(&[nx]));
         let (mut dw, mut dc) = (CPU.zeros(&[nw]), CPU.zeros(&[c.len()]));
-        group_conv::forward(&CPU, &layer, s.batch, x.view(), c.view(), y.view_mut());
+        group_conv::forward(
+            &CPU,
+            &layer,
+            s.batch,
+            x.view().into(),
+            c.view(),
+            y.view_mut().into(),
+        );
         results.push(("group y", bits(&y)));
-        let values = (x.view(), c.view());
+        let values = (x.view().into(), c.view());
         group_conv::backward(
             &CPU,
             &layer,
             s.batch,
             values,
-            dy.view(),
-            dx.view_mut(),
+            dy.view().into(),
+            dx.view_mut().into(),
             dc.view_mut(),
         );
         results.push(("group dx", bits(&dx)));
@@ -429,16 +468,41 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
             &CPU,
             &layer,
             s.batch,
-            x.view(),
-            dy.view(),
+            x.view().into(),
+            dy.view().into(),
             dc.view_mut(),
         );
-        group_conv::backward_input(&CPU, &layer, s.batch, c.view(), dy.view(), dx.view_mut());
+        group_conv::backward_input(
+            &CPU,
+            &layer,
+            s.batch,
+            c.view(),
+            dy.view().into(),
+            dx.view_mut().into(),
+        );
         results.push(("group dc alone", bits(&dc)));
         results.push(("group dx alone", bits(&dx)));
-        conv::forward(&CPU, &direct, x.view(), w.view(), y.view_mut());
-        conv::backward_input(&CPU, &direct, w.view(), dy.view(), dx.view_mut());
-        conv::backward_weights(&CPU, &direct, x.view(), dy.view(), dw.view_mut());
+        conv::forward(
+            &CPU,
+            &direct,
+            x.view().into(),
+            w.view(),
+            y.view_mut().into(),
+        );
+        conv::backward_input(
+            &CPU,
+            &direct,
+            w.view(),
+            dy.view().into(),
+            dx.view_mut().into(),
+        );
+        conv::backward_weights(
+            &CPU,
+            &direct,
+            x.view().into(),
+            dy.view().into(),
+            dw.view_mut(),
+        );
         results.extend([
             ("conv y", bits(&y)),
             ("conv dx", bits(&dx)),
@@ -466,7 +530,7 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
         (mean.view_mut(), variance.view_mut()),
         (moving.view_mut(), spread.view_mut()),
     );
-    norm::statistics(&CPU, &s, y.view(), 0.9, current, running);
+    norm::statistics(&CPU, &s, y.view().into(), 0.9, current, running);
     let (gain, offset) = (upload(&noise(6, 3)), upload(&noise(6, 4)));
     let finish = Finish {
         statistics: (mean.view(), variance.view()),
@@ -477,9 +541,16 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
         activation: Activation::Softplus,
     };
     let (mut dgain, mut doffset) = (CPU.zeros(&[6]), CPU.zeros(&[6]));
-    norm::forward(&CPU, &s, y.view(), &finish, z.view_mut());
+    norm::forward(&CPU, &s, y.view().into(), &finish, z.view_mut().into());
     let gradients = (Some(dgain.view_mut()), doffset.view_mut());
-    norm::backward(&CPU, &s, y.view(), &finish, d.view_mut(), gradients);
+    norm::backward(
+        &CPU,
+        &s,
+        y.view().into(),
+        &finish,
+        d.view_mut().into(),
+        gradients,
+    );
     for (name, a) in [
         ("norm mean", &mean),
         ("norm variance", &variance),
@@ -515,7 +586,7 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
     let mut h = CPU.zeros(&[dh.len()]);
     let [mut dx, mut dmask, mut dfeatures, mut dbias] =
         [&x, &mask, &features, &bias].map(|a| CPU.zeros(&[a.len()]));
-    readout::forward(&CPU, &s, x.view(), weights, h.view_mut(), None);
+    readout::forward(&CPU, &s, x.view().into(), weights, h.view_mut(), None);
     let gradients = Gradients {
         mask: dmask.view_mut(),
         features: dfeatures.view_mut(),
@@ -524,10 +595,10 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
     readout::backward(
         &CPU,
         &s,
-        x.view(),
+        x.view().into(),
         weights,
         dh.view(),
-        (dx.view_mut(), gradients),
+        (dx.view_mut().into(), gradients),
         None,
     );
     for (name, a) in [

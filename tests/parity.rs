@@ -112,7 +112,7 @@ fn the_readout_is_its_definition() {
                 let mut projections = filled(f32::NAN, s.projections());
                 let mut ah = filled(f32::NAN, h.len());
                 let kept = keep.then(|| projections.view_mut());
-                readout::forward(&CPU, &s, ax.view(), weights, ah.view_mut(), kept);
+                readout::forward(&CPU, &s, ax.view().into(), weights, ah.view_mut(), kept);
                 assert_same(&format!("h {name}"), &ah, &h);
 
                 let mut adx = filled(f32::NAN, dx.len());
@@ -128,10 +128,10 @@ fn the_readout_is_its_definition() {
                 readout::backward(
                     &CPU,
                     &s,
-                    ax.view(),
+                    ax.view().into(),
                     weights,
                     adh.view(),
-                    (adx.view_mut(), gradients),
+                    (adx.view_mut().into(), gradients),
                     kept,
                 );
                 assert_same(&format!("dx {name}"), &adx, &dx);
@@ -140,7 +140,7 @@ fn the_readout_is_its_definition() {
                 assert_same(&format!("dbias {name}"), &db, &plus_one(&dbias));
             }
             let mut adx = filled(f32::NAN, dx.len());
-            readout::backward_input(&CPU, &s, weights, adh.view(), adx.view_mut());
+            readout::backward_input(&CPU, &s, weights, adh.view(), adx.view_mut().into());
             assert_same(&format!("dx alone {s:?}"), &adx, &dx);
         }
     }
@@ -166,7 +166,7 @@ fn a_batch_whose_projections_come_in_parts_is_the_definition() {
         bias: abias.view(),
     };
     let mut ah = filled(f32::NAN, s.batch * s.neurons);
-    readout::forward(&CPU, &s, ax.view(), weights, ah.view_mut(), None);
+    readout::forward(&CPU, &s, ax.view().into(), weights, ah.view_mut(), None);
     assert_same(
         "h",
         &ah,
@@ -187,10 +187,10 @@ fn a_batch_whose_projections_come_in_parts_is_the_definition() {
     readout::backward(
         &CPU,
         &s,
-        ax.view(),
+        ax.view().into(),
         weights,
         adh.view(),
-        (adx.view_mut(), gradients),
+        (adx.view_mut().into(), gradients),
         None,
     );
     assert_same("dx", &adx, &dx);

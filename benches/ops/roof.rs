@@ -77,7 +77,7 @@ fn product(device: &Device) -> f64 {
         bias: bias.view(),
     };
     let seconds = fastest(|| {
-        readout::forward(device, &shape, x.view(), weights, h.view_mut(), None);
+        readout::forward(device, &shape, x.view().into(), weights, h.view_mut(), None);
     });
     2.0 * (shape.projections() * shape.pixels) as f64 / seconds
 }

@@ -167,7 +167,7 @@ impl<'a, T: Element> View<'a, T> {
         }
     }
 
-    /// Whether it begins where four words may be read at once.
+    /// Whether it begins where 16 bytes may be read at once.
     pub(crate) fn in_quads(self) -> bool {
         self.raw().address.is_multiple_of(16)
     }
@@ -176,7 +176,8 @@ impl<'a, T: Element> View<'a, T> {
         match self {
             Self::Host(v) => Raw {
                 address: v.as_ptr() as u64,
-                words: size_of_val(v) / 4,
+                bytes: size_of_val(v),
+                width: size_of::<T>(),
             },
             Self::Cuda(s) => s.raw(),
         }
@@ -273,6 +274,16 @@ impl<'a, T: Element> ViewMut<'a, T> {
 
     pub(super) fn raw(self) -> Raw {
         self.read().raw()
+    }
+}
+
+impl<'a> ViewMut<'a> {
+    /// The same memory as twice as many halves of words.
+    pub(crate) fn halves(self) -> ViewMut<'a, u16> {
+        match self {
+            Self::Host(v) => ViewMut::Host(bytemuck::cast_slice_mut(v)),
+            Self::Cuda(s) => ViewMut::Cuda(s.halves()),
+        }
     }
 }
 

@@ -41,8 +41,9 @@ unsafe extern "C" {
         grid: *const c_uint,
         threads: c_uint,
         order: c_uint,
-        outputs: *const *mut u32,
-        words: *const usize,
+        outputs: *const *mut u16,
+        halves: *const usize,
+        widths: *const usize,
         output_count: usize,
         shared: *const *mut u32,
         message: *mut c_char,
@@ -53,14 +54,14 @@ unsafe extern "C" {
 /// There is one shared memory.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Words before and after each argument.
-const GUARD: usize = 1024;
-/// What lies around inputs and around outputs: two NaNs.
-const AROUND: [u32; 2] = [0x7fc0_1001, 0x7fc0_2002];
+/// Halves of words before and after each argument.
+const GUARD: usize = 2048;
+/// What lies around inputs and around outputs: two NaNs, each by itself and twice as one float32.
+const AROUND: [u16; 2] = [0x7fc1, 0x7fc2];
 
 /// A copy of an argument between guards, as far from a multiple of 16 bytes as the argument itself: wide loads ask for it.
 struct Guarded {
-    words: Vec<u32>,
+    halves: Vec<u16>,
     start: usize,
     target: Raw,
     output: bool,
@@ -68,47 +69,48 @@ struct Guarded {
 
 impl Guarded {
     fn new(target: Raw, output: bool) -> Self {
-        let mut words = vec![AROUND[usize::from(output)]; target.words + 2 * GUARD + 4];
-        let offset = |start: usize| (words.as_ptr() as u64 + 4 * start as u64) % 16;
-        let start = (GUARD..GUARD + 4)
+        let mut halves = vec![AROUND[usize::from(output)]; target.bytes / 2 + 2 * GUARD + 8];
+        let offset = |start: usize| (halves.as_ptr() as u64 + 2 * start as u64) % 16;
+        let start = (GUARD..GUARD + 8)
             .find(|&start| offset(start) == target.address % 16)
             .unwrap_or(GUARD);
         // SAFETY: a view's address and length, borrowed for the whole launch.
         let source =
-            unsafe { std::slice::from_raw_parts(target.address as *const u32, target.words) };
-        words[start..start + target.words].copy_from_slice(source);
+            unsafe { std::slice::from_raw_parts(target.address as *const u16, target.bytes / 2) };
+        halves[start..start + target.bytes / 2].copy_from_slice(source);
         Self {
-            words,
+            halves,
             start,
             target,
             output,
         }
     }
 
-    fn start(&mut self) -> *mut u32 {
-        self.words[self.start..].as_mut_ptr()
+    fn start(&mut self) -> *mut u16 {
+        self.halves[self.start..].as_mut_ptr()
     }
 
     /// What the kernel did where it must not write.
     fn broken(&self) -> Option<String> {
         let around = AROUND[usize::from(self.output)];
-        let end = self.start + self.target.words;
-        let at = (0..self.words.len())
+        let end = self.start + self.target.bytes / 2;
+        let at = (0..self.halves.len())
             .filter(|i| !(self.start..end).contains(i))
-            .find(|&i| self.words[i] != around)?;
+            .find(|&i| self.halves[i] != around)?;
+        let Raw { bytes, width, .. } = self.target;
         Some(format!(
             "writes element {} of {}",
-            at as i64 - self.start as i64,
-            self.target.words
+            (2 * (at as i64 - self.start as i64)).div_euclid(width as i64),
+            bytes / width
         ))
     }
 
     fn store(&self) {
         // SAFETY: a mutable view's address and length, borrowed for the whole launch.
         let target = unsafe {
-            std::slice::from_raw_parts_mut(self.target.address as *mut u32, self.target.words)
+            std::slice::from_raw_parts_mut(self.target.address as *mut u16, self.target.bytes / 2)
         };
-        target.copy_from_slice(&self.words[self.start..self.start + self.target.words]);
+        target.copy_from_slice(&self.halves[self.start..][..self.target.bytes / 2]);
     }
 }
 
@@ -142,7 +144,7 @@ impl Emulator {
                 _ => {}
             }
         }
-        let mut starts: Vec<*mut u32> = guarded.iter_mut().map(Guarded::start).collect();
+        let mut starts: Vec<*mut u16> = guarded.iter_mut().map(Guarded::start).collect();
         let mut scalars: Vec<u32> = args
             .iter()
             .map(|a| match a {
@@ -160,12 +162,10 @@ impl Emulator {
             };
             arguments.extend(pointer);
         }
-        let outputs: Vec<*mut u32> = starts_of(&mut guarded);
-        let words: Vec<usize> = guarded
-            .iter()
-            .filter(|g| g.output)
-            .map(|g| g.target.words)
-            .collect();
+        let outputs: Vec<*mut u16> = starts_of(&mut guarded);
+        let written = || guarded.iter().filter(|g| g.output).map(|g| g.target);
+        let halves: Vec<usize> = written().map(|target| target.bytes / 2).collect();
+        let widths: Vec<usize> = written().map(|target| target.width / 2).collect();
         let mut shared = [std::ptr::null_mut(); 2];
         let mut message = [0; 256];
         // SAFETY: build.rs wrote the call from the kernel's signature; arguments are guarded copies that live through it.
@@ -178,7 +178,8 @@ impl Emulator {
                 kernel.threads as c_uint,
                 self.order as c_uint,
                 outputs.as_ptr(),
-                words.as_ptr(),
+                halves.as_ptr(),
+                widths.as_ptr(),
                 outputs.len(),
                 shared.as_ptr(),
                 message.as_mut_ptr(),
@@ -200,7 +201,7 @@ impl Emulator {
     }
 }
 
-fn starts_of(guarded: &mut [Guarded]) -> Vec<*mut u32> {
+fn starts_of(guarded: &mut [Guarded]) -> Vec<*mut u16> {
     guarded
         .iter_mut()
         .filter(|g| g.output)

@@ -1,6 +1,6 @@
 //! The one door to kernels: every launch of every device passes [`Device::launch`].
 
-use super::{Device, Element, View, ViewMut};
+use super::{Device, Element, MapView, MapViewMut, View, ViewMut};
 use std::io::Read as _;
 use std::marker::PhantomData;
 
@@ -74,14 +74,16 @@ pub enum Arg<'a> {
     TooLarge(usize),
 }
 
-/// Memory of 32-bit words.
+/// Memory of numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw {
     /// Address on the device, or here.
     pub address: u64,
     /// Length.
     #[cfg_attr(not(feature = "emulator"), expect(dead_code))]
-    pub words: usize,
+    pub bytes: usize,
+    /// Bytes of a number.
+    pub width: usize,
 }
 
 impl<'a> Arg<'a> {
@@ -93,6 +95,30 @@ impl<'a> Arg<'a> {
     /// A view that the kernel writes.
     pub fn output<T: Element>(view: ViewMut<'a, T>) -> Self {
         Self::Out(view.raw(), PhantomData)
+    }
+
+    /// Maps that the kernel reads.
+    ///
+    /// # Panics
+    /// When they are not stored as the device's precision wants it: they were made for another device.
+    pub fn input_map(device: &Device, maps: MapView<'a>) -> Self {
+        maps.check(device);
+        match maps {
+            MapView::Float(view) => Self::input(view),
+            MapView::Half(view) => Self::input(view),
+        }
+    }
+
+    /// Maps that the kernel writes.
+    ///
+    /// # Panics
+    /// As [`Arg::input_map`].
+    pub fn output_map(device: &Device, maps: MapViewMut<'a>) -> Self {
+        maps.read().check(device);
+        match maps {
+            MapViewMut::Float(view) => Self::output(view),
+            MapViewMut::Half(view) => Self::output(view),
+        }
     }
 
     /// A count or a size.

@@ -10,6 +10,7 @@ pub mod emulator;
 mod fault;
 pub(crate) mod kernels;
 pub(crate) mod launch;
+mod maps;
 mod memory;
 mod precision;
 
@@ -17,6 +18,7 @@ pub use array::{Array, Element, View, ViewMut};
 pub use cuda::Cuda;
 #[cfg(feature = "emulator")]
 pub use emulator::Emulator;
+pub use maps::{MapView, MapViewMut, Maps};
 pub use precision::Precision;
 
 use crate::{Error, Result};
@@ -112,6 +114,14 @@ impl Device {
                 Array::from_card(cuda::Memory::zeros(&cuda.card, len * size_of::<T>()), shape)
             }
             _ => Array::from_host(vec![T::zeroed(); len], shape),
+        }
+    }
+
+    /// Maps of zeros, stored as the precision wants them.
+    pub fn maps(&self, shape: &[usize]) -> Maps {
+        match self.precision() {
+            Precision::Bf16 => Maps::Half(self.zeros(shape)),
+            _ => Maps::Float(self.zeros(shape)),
         }
     }
 

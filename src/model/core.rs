@@ -3,7 +3,7 @@
 use super::Model;
 use super::config::{Config, CoreKind, Padding};
 use super::params::{Arena, Layout};
-use super::workspace::{Operation, Workspace};
+use super::workspace::{Operation, Workspace, first_input};
 use crate::device::{Device, View};
 use crate::ops::activation::Activation;
 use crate::ops::basis::Basis;
@@ -141,7 +141,7 @@ fn finish<'a>(params: &'a Arena, layer: &Layer, statistics: (View<'a>, View<'a>)
 
 /// Runs `batch` of the workspace's images through the core.
 pub fn forward(model: &mut Model, space: &mut Workspace, batch: usize, mode: Mode) {
-    space.clear_images(&model.device, batch);
+    space.take_images(&model.device, batch);
     for l in 0..space.layers.len() {
         let finished = mode == Mode::Prediction
             && !space.keeps_gradients()
@@ -159,7 +159,7 @@ fn forward_layer(model: &mut Model, space: &mut Workspace, batch: usize, l: usiz
     let (slot, sized) = (l.min(space.before.len() - 1), &space.layers[l]);
     let out_len = batch * sized.channels * sized.out_pixels;
     let input = match l {
-        0 => space.images.slice(0..batch * sized.in_len),
+        0 => first_input(&space.images, &space.stored_images, batch * sized.in_len),
         _ => space.after[slot.min(l - 1)].slice(0..batch * sized.in_len),
     };
     let filters = model.params.view(model.layers[l].filters);
@@ -214,7 +214,7 @@ fn predict_layer(model: &Model, space: &mut Workspace, batch: usize, l: usize) -
     };
     // The two buffers take turns: `after` holds the layer's input, `before` takes its output, then they swap.
     let input = match l {
-        0 => space.images.slice(0..batch * sized.in_len),
+        0 => first_input(&space.images, &space.stored_images, batch * sized.in_len),
         _ => space.after[0].slice(0..batch * sized.in_len),
     };
     let output = space.before[0].slice_mut(0..batch * sized.channels * sized.out_pixels);
@@ -261,7 +261,7 @@ pub fn backward(model: &Model, space: &mut Workspace, batch: usize, gradients: &
         );
         let dy = gradient.slice(0..out_len);
         let x = match l {
-            0 => space.images.slice(0..batch * sized.in_len),
+            0 => first_input(&space.images, &space.stored_images, batch * sized.in_len),
             _ => space.after[l - 1].slice(0..batch * sized.in_len),
         };
         let filters = model.params.view(layer.filters);
@@ -286,12 +286,12 @@ pub fn backward(model: &Model, space: &mut Workspace, batch: usize, gradients: &
     }
 }
 
-/// Carries the gradient at the core's output to the images, statistics held fixed; it ends where it began, in
-/// [`Workspace::output_gradient`], as (B, H, W).
+/// Carries the gradient at the core's output to the images, statistics held fixed: [`Workspace::image_gradient`].
 pub fn backward_images(model: &Model, space: &mut Workspace, batch: usize) {
     for l in (0..space.layers.len()).rev() {
         backward_layer(model, space, batch, l);
     }
+    space.give_image_gradient(&model.device, batch);
 }
 
 /// Carries the gradient at the core's output to the input of the last layer, which is linear in it: no forward pass is

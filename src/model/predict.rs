@@ -97,7 +97,7 @@ impl Model {
     /// When they do not fit into memory.
     pub fn predictor(&mut self, index: usize, batch: usize) -> Result<Predictor<'_>> {
         let image = self.readouts[index].image;
-        let bytes = Workspace::bytes(&self.config, image, batch, false);
+        let bytes = Workspace::bytes(&self.device, &self.config, image, batch, false);
         self.device.require("prediction: the core's maps", bytes)?;
         Ok(Predictor {
             space: Workspace::new(self, image, batch, false),
@@ -157,7 +157,7 @@ impl Model {
             let dh = self.device.upload(&dh, &[count, neurons]);
             readout::backward_images(self, index, &mut space, &dh, count);
             core::backward_images(self, &mut space, count);
-            gradient.extend(space.output_gradient().slice(0..pixels.len()).download());
+            gradient.extend(space.image_gradient(count).download());
         }
         self.device.check()?;
         let gradient = Array3::from_shape_vec(images.dim(), gradient)

@@ -8,7 +8,7 @@ use super::config::Padding;
 use super::workspace::Workspace;
 use super::{Mode, Model, core};
 use crate::Result;
-use crate::device::{Array, Device, View, ViewMut};
+use crate::device::{Array, Device, MapView, Maps, ViewMut};
 use crate::ops::conv;
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub struct Projector<'m> {
     features: Array,
     channels: usize,
     seen: (usize, usize),
-    projections: Array,
+    projections: Maps,
 }
 
 impl<'m> Projector<'m> {
@@ -41,8 +41,9 @@ impl<'m> Projector<'m> {
         let canvas = (seen.0 + 2 * reach, seen.1 + 2 * reach);
         let device = model.device.clone();
         let numbers = batch as u128 * (at_once * seen.0 * seen.1) as u128;
-        let maps = Workspace::bytes(&model.config, canvas, batch, false);
-        device.require("the maps of canvases", maps + 4 * numbers)?;
+        let projections = numbers * device.precision().map_bytes() as u128;
+        let maps = Workspace::bytes(&device, &model.config, canvas, batch, false);
+        device.require("the maps of canvases", maps + projections)?;
         let readout = &model.readouts[index];
         let channels = readout.channels;
         let all = model.params.view(readout.features).download();
@@ -56,7 +57,7 @@ impl<'m> Projector<'m> {
         Ok(Self {
             space: Workspace::of_layers(model, layers, canvas, batch, false),
             features: device.upload(&features, &[neurons.len(), channels]),
-            projections: device.zeros(&[batch, at_once, seen.0, seen.1]),
+            projections: device.maps(&[batch, at_once, seen.0, seen.1]),
             channels,
             seen,
             model,
@@ -90,7 +91,7 @@ impl<'m> Projector<'m> {
     }
 
     /// g of the first `count` canvases and of some of the neurons, by their place in the list: (count, N, seen).
-    pub fn project(&mut self, count: usize, neurons: Range<usize>) -> View<'_> {
+    pub fn project(&mut self, count: usize, neurons: Range<usize>) -> MapView<'_> {
         let (height, width) = self.seen;
         let shape = conv::Shape {
             batch: count,

@@ -1,9 +1,11 @@
 //! Every buffer of the core's passes, allocated once.
 
+mod bytes;
+
 use super::Model;
-use super::config::{Config, CoreKind, Padding};
-use crate::device::{Array, Device};
-use crate::ops::{closeup, conv, group_conv, norm};
+use super::config::{CoreKind, Padding};
+use crate::device::{Array, Device, MapView, MapViewMut, Maps, Precision, View, ViewMut};
+use crate::ops::{closeup, conv, group_conv, maps, norm};
 
 /// A layer at one image size.
 #[derive(Debug)]
@@ -40,15 +42,19 @@ pub struct Workspace {
     /// z-scored images (B, H, W).
     pub images: Array,
     pub(super) layers: Vec<Sized>,
+    /// The images as the first layer reads them, where maps are not float32.
+    pub(super) stored_images: Option<Maps>,
     /// Per layer before normalisation; one for all without gradients.
-    pub(super) before: Vec<Array>,
+    pub(super) before: Vec<Maps>,
     /// Per layer after activation; one for all without gradients.
-    pub(super) after: Vec<Array>,
+    pub(super) after: Vec<Maps>,
     /// Per layer: the statistics that normalised the last batch.
     pub(super) mean: Vec<Array>,
     pub(super) variance: Vec<Array>,
     /// Gradient at the output of a layer, and the buffer for the one below.
-    pub(super) gradient: [Array; 2],
+    pub(super) gradient: [Maps; 2],
+    /// The gradient at the images (B, H, W) after a way back to them, where maps are not float32.
+    image_gradient: Option<Array>,
     /// Where the images are crops that may reach over the border of what they are crops of.
     pub(super) frames: Option<Frames>,
 }
@@ -63,39 +69,6 @@ pub(super) struct Frames {
 }
 
 impl Workspace {
-    /// Bytes that [`Workspace::new`] takes at least.
-    pub fn bytes(config: &Config, image: (usize, usize), batch: usize, gradients: bool) -> u128 {
-        Self::bytes_of(config, config.core.features.len(), image, batch, gradients)
-    }
-
-    /// The same for the first `depth` layers alone.
-    pub(super) fn bytes_of(
-        config: &Config,
-        depth: usize,
-        (height, width): (usize, usize),
-        batch: usize,
-        gradients: bool,
-    ) -> u128 {
-        let (mut h, mut w) = (height as u128, width as u128);
-        let image = h * w;
-        let (mut sum, mut largest) = (0, 0);
-        let layers = config.core.filter_sizes.iter().zip(&config.core.features);
-        for (kernel, features) in layers.take(depth) {
-            if config.core.padding == Padding::Valid {
-                let lost = *kernel as u128 - 1;
-                (h, w) = (h.saturating_sub(lost), w.saturating_sub(lost));
-            }
-            let map = config.orientations() as u128 * *features as u128 * h * w;
-            sum += map;
-            largest = map.max(largest);
-        }
-        let per_image = match gradients {
-            true => image + 2 * sum + 2 * largest.max(image),
-            false => image + 2 * largest,
-        };
-        batch as u128 * per_image * size_of::<f32>() as u128
-    }
-
     /// For batches of up to `batch` images; with `gradients`, keeps what the way back needs.
     pub fn new(model: &Model, image: (usize, usize), batch: usize, gradients: bool) -> Self {
         let layers = (model.layers.len(), model.config.core.padding);
@@ -151,18 +124,19 @@ impl Workspace {
             .map(|l| l.channels * l.out_pixels)
             .max()
             .unwrap_or(0);
-        let buffers = |device: &Device| -> Vec<Array> {
+        let buffers = |device: &Device| -> Vec<Maps> {
             if gradients {
                 layers
                     .iter()
-                    .map(|l| device.zeros(&[batch, l.channels, l.out_pixels]))
+                    .map(|l| device.maps(&[batch, l.channels, l.out_pixels]))
                     .collect()
             } else {
-                vec![device.zeros(&[batch * largest])]
+                vec![device.maps(&[batch * largest])]
             }
         };
         let widest = largest.max(height * width);
         let spare = if gradients { batch * widest } else { 0 };
+        let whole = device.precision() != Precision::Bf16;
         let groups = || {
             let layers = model.layers[..depth].iter();
             layers.map(|l| device.zeros(&[l.groups])).collect()
@@ -171,11 +145,13 @@ impl Workspace {
             batch,
             image: (height, width),
             images: device.zeros(&[batch, height, width]),
+            stored_images: (!whole).then(|| device.maps(&[batch, height, width])),
             before: buffers(device),
             after: buffers(device),
             mean: groups(),
             variance: groups(),
-            gradient: [device.zeros(&[spare]), device.zeros(&[spare])],
+            gradient: [device.maps(&[spare]), device.maps(&[spare])],
+            image_gradient: (!whole && gradients).then(|| device.zeros(&[batch, height, width])),
             frames: None,
             layers,
         }
@@ -192,34 +168,71 @@ impl Workspace {
         !self.gradient[0].is_empty()
     }
 
-    /// The core's output (B, C, P) of the last forward pass; without layers, the images.
-    pub fn output(&self) -> &Array {
+    /// The core's output (B, C, P) of the last forward pass.
+    pub fn output(&self) -> &Maps {
+        &self.after[self.after.len() - 1]
+    }
+
+    /// The first `len` numbers of it; without layers, of the images.
+    pub(super) fn output_part(&self, len: usize) -> MapView<'_> {
         match self.layers.len() {
-            0 => &self.images,
-            _ => &self.after[self.after.len() - 1],
+            0 => first_input(&self.images, &self.stored_images, len),
+            _ => self.output().slice(0..len),
         }
     }
 
     /// Where the readout leaves the gradient at the core's output.
-    pub fn output_gradient(&mut self) -> &mut Array {
+    pub fn output_gradient(&mut self) -> &mut Maps {
         &mut self.gradient[0]
     }
 
-    /// The gradient that the last way back ended with.
-    pub fn gradient(&self) -> &Array {
-        &self.gradient[0]
+    /// The gradient at the first `count` images (count, H, W), after the last way back to them.
+    pub fn image_gradient(&self, count: usize) -> View<'_> {
+        let len = count * self.image.0 * self.image.1;
+        match (&self.gradient[0], &self.image_gradient) {
+            (Maps::Float(gradient), _) | (Maps::Half(_), Some(gradient)) => gradient.slice(0..len),
+            (Maps::Half(_), None) => panic!("a workspace without gradients"),
+        }
+    }
+
+    /// The same, to change.
+    pub(super) fn image_gradient_mut(&mut self, count: usize) -> ViewMut<'_> {
+        let len = count * self.image.0 * self.image.1;
+        match (&mut self.gradient[0], &mut self.image_gradient) {
+            (Maps::Float(gradient), _) | (Maps::Half(_), Some(gradient)) => {
+                gradient.slice_mut(0..len)
+            }
+            (Maps::Half(_), None) => panic!("a workspace without gradients"),
+        }
     }
 
     /// The output and where its gradient goes, together.
-    pub fn output_and_gradient(&mut self) -> (&Array, &mut Array) {
+    pub fn output_and_gradient(&mut self) -> (&Maps, &mut Maps) {
         (&self.after[self.after.len() - 1], &mut self.gradient[0])
     }
 
-    /// Zeroes the images outside of their frames.
-    pub(super) fn clear_images(&mut self, device: &Device, batch: usize) {
+    /// Makes the first layer's input of the images, zero outside of their frames.
+    pub(super) fn take_images(&mut self, device: &Device, batch: usize) {
+        let (h, w) = self.image;
+        let len = batch * h * w;
+        if let Some(stored) = &mut self.stored_images {
+            maps::store(device, self.images.slice(0..len), stored.slice_mut(0..len));
+        }
         if let Some(frames) = &self.frames {
-            let (h, w) = self.image;
-            frames.clear(device, 0, (1, h, w), batch, &mut self.images);
+            let maps = match &mut self.stored_images {
+                Some(stored) => stored.slice_mut(0..len),
+                None => self.images.slice_mut(0..len).into(),
+            };
+            frames.clear(device, 0, (1, h, w), batch, maps);
+        }
+    }
+
+    /// Makes the gradient at the images of that at the first layer's input.
+    pub(super) fn give_image_gradient(&mut self, device: &Device, batch: usize) {
+        let len = batch * self.image.0 * self.image.1;
+        if let Some(gradient) = &mut self.image_gradient {
+            let at_input = self.gradient[0].slice(0..len);
+            maps::load(device, at_input, gradient.slice_mut(0..len));
         }
     }
 
@@ -228,7 +241,9 @@ impl Workspace {
         if let Some(frames) = &self.frames {
             let slot = l.min(self.after.len() - 1);
             let size = self.layers[l].size();
-            frames.clear(device, l + 1, size, batch, &mut self.after[slot]);
+            let len = batch * size.0 * size.1 * size.2;
+            let maps = self.after[slot].slice_mut(0..len);
+            frames.clear(device, l + 1, size, batch, maps);
         }
     }
 
@@ -239,7 +254,9 @@ impl Workspace {
                 0 => (1, self.image.0, self.image.1),
                 _ => self.layers[l - 1].size(),
             };
-            frames.clear(device, l, size, batch, &mut self.gradient[0]);
+            let len = batch * size.0 * size.1 * size.2;
+            let maps = self.gradient[0].slice_mut(0..len);
+            frames.clear(device, l, size, batch, maps);
         }
     }
 
@@ -253,8 +270,20 @@ impl Workspace {
     }
 
     /// Output map of layer `l` (B, C, P) after activation, of the last forward pass with gradients kept.
-    pub fn map(&self, l: usize) -> &Array {
+    pub fn map(&self, l: usize) -> &Maps {
         &self.after[l.min(self.after.len() - 1)]
+    }
+}
+
+/// What the first layer reads of the workspace's images.
+pub(super) fn first_input<'a>(
+    images: &'a Array,
+    stored_images: &'a Option<Maps>,
+    len: usize,
+) -> MapView<'a> {
+    match stored_images {
+        Some(stored) => stored.slice(0..len),
+        None => images.slice(0..len).into(),
     }
 }
 
@@ -265,11 +294,9 @@ impl Frames {
         map: usize,
         size: (usize, usize, usize),
         batch: usize,
-        maps: &mut Array,
+        maps: MapViewMut,
     ) {
-        let (channels, h, w) = size;
         let seats = self.seats.slice(0..batch);
-        let maps = maps.slice_mut(0..batch * channels * h * w);
         closeup::clear_outside(device, size, seats, self.of_maps[map].view(), maps);
     }
 }

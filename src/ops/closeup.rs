@@ -6,7 +6,7 @@
 //! layer's map is zeroed outside of the image ([`clear_outside`]).
 
 use crate::device::kernels::closeup as kernels;
-use crate::device::{Device, View, ViewMut};
+use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 use rayon::prelude::*;
 
 /// Sizes of one call.
@@ -36,7 +36,7 @@ impl Shape {
 pub fn forward(
     device: &Device,
     shape: &Shape,
-    x: View,
+    x: MapView,
     seats: View<u32>,
     (filters, bias): (View, View),
     h: ViewMut,
@@ -69,27 +69,24 @@ pub fn forward(
     }
 }
 
-/// Writes dx (B, I).
+/// Writes dx (B, I): the gradient of each image's own h.
 pub fn backward_input(
     device: &Device,
     shape: &Shape,
     seats: View<u32>,
     filters: View,
-    dh: View,
-    dx: ViewMut,
+    dx: MapViewMut,
 ) {
-    shape.check(dx.len(), seats.len(), filters.len(), dh.len());
+    shape.check(dx.len(), seats.len(), filters.len(), shape.batch);
     let inputs = shape.inputs;
     match device {
         Device::Cpu => {
             let filters = filters.host();
             dx.host()
                 .par_chunks_exact_mut(inputs)
-                .zip(dh.host())
                 .zip(seats.host())
-                .for_each(|((dx, &dh), &seat)| {
-                    let filter = &filters[seat as usize * inputs..][..inputs];
-                    reference::gradient(dh, filter, dx);
+                .for_each(|(dx, &seat)| {
+                    dx.copy_from_slice(&filters[seat as usize * inputs..][..inputs]);
                 });
         }
         _ => kernels::closeup_backward_input(
@@ -97,8 +94,28 @@ pub fn backward_input(
             [inputs.div_ceil(kernels::SPAN), shape.batch, 1],
             seats,
             filters,
-            dh,
             dx,
+            inputs,
+        ),
+    }
+}
+
+/// Multiplies each image of x (B, I) with its own factor (B).
+pub fn scale(device: &Device, factors: View, x: ViewMut) {
+    let inputs = x.len() / factors.len().max(1);
+    assert_eq!(factors.len() * inputs, x.len());
+    match device {
+        Device::Cpu => {
+            x.host()
+                .par_chunks_exact_mut(inputs.max(1))
+                .zip(factors.host())
+                .for_each(|(x, &factor)| x.iter_mut().for_each(|x| *x *= factor));
+        }
+        _ => kernels::closeup_scale(
+            device,
+            [inputs.div_ceil(kernels::SPAN), factors.len(), 1],
+            factors,
+            x,
             inputs,
         ),
     }
@@ -111,7 +128,7 @@ pub fn clear_outside(
     (channels, height, width): (usize, usize, usize),
     seats: View<u32>,
     frames: View<u32>,
-    maps: ViewMut,
+    maps: MapViewMut,
 ) {
     let planes = seats.len() * channels;
     assert_eq!((maps.len(), frames.len() % 4), (planes * height * width, 0));
@@ -156,13 +173,6 @@ pub mod reference {
             }
         }
         sums.into_iter().sum()
-    }
-
-    /// dx of one image.
-    pub fn gradient<T: Real>(dh: T, filter: &[T], dx: &mut [T]) {
-        for (dx, &w) in dx.iter_mut().zip(filter) {
-            *dx = dh * w;
-        }
     }
 
     /// One map outside of its frame.

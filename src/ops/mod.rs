@@ -10,6 +10,7 @@ pub mod conv;
 pub mod gather;
 pub mod group_conv;
 pub mod loss;
+pub mod maps;
 pub(crate) mod matmul;
 pub mod norm;
 pub mod optimiser;

@@ -172,7 +172,7 @@ impl Trainer {
         let mut sizes = HashSet::new();
         for (d, o) in data.iter().zip(&orders) {
             if sizes.insert((d.image, o.batch)) {
-                bytes += Workspace::bytes(config, d.image, o.batch, true);
+                bytes += Workspace::bytes(&model.device, config, d.image, o.batch, true);
             }
         }
         device.require("training: parameters and the maps of a batch", bytes)?;

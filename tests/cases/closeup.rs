@@ -1,8 +1,8 @@
 //! Images that one neuron sees each.
 
-use super::{Case, Cost, Output, Trial, both, filled};
+use super::{Case, Cost, Output, Trial, both, both_maps, empty_maps, filled};
 use crate::common::noise;
-use striate::ops::closeup::{Shape, backward_input, clear_outside, forward, reference};
+use striate::ops::closeup::{Shape, backward_input, clear_outside, forward, reference, scale};
 
 pub fn cases() -> Vec<Case> {
     let shape = |batch, inputs, neurons| Shape {
@@ -29,31 +29,44 @@ fn seats(batch: usize, neurons: usize) -> Vec<u32> {
 }
 
 fn readout(on: &Trial, s: &Shape) -> Vec<Output> {
-    let (ax, x) = both(on, &noise(s.batch * s.inputs, 1));
+    let (ax, x) = both_maps(on, &noise(s.batch * s.inputs, 1));
     let (afilters, filters) = both(on, &noise(s.neurons * s.inputs, 2));
     let (abias, bias) = both(on, &noise(s.neurons, 4));
-    let (adh, dh) = both(on, &noise(s.batch, 5));
+    let (afactors, factors) = both(on, &noise(s.batch, 5));
+    let (asource, source) = both(on, &noise(s.batch * s.inputs, 6));
+    let mut ascaled = filled(on, f32::NAN, source.len());
     let seats = seats(s.batch, s.neurons);
     let aseats = on.upload(&seats, &[s.batch]);
     let mut ah = filled(on, f32::NAN, s.batch);
-    let mut adx = filled(on, f32::NAN, x.len());
-    let cost = Cost::words(2 * x.len()).products(x.len());
+    let mut adx = empty_maps(on, x.len());
+    let cost = Cost::words(x.len());
+    let cost = cost.maps(on, x.len()).products(x.len());
     on.pass("forward", cost, || {
         let (weights, h) = ((afilters.view(), abias.view()), ah.view_mut());
         forward(on, s, ax.view(), aseats.view(), weights, h);
     });
     on.pass("backward input", cost, || {
         let dx = adx.view_mut();
-        backward_input(on, s, aseats.view(), afilters.view(), adh.view(), dx);
+        backward_input(on, s, aseats.view(), afilters.view(), dx);
     });
-    let (mut h, mut dx) = (Vec::new(), vec![0.0; x.len()]);
+    on.pass("copy and scale", Cost::words(4 * x.len()), || {
+        ascaled.view_mut().copy_from(asource.view());
+        scale(on, afactors.view(), ascaled.view_mut());
+    });
+    let (mut h, mut dx) = (Vec::new(), Vec::new());
     for (b, &seat) in seats.iter().enumerate() {
         let filter = &filters[seat as usize * s.inputs..][..s.inputs];
-        let map = b * s.inputs..(b + 1) * s.inputs;
-        h.push(bias[seat as usize] + reference::drive(&x[map.clone()], filter));
-        reference::gradient(dh[b], filter, &mut dx[map]);
+        let map = &x[b * s.inputs..][..s.inputs];
+        h.push(bias[seat as usize] + reference::drive(map, filter));
+        dx.extend(filter);
     }
-    vec![Output::new("h", &ah, h), Output::new("dx", &adx, dx)]
+    let factor = |i: usize| factors[i / s.inputs];
+    let scaled = source.iter().enumerate().map(|(i, v)| v * factor(i));
+    vec![
+        Output::new("h", &ah, h),
+        Output::maps("dx", &adx, dx),
+        Output::new("scaled", &ascaled, scaled.collect()),
+    ]
 }
 
 fn frame(on: &Trial, (channels, height, width): (usize, usize, usize)) -> Vec<Output> {
@@ -66,11 +79,11 @@ fn frame(on: &Trial, (channels, height, width): (usize, usize, usize)) -> Vec<Ou
         [0, 0, 0, 0],
     ];
     let seats = [1, 0, 3, 2, 1];
-    let (mut maps, values) = both(on, &noise(seats.len() * channels * height * width, 1));
+    let (mut maps, values) = both_maps(on, &noise(seats.len() * channels * height * width, 1));
     let aframes = on.upload(&frames.concat(), &[frames.len(), 4]);
     let aseats = on.upload(&seats, &[seats.len()]);
     let size = (channels, height, width);
-    on.pass("clear outside", Cost::words(maps.len()), || {
+    on.pass("clear outside", Cost::words(0).maps(on, maps.len()), || {
         clear_outside(on, size, aseats.view(), aframes.view(), maps.view_mut());
     });
     let mut wanted = values;
@@ -80,5 +93,5 @@ fn frame(on: &Trial, (channels, height, width): (usize, usize, usize)) -> Vec<Ou
             reference::clear_outside(&frames[seat as usize], width, map);
         }
     }
-    vec![Output::new("maps", &maps, wanted)]
+    vec![Output::maps("maps", &maps, wanted)]
 }

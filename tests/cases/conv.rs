@@ -1,4 +1,4 @@
-use super::{Case, Cost, Output, Trial, filled};
+use super::{Case, Cost, Output, Trial, empty_maps, filled};
 use striate::ops::conv::{Shape, backward_input, backward_weights, forward, ladder, reference};
 
 pub fn cases() -> Vec<Case> {
@@ -40,29 +40,32 @@ pub fn case(shape: Shape) -> Case {
 
 fn run(on: &Trial, s: &Shape) -> Vec<Output> {
     let (nx, nw, ny) = s.lengths();
-    let (ax, x) = on.noise(nx, 1);
+    let (ax, x) = on.noise_maps(nx, 1);
     let (aw, w) = on.noise(nw, 2);
-    let (ady, dy) = on.noise(ny, 3);
-    let empty = |n| filled(on, f32::NAN, n);
-    let (mut ay, mut plain, mut tiled, mut adx) = (empty(ny), empty(ny), empty(ny), empty(nx));
+    let (ady, dy) = on.noise_maps(ny, 3);
+    // What the simpler kernels, of float32 alone, read and write.
+    let full_x = on.upload(&ax.download(), &[nx]);
+    let [mut plain, mut tiled] = [(); 2].map(|()| filled(on, f32::NAN, ny));
+    let (mut ay, mut adx) = (empty_maps(on, ny), empty_maps(on, nx));
     let mut adw = filled(on, 1.0, nw);
     let (ax, aw, ady) = (ax.view(), aw.view(), ady.view());
 
     let products = ny * s.in_channels * s.kernel * s.kernel;
-    let cost = Cost::words(nx + nw + ny);
+    let cost = Cost::words(nw).maps(on, nx + ny);
+    let full = Cost::words(nx + nw + ny);
     on.pass("forward", cost.tensor(products), || {
         forward(on, s, ax, aw, ay.view_mut());
     });
-    on.rung("forward, plain rung", cost.products(products), || {
-        ladder::plain(on, s, ax, aw, plain.view_mut());
+    on.rung("forward, plain rung", full.products(products), || {
+        ladder::plain(on, s, full_x.view(), aw, plain.view_mut());
     });
-    on.rung("forward, tiled rung", cost.products(products), || {
-        ladder::tiled(on, s, ax, aw, tiled.view_mut());
+    on.rung("forward, tiled rung", full.products(products), || {
+        ladder::tiled(on, s, full_x.view(), aw, tiled.view_mut());
     });
     on.pass("backward to the input", cost.tensor(products), || {
         backward_input(on, s, aw, ady, adx.view_mut());
     });
-    let cost = Cost::words(nx + 2 * nw + ny).tensor(products);
+    let cost = Cost::words(2 * nw).maps(on, nx + ny).tensor(products);
     on.pass("backward to the weights", cost, || {
         backward_weights(on, s, ax, ady, adw.view_mut());
     });
@@ -72,10 +75,10 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
         reference::backward_input(s, &w, &dy, &mut dx);
         reference::backward_weights(s, &x, &dy, &mut dw);
         vec![
-            Output::tensor("y", &ay, y.clone()),
+            Output::tensor_maps("y", &ay, y.clone()),
             Output::new("y, plain", &plain, y.clone()),
             Output::new("y, tiled", &tiled, y),
-            Output::tensor("dx", &adx, dx),
+            Output::tensor_maps("dx", &adx, dx),
             Output::tensor("dw", &adw, dw),
         ]
     })

@@ -1,6 +1,6 @@
-use super::{Case, Cost, Output, Trial, both, filled, plus_one};
+use super::{Case, Cost, Output, Trial, both, empty_maps, filled, plus_one};
 use crate::common::noise;
-use striate::device::Array;
+use striate::device::{Array, Maps};
 use striate::ops::activation::Activation;
 use striate::ops::basis::Basis;
 use striate::ops::group_conv::{self, Layer, Shape};
@@ -60,31 +60,35 @@ pub fn case(s: Shape, direct: bool) -> Case {
         let basis = Basis::new(s.kernel);
         let (x_len, _, y_len) = s.direct().lengths();
         let (c_len, batch) = (s.coefficients(), s.batch);
-        let (ax, x) = on.noise(x_len, 1);
+        let (ax, x) = on.noise_maps(x_len, 1);
         let (ac, c) = on.noise(c_len, 2);
-        let (ady, dy) = on.noise(y_len, 3);
+        let (ady, dy) = on.noise_maps(y_len, 3);
         let products = y_len * s.in_channels() * s.kernel * s.kernel;
-        let cost = Cost::words(x_len + c_len + y_len).tensor(products);
+        let cost = Cost::words(c_len).maps(on, x_len + y_len).tensor(products);
 
-        let mut ay = filled(on, f32::NAN, y_len);
+        let mut ay = empty_maps(on, y_len);
         on.pass("forward", cost, || {
             group_conv::forward(on, &layer, batch, ax.view(), ac.view(), ay.view_mut());
         });
         let z = finished(on, &layer, (&ax, &ac), cost);
-        let mut adx = filled(on, f32::NAN, x_len);
+        let mut adx = empty_maps(on, x_len);
         on.pass("backward to the input", cost, || {
             let (c, dy) = (ac.view(), ady.view());
             group_conv::backward_input(on, &layer, batch, c, dy, adx.view_mut());
         });
         let mut adc = filled(on, 1.0, c_len);
-        let cost = Cost::words(x_len + 2 * c_len + y_len).tensor(products);
+        let cost = Cost::words(2 * c_len)
+            .maps(on, x_len + y_len)
+            .tensor(products);
         on.pass("backward to the coefficients", cost, || {
             let (x, dy) = (ax.view(), ady.view());
             group_conv::backward_coefficients(on, &layer, batch, x, dy, adc.view_mut());
         });
-        let mut both_dx = filled(on, f32::NAN, x_len);
+        let mut both_dx = empty_maps(on, x_len);
         let mut both_dc = filled(on, 1.0, c_len);
-        let cost = Cost::words(2 * x_len + 3 * c_len + y_len).tensor(2 * products);
+        let cost = Cost::words(3 * c_len)
+            .maps(on, 2 * x_len + y_len)
+            .tensor(2 * products);
         on.pass("backward", cost, || {
             let (from, dy) = ((ax.view(), ac.view()), ady.view());
             let (dx, dc) = (both_dx.view_mut(), both_dc.view_mut());
@@ -98,10 +102,10 @@ pub fn case(s: Shape, direct: bool) -> Case {
             group_conv::reference::backward_coefficients(&s, &basis, &x, &dy, &mut dc);
             let mut outputs: Vec<Output> = z.iter().map(|z| z.output(&s, &y)).collect();
             outputs.extend([
-                Output::tensor("y", &ay, y),
-                Output::tensor("dx", &adx, dx.clone()),
+                Output::tensor_maps("y", &ay, y),
+                Output::tensor_maps("dx", &adx, dx.clone()),
                 Output::tensor("dc", &adc, plus_one(&dc)),
-                Output::tensor("dx of both", &both_dx, dx),
+                Output::tensor_maps("dx of both", &both_dx, dx),
                 Output::tensor("dc of both", &both_dc, plus_one(&dc)),
             ]);
             outputs
@@ -112,7 +116,7 @@ pub fn case(s: Shape, direct: bool) -> Case {
 /// y normalised and activated on the device, and with what.
 struct Finished {
     name: &'static str,
-    z: Array,
+    z: Maps,
     gain: Option<Vec<f64>>,
     mean: Vec<f64>,
     variance: Vec<f64>,
@@ -121,7 +125,7 @@ struct Finished {
 }
 
 /// With statistics of its own for each channel and a gain, and with shared ones and none.
-fn finished(on: &Trial, layer: &Layer, (x, c): (&Array, &Array), cost: Cost) -> [Finished; 2] {
+fn finished(on: &Trial, layer: &Layer, (x, c): (&Maps, &Array), cost: Cost) -> [Finished; 2] {
     let s = *layer.shape();
     let channels = s.out_channels();
     [
@@ -142,7 +146,7 @@ fn finished(on: &Trial, layer: &Layer, (x, c): (&Array, &Array), cost: Cost) -> 
             },
             activation,
         };
-        let mut z = filled(on, f32::NAN, s.direct().lengths().2);
+        let mut z = empty_maps(on, s.direct().lengths().2);
         on.pass("forward and finish", cost, || {
             let (input, z) = ((x.view(), c.view()), z.view_mut());
             group_conv::forward_finished(on, layer, s.batch, input, &finish, z);
@@ -169,6 +173,6 @@ impl Finished {
             let scale = gain / (self.variance[group] + norm::EPSILON).sqrt();
             (self.activation).value((y - self.mean[group]) * scale + self.offset[group])
         });
-        Output::tensor(self.name, &self.z, wanted.collect())
+        Output::tensor_maps(self.name, &self.z, wanted.collect())
     }
 }

@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use crate::common::{narrow, relative, widen};
-use striate::device::{Array, Device, Precision};
+use striate::device::{Array, Device, Maps, Precision};
 
 mod ascent;
 mod closeup;
@@ -11,6 +11,7 @@ mod conv;
 mod gather;
 mod group_conv;
 mod loss;
+mod maps;
 mod norm;
 mod optimiser;
 mod penalty;
@@ -40,6 +41,8 @@ pub struct Output {
     pub wanted: Vec<f64>,
     /// Whether factors are rounded to the device's precision on the way.
     pub tensor: bool,
+    /// Whether the result is rounded as maps are stored.
+    pub stored: bool,
 }
 
 impl Case {
@@ -86,6 +89,26 @@ impl Output {
             got: got.download(),
             wanted,
             tensor: false,
+            stored: false,
+        }
+    }
+
+    /// Maps of an op that multiplies in float32 on every device.
+    pub fn maps(name: &'static str, got: &Maps, wanted: Vec<f64>) -> Self {
+        Self {
+            name,
+            got: got.download(),
+            wanted,
+            tensor: false,
+            stored: true,
+        }
+    }
+
+    /// Maps of an op whose factors are rounded to the device's precision.
+    pub fn tensor_maps(name: &'static str, got: &Maps, wanted: Vec<f64>) -> Self {
+        Self {
+            tensor: true,
+            ..Self::maps(name, got, wanted)
         }
     }
 
@@ -104,11 +127,17 @@ impl Output {
 
     /// Largest difference over the largest wanted magnitude, and the most that it may be.
     pub fn error(&self, precision: Precision) -> (f64, f64) {
-        let most = match precision {
+        let of_op = match precision {
             Precision::Tf32 if self.tensor => 2e-3,
             Precision::Bf16 if self.tensor => 1.5e-2,
             _ => 1e-5,
         };
+        // To the nearest of 8 significant bits.
+        let of_storage = match precision {
+            Precision::Bf16 if self.stored => 1.0 / 256.0,
+            _ => 0.0,
+        };
+        let most = of_op + of_storage;
         (relative(&widen(&self.got), &self.wanted), most)
     }
 }
@@ -122,6 +151,7 @@ pub fn all() -> Vec<Case> {
         gather::cases(),
         group_conv::cases(),
         loss::cases(),
+        maps::cases(),
         norm::cases(),
         optimiser::cases(),
         penalty::cases(),
@@ -138,6 +168,21 @@ pub fn all() -> Vec<Case> {
 pub fn both(device: &Device, values: &[f64]) -> (Array, Vec<f64>) {
     let v = narrow(values);
     (device.upload(&v, &[v.len()]), widen(&v))
+}
+
+/// The nearest numbers that maps on the device hold, and the same as float64 here.
+pub fn both_maps(device: &Device, values: &[f64]) -> (Maps, Vec<f64>) {
+    let mut maps = device.maps(&[values.len()]);
+    maps.fill_from(&narrow(values));
+    let held = widen(&maps.download());
+    (maps, held)
+}
+
+/// Maps of NaN, to be overwritten.
+pub fn empty_maps(device: &Device, n: usize) -> Maps {
+    let mut maps = device.maps(&[n]);
+    maps.fill_from(&vec![f32::NAN; n]);
+    maps
 }
 
 /// `n` times the same number on the device: NaN for what must be overwritten, 1 for what must be added to.

@@ -1,6 +1,6 @@
 //! Normalisation: batches, groups and planes of all kinds, float4 and not, and more images than a slice takes.
 
-use super::{Case, Cost, Output, both, filled, plus_one};
+use super::{Case, Cost, Output, both, both_maps, empty_maps, filled, plus_one};
 use crate::common::noise;
 use striate::device::{Array, Device};
 use striate::ops::activation::Activation;
@@ -70,16 +70,20 @@ pub fn statistics(shape: Shape, mean: f64) -> Case {
         format!("norm statistics, mean {mean}, {shape:?}"),
         move |on| {
             let groups = shape.groups;
-            let (ay, y) = both(on, &map(&shape, mean));
+            let (ay, y) = both_maps(on, &map(&shape, mean));
             let (mut moving_mean, old_mean) = both(on, &noise(groups, 5));
             let (mut moving_variance, old_variance) = both(on, &vec![0.8; groups]);
             let mut mean = filled(on, f32::NAN, groups);
             let mut variance = filled(on, f32::NAN, groups);
-            on.pass("statistics", Cost::words(y.len() + 6 * groups), || {
-                let batch = (mean.view_mut(), variance.view_mut());
-                let moving = (moving_mean.view_mut(), moving_variance.view_mut());
-                norm::statistics(on, &shape, ay.view(), 0.9, batch, moving);
-            });
+            on.pass(
+                "statistics",
+                Cost::words(6 * groups).maps(on, y.len()),
+                || {
+                    let batch = (mean.view_mut(), variance.view_mut());
+                    let moving = (moving_mean.view_mut(), moving_variance.view_mut());
+                    norm::statistics(on, &shape, ay.view(), 0.9, batch, moving);
+                },
+            );
             on.outputs(|| {
                 let wanted = norm::reference::statistics(&shape, &y);
                 let n = count(&shape);
@@ -148,22 +152,25 @@ impl With {
     pub fn forward(self) -> Case {
         Case::new(format!("norm forward {self:?}"), move |on| {
             let (shape, groups) = (self.shape, self.shape.groups);
-            let (ay, y) = both(on, &map(&shape, 0.5));
-            let (adz, dz) = both(on, &noise(y.len(), 2));
+            let (ay, y) = both_maps(on, &map(&shape, 0.5));
+            let (adz, dz) = both_maps(on, &noise(y.len(), 2));
             let spread: Vec<f64> = noise(groups, 6).iter().map(|v| 1.7 + v).collect();
             let p = self.parameters(on, &noise(groups, 5), &spread);
             let finish = self.finish(&p);
-            let (mut az, mut in_place, mut d) =
-                (filled(on, f32::NAN, y.len()), ay.clone(), adz.clone());
-            on.pass("forward", Cost::words(2 * y.len()), || {
+            let (mut az, mut in_place, mut d) = (empty_maps(on, y.len()), ay.clone(), adz.clone());
+            on.pass("forward", Cost::words(0).maps(on, 2 * y.len()), || {
                 norm::forward(on, &shape, ay.view(), &finish, az.view_mut());
             });
-            on.pass("forward in place", Cost::words(2 * y.len()), || {
-                norm::finish(on, &shape, &finish, in_place.view_mut());
-            });
+            on.pass(
+                "forward in place",
+                Cost::words(0).maps(on, 2 * y.len()),
+                || {
+                    norm::finish(on, &shape, &finish, in_place.view_mut());
+                },
+            );
             on.pass(
                 "backward, statistics fixed",
-                Cost::words(3 * y.len()),
+                Cost::words(0).maps(on, 3 * y.len()),
                 || {
                     norm::backward_fixed(on, &shape, ay.view(), &finish, d.view_mut());
                 },
@@ -176,9 +183,9 @@ impl With {
                 let z = norm::reference::forward(kind, &y, fixed, gain, offset);
                 let dy = norm::reference::backward_fixed(kind, &y, fixed, gain, offset, &dz);
                 vec![
-                    Output::new("z", &az, z.clone()),
-                    Output::new("z in place", &in_place, z),
-                    Output::new("dy", &d, dy),
+                    Output::maps("z", &az, z.clone()),
+                    Output::maps("z in place", &in_place, z),
+                    Output::maps("dy", &d, dy),
                 ]
             })
         })
@@ -188,15 +195,15 @@ impl With {
     pub fn backward(self) -> Case {
         Case::new(format!("norm backward {self:?}"), move |on| {
             let (shape, groups) = (self.shape, self.shape.groups);
-            let (ay, y) = both(on, &map(&shape, 0.5));
-            let (mut d, dz) = both(on, &noise(y.len(), 2));
+            let (ay, y) = both_maps(on, &map(&shape, 0.5));
+            let (mut d, dz) = both_maps(on, &noise(y.len(), 2));
             let (mean, variance) = norm::reference::statistics(&shape, &y);
             let p = self.parameters(on, &mean, &variance);
             let finish = self.finish(&p);
             let mut again = filled(on, 1.0, groups);
             let mut aoffset = filled(on, 1.0, groups);
             // Both maps are read for the sums before the first number can be written.
-            on.pass("backward", Cost::words(5 * y.len()), || {
+            on.pass("backward", Cost::words(0).maps(on, 5 * y.len()), || {
                 let gain = self.with_gain.then(|| again.view_mut());
                 let sums = (gain, aoffset.view_mut());
                 norm::backward(on, &shape, ay.view(), &finish, d.view_mut(), sums);
@@ -215,7 +222,7 @@ impl With {
                     } else {
                         vec![1.0; groups]
                     };
-                    outputs.push(Output::new("dy", &d, dy));
+                    outputs.push(Output::maps("dy", &d, dy));
                     outputs.push(Output::new("dgain", &again, dgain));
                 }
                 outputs

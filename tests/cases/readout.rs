@@ -1,6 +1,6 @@
-use super::{Case, Cost, Output, Trial, both, filled, plus_one};
+use super::{Case, Cost, Output, Trial, both, empty_maps, filled, plus_one};
 use crate::common::noise;
-use striate::device::Array;
+use striate::device::{Array, Maps};
 use striate::ops::readout::{Gradients, Shape, Weights, backward, backward_input, forward};
 use striate::ops::readout::{ladder, reference};
 
@@ -49,7 +49,9 @@ fn with_zeros(n: usize, seed: u64) -> Vec<f64> {
 
 fn run(on: &Trial, s: &Shape) -> Vec<Output> {
     let (b, n) = (s.batch, s.neurons);
-    let (ax, x) = on.noise(b * s.channels * s.pixels, 1);
+    let (ax, x) = on.noise_maps(b * s.channels * s.pixels, 1);
+    // What the simpler kernels, of float32 alone, read.
+    let full_x = on.upload(&ax.download(), &[ax.len()]);
     let (amask, mask) = both(on, &with_zeros(n * s.pixels, 2));
     let (afeatures, features) = both(on, &with_zeros(n * s.channels, 3));
     let (abias, bias) = both(on, &noise(n, 4));
@@ -63,7 +65,8 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
     let products = s.projections() * s.pixels;
     let parameters = mask.len() + features.len() + bias.len();
 
-    let cost = Cost::words(ax.len() + parameters + b * n);
+    let cost = Cost::words(parameters + b * n).maps(on, ax.len());
+    let full = Cost::words(ax.len() + parameters + b * n);
     let [mut h, mut h_keeping, mut plain, mut tiled] = [(); 4].map(|()| empty(b * n));
     let mut kept = empty(s.kept(on));
     on.pass("forward", cost.tensor(products), || {
@@ -77,26 +80,28 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
             forward(on, s, ax.view(), weights, h_keeping.view_mut(), keep);
         });
     }
-    on.rung("forward, plain rung", cost.products(products), || {
-        ladder::plain(on, s, ax.view(), weights, plain.view_mut());
+    on.rung("forward, plain rung", full.products(products), || {
+        ladder::plain(on, s, full_x.view(), weights, plain.view_mut());
     });
-    on.rung("forward, tiled rung", cost.products(products), || {
-        ladder::tiled(on, s, ax.view(), weights, tiled.view_mut());
+    on.rung("forward, tiled rung", full.products(products), || {
+        ladder::tiled(on, s, full_x.view(), weights, tiled.view_mut());
     });
-    let mut dx_alone = empty(ax.len());
+    let mut dx_alone = empty_maps(on, ax.len());
     on.pass("backward to the maps", cost.tensor(products), || {
         backward_input(on, s, weights, adh.view(), dx_alone.view_mut());
     });
-    let cost = Cost::words(2 * ax.len() + 3 * parameters + b * n).tensor(2 * products);
+    let cost = Cost::words(3 * parameters + b * n)
+        .maps(on, 2 * ax.len())
+        .tensor(2 * products);
     let mut ways = vec![("backward", None)];
     if keeps {
         ways.push(("backward from what was kept", Some(kept)));
     }
-    let gradients: Vec<[Array; 4]> = ways
+    let gradients: Vec<(Maps, [Array; 3])> = ways
         .into_iter()
         .map(|(name, mut kept)| {
             let one = |n| filled(on, 1.0, n);
-            let mut dx = empty(ax.len());
+            let mut dx = empty_maps(on, ax.len());
             let mut grown = [one(amask.len()), one(afeatures.len()), one(n)];
             on.pass(name, cost, || {
                 let [mask, features, bias] = &mut grown;
@@ -109,8 +114,7 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
                 let kept = kept.map(Array::view_mut);
                 backward(on, s, ax.view(), weights, adh.view(), to, kept);
             });
-            let [mask, features, bias] = grown;
-            [dx, mask, features, bias]
+            (dx, grown)
         })
         .collect();
     on.outputs(|| {
@@ -124,10 +128,10 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
             outputs.push(Output::tensor("h, keeping", &h_keeping, wanted));
         }
         let [dx, dmask, dfeatures, dbias] = reference::backward(s, &x, &mask, &features, &dh);
-        outputs.push(Output::tensor("dx alone", &dx_alone, dx.clone()));
-        for [adx, gm, gf, gb] in &gradients {
+        outputs.push(Output::tensor_maps("dx alone", &dx_alone, dx.clone()));
+        for (adx, [gm, gf, gb]) in &gradients {
             outputs.extend([
-                Output::tensor("dx", adx, dx.clone()),
+                Output::tensor_maps("dx", adx, dx.clone()),
                 Output::tensor("dmask", gm, plus_one(&dmask)),
                 Output::tensor("dfeatures", gf, plus_one(&dfeatures)),
                 Output::new("dbias", gb, plus_one(&dbias)),

@@ -1,6 +1,6 @@
 //! Masks moved over canvases: windows that reach over the places and windows that do not, lists longer than a block holds.
 
-use super::{Case, Cost, Output, Trial, both, filled};
+use super::{Case, Cost, Output, Trial, both_maps, filled};
 use crate::common::{narrow, noise};
 use striate::ops::scan::{Masks, Places, Window, best, reference};
 
@@ -50,13 +50,15 @@ fn run(
         })
         .collect();
     let size = window.height * window.width;
-    let (ag, g) = both(on, &noise(BATCH * NEURONS * size, 1));
+    let (ag, g) = both_maps(on, &noise(BATCH * NEURONS * size, 1));
     let blank = narrow(&noise(NEURONS, 2));
     let masks = Masks::new(on, &lists, &blank);
     let mut values = filled(on, f32::NAN, BATCH * NEURONS);
     let mut at = on.zeros::<u32>(&[BATCH * NEURONS]);
     let entries: usize = lists.iter().map(Vec::len).sum();
-    let cost = Cost::words(g.len() + 2 * entries).products(BATCH * entries * places.count());
+    let cost = Cost::words(2 * entries)
+        .maps(on, g.len())
+        .products(BATCH * entries * places.count());
     on.pass("best", cost, || {
         let to = values.view_mut();
         best(on, (window, places), &masks, ag.view(), to, at.view_mut());

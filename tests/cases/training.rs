@@ -2,16 +2,29 @@
 
 use crate::common::relative;
 use ndarray::{Array2, Array3};
-use striate::device::Device;
+use striate::device::{Device, Precision};
 use striate::model::Config;
 use striate::model::config::CoreKind;
 use striate::recording::{Recording, Tier, Trial};
 use striate::training::{Options, Trainer};
 
 /// Largest relative differences from the CPU: of the losses, and of the rates after training.
+#[derive(Debug)]
 pub struct Difference {
     pub losses: f64,
     pub rates: f64,
+}
+
+impl Difference {
+    /// Whether rounding to the precision, ten times over, explains it.
+    pub fn is_rounding(&self, precision: Precision) -> bool {
+        let most = match precision {
+            Precision::F32 => 1e-4,
+            Precision::Tf32 => 1e-3,
+            Precision::Bf16 => 1e-2,
+        };
+        self.losses <= most && self.rates <= most
+    }
 }
 
 const STEPS: u64 = 10;
@@ -96,11 +109,12 @@ fn run(device: &Device, config: &Config, recordings: &[Recording]) -> (Vec<f64>,
     (losses, rates)
 }
 
-/// A rotation-equivariant or a plain twin.
+/// A rotation-equivariant or a plain twin, at the device's precision.
 pub fn beside_the_cpu(device: &Device, kind: CoreKind) -> Difference {
-    let (config, recordings) = (config(kind), recordings());
-    let (losses, rates) = run(device, &config, &recordings);
+    let (mut config, recordings) = (config(kind), recordings());
     let (wanted_losses, wanted_rates) = run(&Device::Cpu, &config, &recordings);
+    config.training.precision = device.precision();
+    let (losses, rates) = run(device, &config, &recordings);
     Difference {
         losses: relative(&losses, &wanted_losses),
         rates: relative(&rates, &wanted_rates),

@@ -1,11 +1,11 @@
 //! One body for every question about an op: whether it is its definition (each pass once) and how fast it is (each pass again
 //! and again, without the definition).
 
-use super::{Output, both};
+use super::{Output, both, both_maps};
 use crate::common::{narrow, noise};
 use std::cell::RefCell;
 use std::ops::Deref;
-use striate::device::{Array, Device};
+use striate::device::{Array, Device, Maps};
 
 /// What a pass takes at least.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +24,14 @@ impl Cost {
         Self {
             bytes: 4 * words,
             ..Self::default()
+        }
+    }
+
+    /// Reads and writes so many numbers of maps too.
+    pub fn maps(self, device: &Device, numbers: usize) -> Self {
+        Self {
+            bytes: self.bytes + device.precision().map_bytes() * numbers,
+            ..self
         }
     }
 
@@ -108,13 +116,20 @@ impl<'a> Trial<'a> {
 
     /// Noise on the device and the same in float64 here, which is empty where nobody will ask for the definition.
     pub fn noise(&self, n: usize, seed: u64) -> (Array, Vec<f64>) {
-        const BLOCK: usize = 1 << 16;
         if self.timing.is_none() {
             return both(self.device, &noise(n, seed));
         }
-        let block = narrow(&noise(n.min(BLOCK), seed));
-        let values: Vec<f32> = block.iter().copied().cycle().take(n).collect();
-        (self.device.upload(&values, &[n]), Vec::new())
+        (self.device.upload(&repeated(n, seed), &[n]), Vec::new())
+    }
+
+    /// The same as maps.
+    pub fn noise_maps(&self, n: usize, seed: u64) -> (Maps, Vec<f64>) {
+        if self.timing.is_none() {
+            return both_maps(self.device, &noise(n, seed));
+        }
+        let mut maps = self.device.maps(&[n]);
+        maps.fill_from(&repeated(n, seed));
+        (maps, Vec::new())
     }
 
     /// What the op wrote and what its definition says; nothing where only time is asked for.
@@ -124,4 +139,11 @@ impl<'a> Trial<'a> {
             Some(_) => Vec::new(),
         }
     }
+}
+
+/// A block of noise again and again.
+fn repeated(n: usize, seed: u64) -> Vec<f32> {
+    const BLOCK: usize = 1 << 16;
+    let block = narrow(&noise(n.min(BLOCK), seed));
+    block.iter().copied().cycle().take(n).collect()
 }

@@ -143,6 +143,17 @@ impl<'a, T: Element> Span<'a, T> {
         }
     }
 
+    /// The same memory as numbers of 16 bits.
+    pub(in crate::device) fn halves(self) -> Span<'a, u16> {
+        let per_number = size_of::<T>() / size_of::<u16>();
+        Span {
+            memory: self.memory,
+            start: self.start * per_number,
+            len: self.len * per_number,
+            of: PhantomData,
+        }
+    }
+
     fn place(&self) -> (u64, usize) {
         self.memory.span::<T>(self.start..self.start + self.len)
     }
@@ -151,7 +162,8 @@ impl<'a, T: Element> Span<'a, T> {
         let (address, bytes) = self.place();
         Raw {
             address,
-            words: bytes / 4,
+            bytes,
+            width: size_of::<T>(),
         }
     }
 

@@ -27,8 +27,8 @@ extern const Entry striate_entries[];
 extern const size_t striate_entry_count;
 
 extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsigned* grid, unsigned threads, unsigned kind,
-                               uint32_t* const* outputs, const size_t* words, size_t output_count, uint32_t* const* shared,
-                               char* message, size_t message_size);
+                               uint16_t* const* outputs, const size_t* halves, const size_t* widths, size_t output_count,
+                               uint32_t* const* shared, char* message, size_t message_size);
 
 namespace {
 
@@ -233,7 +233,7 @@ CALL cuLaunchKernel(const Entry* entry, unsigned gx, unsigned gy, unsigned gz, u
         uint32_t* shared[2];
         char message[256] = "";
         entry->shared(shared);
-        int failed = striate_emulate(entry->run, pointers.data(), grid, threads, 0, nullptr, nullptr, 0, shared, message, sizeof message);
+        int failed = striate_emulate(entry->run, pointers.data(), grid, threads, 0, nullptr, nullptr, nullptr, 0, shared, message, sizeof message);
         if (failed) std::fprintf(stderr, "%s: %s\n", entry->name, message);
         return failed ? LAUNCH_FAILED : SUCCESS;
     });

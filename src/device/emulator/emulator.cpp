@@ -194,19 +194,20 @@ void run_block(unsigned threads, unsigned kind, uint64_t seed, Failure& failure)
     }
 }
 
+// Looked at by 16 bits, which the smallest numbers have.
 struct Output {
-    const uint32_t* now;
-    size_t words;
-    std::vector<uint32_t> before;
+    const uint16_t* now;
+    size_t halves;
+    std::vector<uint16_t> before;
     std::vector<uint32_t> owner;  // 0: nobody, else block + 1
 
-    // Notes what this block changed; the first word that another block had changed before, or words.
+    // Notes what this block changed; the first half that another block had changed before, or halves.
     size_t claim(uint32_t block) {
-        constexpr size_t STEP = 1024;
-        size_t clash = words;
-        for (size_t at = 0; at < words; at += STEP) {
-            size_t n = std::min(STEP, words - at);
-            if (std::memcmp(now + at, before.data() + at, n * 4) == 0) continue;
+        constexpr size_t STEP = 2048;
+        size_t clash = halves;
+        for (size_t at = 0; at < halves; at += STEP) {
+            size_t n = std::min(STEP, halves - at);
+            if (std::memcmp(now + at, before.data() + at, n * 2) == 0) continue;
             for (size_t i = at; i < at + n; ++i) {
                 if (now[i] == before[i]) continue;
                 if (owner[i] != 0 && owner[i] != block + 1) clash = std::min(clash, i);
@@ -237,11 +238,11 @@ const void* deposited(int lane) {
 
 using namespace emulator;
 
-// One launch. `outputs`: (pointer, 32-bit words) pairs. `shared`: begin and end of the kernel's shared memory. Returns 0, or 1 with
-// a message. Not for two threads at a time.
+// One launch. `outputs` have so many halves of 32-bit words, and so many to an element. `shared`: begin and end of the kernel's
+// shared memory. Returns 0, or 1 with a message. Not for two threads at a time.
 extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsigned* grid, unsigned threads, unsigned kind,
-                               uint32_t* const* outputs, const size_t* words, size_t output_count, uint32_t* const* shared,
-                               char* message, size_t message_size) {
+                               uint16_t* const* outputs, const size_t* halves, const size_t* widths, size_t output_count,
+                               uint32_t* const* shared, char* message, size_t message_size) {
     Failure failure{message, message_size};
     if (fibers.size() < threads) {
         fibers.resize(threads);
@@ -253,7 +254,8 @@ extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsign
     block_size = {threads, 1, 1};
     std::vector<Output> written(output_count);
     for (size_t i = 0; i < output_count; ++i) {
-        written[i] = {outputs[i], words[i], std::vector<uint32_t>(outputs[i], outputs[i] + words[i]), std::vector<uint32_t>(words[i], 0)};
+        written[i] = {outputs[i], halves[i], std::vector<uint16_t>(outputs[i], outputs[i] + halves[i]),
+                      std::vector<uint32_t>(halves[i], 0)};
     }
     std::vector<unsigned> blocks;
     order(blocks, grid[0] * grid[1] * grid[2], kind, 17);
@@ -263,9 +265,9 @@ extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsign
         run_block(threads, kind, b, failure);
         for (size_t i = 0; i < output_count && !failure.set; ++i) {
             size_t clash = written[i].claim(b);
-            if (clash != written[i].words)
+            if (clash != written[i].halves)
                 failure.say("block (%u, %u, %u) changes element %zu of output %zu, which another block wrote", block_index.x,
-                            block_index.y, block_index.z, clash, i);
+                            block_index.y, block_index.z, clash / widths[i], i);
         }
         if (failure.set) return 1;
     }

@@ -1,7 +1,7 @@
 //! What is linear in the last layer's input: the last layer, which has no activation, and a neuron's readout of it.
 
 use super::Group;
-use crate::device::{Array, Device, View};
+use crate::device::{Array, View};
 use crate::model::workspace::Workspace;
 use crate::model::{Model, core};
 use crate::ops::closeup;
@@ -20,6 +20,12 @@ pub(super) fn filters(model: &Model, group: &Group, frames: Option<View<u32>>) -
     let mut space = Workspace::of_layers(model, layers, group.size, at_once, true);
     let below = space.layers.len() - 1;
     let inputs = space.layers[below].in_len;
+    let size = match below {
+        0 => (1, group.size.0, group.size.1),
+        _ => space.layers[below - 1].size(),
+    };
+    let own: Vec<u32> = (0..neurons as u32).collect();
+    let own = device.upload(&own, &[neurons]);
     let mut filters = device.zeros(&[neurons, inputs]);
     for first in (0..neurons).step_by(at_once) {
         let some = first..neurons.min(first + at_once);
@@ -30,16 +36,14 @@ pub(super) fn filters(model: &Model, group: &Group, frames: Option<View<u32>>) -
             .slice_mut(0..gradient.len())
             .fill_from(&gradient);
         core::backward_last(model, &mut space, count);
+        let mut gradient = space.output_gradient().slice_mut(0..count * inputs);
+        if let Some(frames) = frames {
+            let seats = own.slice(first..first + count);
+            closeup::clear_outside(&device, size, seats, frames, gradient.reborrow());
+        }
         filters
             .slice_mut(first * inputs..(first + count) * inputs)
-            .copy_from(space.gradient().slice(0..count * inputs));
-    }
-    if let Some(frames) = frames {
-        let size = match below {
-            0 => (1, group.size.0, group.size.1),
-            _ => space.layers[below - 1].size(),
-        };
-        clear(&device, size, frames, &mut filters);
+            .fill_from(&gradient.read().download());
     }
     filters
 }
@@ -68,10 +72,4 @@ fn readouts(model: &Model, group: &Group, some: Range<usize>) -> Vec<f32> {
         }
     }
     all
-}
-
-fn clear(device: &Device, size: (usize, usize, usize), frames: View<u32>, filters: &mut Array) {
-    let own: Vec<u32> = (0..filters.shape()[0] as u32).collect();
-    let own = device.upload(&own, &[own.len()]);
-    closeup::clear_outside(device, size, own.view(), frames, filters.view_mut());
 }

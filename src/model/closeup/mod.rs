@@ -193,7 +193,7 @@ impl<'m> Closeup<'m> {
     pub fn new(model: &'m mut Model, group: &Group, batch: usize, gradients: bool) -> Result<Self> {
         let device = model.device.clone();
         let (depth, neurons) = (model.layers.len() - 1, group.neurons.len());
-        let maps = Workspace::bytes_of(&model.config, depth, group.size, batch, gradients);
+        let maps = Workspace::bytes_of(&device, &model.config, depth, group.size, batch, gradients);
         let filters = (neurons * group.inputs(model) * size_of::<f32>()) as u128;
         device.require("the maps of images of one neuron each", maps + filters)?;
         let frames = group.frames(model, batch);
@@ -251,11 +251,11 @@ impl<'m> Closeup<'m> {
         }
         core::forward(self.model, &mut self.space, count, Mode::Prediction);
         let shape = self.shape(count);
-        let x = self.space.output();
+        let x = self.space.output_part(count * shape.inputs);
         closeup::forward(
             &self.model.device,
             &shape,
-            x.slice(0..count * shape.inputs),
+            x,
             self.seats.slice(0..count),
             (self.filters.view(), self.bias.view()),
             self.h.slice_mut(0..count),
@@ -275,29 +275,31 @@ impl<'m> Closeup<'m> {
         self.rates.slice(0..count)
     }
 
-    /// Carries each rate of the last [`Closeup::forward`] back to its image.
+    /// Carries each rate of the last [`Closeup::forward`] back to its image. What is carried is the drive's gradient, and
+    /// the rate's slope comes last: a silent neuron's would vanish on the way.
     pub fn backward(&mut self, count: usize) {
         let (shape, of_rates) = (self.shape(count), self.of_rates(count));
         let device = self.model.device.clone();
-        let (h, slopes) = (self.h.slice(0..count), self.slopes.slice_mut(0..count));
-        loss::slopes(&device, &of_rates, h, slopes);
-        let len = count * shape.inputs;
         closeup::backward_input(
             &device,
             &shape,
             self.seats.slice(0..count),
             self.filters.view(),
-            self.slopes.slice(0..count),
-            self.space.output_gradient().slice_mut(0..len),
+            self.space
+                .output_gradient()
+                .slice_mut(0..count * shape.inputs),
         );
         core::backward_images(self.model, &mut self.space, count);
+        let (h, slopes) = (self.h.slice(0..count), self.slopes.slice_mut(0..count));
+        loss::slopes(&device, &of_rates, h, slopes);
+        let slopes = self.slopes.slice(0..count);
+        closeup::scale(&device, slopes, self.space.image_gradient_mut(count));
     }
 
     /// The gradient of each rate at its image, (count, height, width), after [`Closeup::backward`]; 0 outside of the
     /// real image.
     pub fn gradient(&self, count: usize) -> View<'_> {
-        let pixels = self.group.size.0 * self.group.size.1;
-        self.space.gradient().slice(0..count * pixels)
+        self.space.image_gradient(count)
     }
 
     fn shape(&self, batch: usize) -> closeup::Shape {
@@ -322,12 +324,13 @@ impl Group {
     /// Images at a time that keep the device busy within a modest part of its memory.
     pub fn batch(&self, model: &Model, gradients: bool) -> usize {
         let (memory, most) = match model.device {
-            Device::Cpu => (1 << 28, 64),
+            Device::Cpu => (1 << 28, (32 * rayon::current_num_threads()).max(64)),
             _ => (1 << 32, 1024),
         };
         let depth = model.layers.len() - 1;
-        let bytes = Workspace::bytes_of(&model.config, depth, self.size, 1, gradients).max(1);
-        (memory / bytes).clamp(1, most) as usize
+        let (device, config) = (&model.device, &model.config);
+        let bytes = Workspace::bytes_of(device, config, depth, self.size, 1, gradients).max(1);
+        (memory / bytes).clamp(1, most as u128) as usize
     }
 
     /// Of its convolutions.
@@ -415,7 +418,7 @@ impl Group {
 /// When one image's maps do not fit into memory.
 pub fn blank(model: &mut Model, index: usize) -> Result<Vec<f32>> {
     let image = model.readouts[index].image;
-    let bytes = Workspace::bytes(&model.config, image, 1, false);
+    let bytes = Workspace::bytes(&model.device, &model.config, image, 1, false);
     model.device.require("the maps of an image", bytes)?;
     let mut space = Workspace::new(model, image, 1, false);
     let mut buffers = readout::Buffers::new(model, &model.readouts[index], 1, false);

@@ -135,8 +135,8 @@ pub struct Training {
     pub phases: u32,
     /// The learning rate is divided by this after each phase.
     pub decay: f64,
-    /// "f32", "tf32" or "bf16": the numbers that a GPU multiplies; sums and weights are float32 in all of them. A CPU
-    /// always uses f32.
+    /// "f32", "tf32" or "bf16": the numbers that a GPU multiplies, and with "bf16" keeps the core's maps in; sums and weights
+    /// are float32 in all of them. A CPU always uses f32.
     pub precision: Precision,
 }
 

@@ -8,7 +8,7 @@ use kernels::{SIDE, THREADS, WIDEST};
 /// Writes y, one thread per number; the CPU takes its one path.
 pub fn plain(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
     if matches!(device, Device::Cpu) {
-        return super::forward(device, shape, x, w, y);
+        return super::forward(device, shape, x.into(), w, y.into());
     }
     shape.check(x.len(), w.len(), y.len());
     kernels::ladder_conv_plain(
@@ -33,7 +33,7 @@ pub fn plain(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
 /// For filters wider than 33: the tile and its surroundings would not fit.
 pub fn tiled(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
     if matches!(device, Device::Cpu) {
-        return super::forward(device, shape, x, w, y);
+        return super::forward(device, shape, x.into(), w, y.into());
     }
     shape.check(x.len(), w.len(), y.len());
     assert!(shape.kernel <= WIDEST, "{shape:?}");

@@ -2,7 +2,7 @@
 
 use super::Shape;
 use crate::device::kernels::conv as kernels;
-use crate::device::{Device, View, ViewMut};
+use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 use kernels::{NARROW, PIXELS, THREADS, TILE};
 
 /// Blocks that the product over pixels is cut into: enough for every multiprocessor of the largest cards to hold two
@@ -17,7 +17,7 @@ fn check(shape: &Shape) {
     assert!(x.max(w).max(y) < 1 << 31, "{shape:?}");
 }
 
-pub fn forward(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
+pub fn forward(device: &Device, shape: &Shape, x: MapView, w: View, y: MapViewMut) {
     check(shape);
     let pixels = shape.batch * shape.out_height() * shape.out_width();
     let kernel = if shape.out_channels <= NARROW {
@@ -41,7 +41,7 @@ pub fn forward(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
     );
 }
 
-pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: View, dx: ViewMut) {
+pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: MapView, dx: MapViewMut) {
     device.scratch(w.len(), |mut turned| {
         kernels::conv_transpose_weights(
             device,
@@ -56,7 +56,7 @@ pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: View, dx: Vie
     });
 }
 
-pub fn backward_weights(device: &Device, shape: &Shape, x: View, dy: View, dw: ViewMut) {
+pub fn backward_weights(device: &Device, shape: &Shape, x: MapView, dy: MapView, dw: ViewMut) {
     check(shape);
     let weights = dw.len();
     let rows = shape.out_channels.div_ceil(TILE);

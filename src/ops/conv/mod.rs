@@ -9,7 +9,7 @@ mod launch;
 pub mod reference;
 
 use super::panel::Geometry;
-use crate::device::{Device, View, ViewMut};
+use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 
 /// Sizes of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Shape {
 }
 
 /// Writes y.
-pub fn forward(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
+pub fn forward(device: &Device, shape: &Shape, x: MapView, w: View, y: MapViewMut) {
     shape.check(x.len(), w.len(), y.len());
     match device {
         Device::Cpu => cpu::forward(shape, x.host(), w.host(), y.host()),
@@ -86,7 +86,7 @@ pub fn forward(device: &Device, shape: &Shape, x: View, w: View, y: ViewMut) {
 }
 
 /// Writes dx: dy convolved with the filters, turned half around, input and output exchanged.
-pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: View, dx: ViewMut) {
+pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: MapView, dx: MapViewMut) {
     shape.check(dx.len(), w.len(), dy.len());
     match device {
         Device::Cpu => cpu::backward_input(shape, w.host(), dy.host(), dx.host()),
@@ -95,7 +95,7 @@ pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: View, dx: Vie
 }
 
 /// Adds to dw.
-pub fn backward_weights(device: &Device, shape: &Shape, x: View, dy: View, dw: ViewMut) {
+pub fn backward_weights(device: &Device, shape: &Shape, x: MapView, dy: MapView, dw: ViewMut) {
     shape.check(x.len(), dw.len(), dy.len());
     match device {
         Device::Cpu => cpu::backward_weights(shape, x.host(), dy.host(), dw.host()),

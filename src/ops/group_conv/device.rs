@@ -3,7 +3,7 @@
 use super::fourier::Fourier;
 use super::{Layer, Shape};
 use crate::device::kernels::filters as kernels;
-use crate::device::{Array, Device, View, ViewMut};
+use crate::device::{Array, Device, MapView, MapViewMut, View, ViewMut};
 use crate::ops::basis::Basis;
 use crate::ops::conv;
 use crate::ops::norm::{self, Finish};
@@ -84,10 +84,10 @@ pub fn forward(
     device: &Device,
     tables: &Tables,
     s: &Shape,
-    x: View,
+    x: MapView,
     c: View,
     finish: Option<&Finish>,
-    mut y: ViewMut,
+    mut y: MapViewMut,
 ) {
     if let Some(fourier) = &tables.fourier {
         return fourier.run(device, s.batch, x, c, finish, y);
@@ -112,8 +112,8 @@ pub fn backward_input(
     tables: &Tables,
     s: &Shape,
     c: View,
-    dy: View,
-    mut dx: ViewMut,
+    dy: MapView,
+    mut dx: MapViewMut,
 ) {
     if let Some(adjoint) = &tables.adjoint {
         return adjoint.run(device, s.batch, dy, c, None, dx);
@@ -127,8 +127,8 @@ pub fn backward_coefficients(
     device: &Device,
     tables: &Tables,
     s: &Shape,
-    x: View,
-    dy: View,
+    x: MapView,
+    dy: MapView,
     mut dc: ViewMut,
 ) {
     if let Some((fourier, gradient)) =

@@ -6,7 +6,7 @@ use super::mix::{Mix, taps, terms, transform, transposed};
 use super::plan::Plan;
 use super::sizes::Sizes;
 use crate::device::kernels::group_conv as kernels;
-use crate::device::{Array, Device, View, ViewMut};
+use crate::device::{Array, Device, MapView, MapViewMut, View};
 use crate::ops::basis::Basis;
 use crate::ops::norm::Finish;
 
@@ -61,10 +61,10 @@ impl Fourier {
         &self,
         device: &Device,
         batch: usize,
-        x: View,
+        x: MapView,
         c: View,
         ending: Option<&Finish>,
-        mut y: ViewMut,
+        mut y: MapViewMut,
     ) {
         let (s, sizes) = (&self.shape, &self.sizes);
         let chunks = s.out_features.div_ceil(kernels::GROUP_CONV_FEATURES);

@@ -6,7 +6,7 @@ use super::mix::Terms;
 use super::sizes::Sizes;
 use crate::device::kernels::group_conv::{GROUP_CONV_COLUMNS, GROUP_CONV_STRIDE};
 use crate::device::kernels::group_conv_gradient as kernels;
-use crate::device::{Array, Device, View, ViewMut};
+use crate::device::{Array, Device, MapView, ViewMut};
 use crate::ops::basis::Basis;
 
 /// Blocks that are wanted at once; so many partial sums are kept.
@@ -77,8 +77,8 @@ impl Gradient {
         &self,
         device: &Device,
         (fourier, batch): (&Fourier, usize),
-        x: View,
-        dy: View,
+        x: MapView,
+        dy: MapView,
         mut dc: ViewMut,
     ) {
         let (s, sizes) = (&fourier.shape, &fourier.sizes);

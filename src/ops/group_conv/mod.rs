@@ -31,7 +31,7 @@ use super::basis::Basis;
 use super::conv;
 use super::norm::Finish;
 use super::panel::Geometry;
-use crate::device::{Device, View, ViewMut};
+use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 use device::Tables;
 use plan::Plan;
 
@@ -184,7 +184,7 @@ impl Layer {
 }
 
 /// Writes y (B, O F_out, H', W').
-pub fn forward(device: &Device, layer: &Layer, batch: usize, x: View, c: View, y: ViewMut) {
+pub fn forward(device: &Device, layer: &Layer, batch: usize, x: MapView, c: View, y: MapViewMut) {
     match device {
         Device::Cpu => {
             let (x, c, y) = (x.host(), c.host(), y.host());
@@ -204,9 +204,9 @@ pub fn forward_finished(
     device: &Device,
     layer: &Layer,
     batch: usize,
-    (x, c): (View, View),
+    (x, c): (MapView, View),
     finish: &Finish,
-    z: ViewMut,
+    z: MapViewMut,
 ) {
     match device {
         Device::Cpu => {
@@ -229,9 +229,9 @@ pub fn backward(
     device: &Device,
     layer: &Layer,
     batch: usize,
-    (x, c): (View, View),
-    dy: View,
-    dx: ViewMut,
+    (x, c): (MapView, View),
+    dy: MapView,
+    dx: MapViewMut,
     dc: ViewMut,
 ) {
     let adjoint = layer.adjoint.as_ref();
@@ -255,8 +255,8 @@ pub fn backward_input(
     layer: &Layer,
     batch: usize,
     c: View,
-    dy: View,
-    dx: ViewMut,
+    dy: MapView,
+    dx: MapViewMut,
 ) {
     match device {
         Device::Cpu => {
@@ -280,8 +280,8 @@ pub fn backward_coefficients(
     device: &Device,
     layer: &Layer,
     batch: usize,
-    x: View,
-    dy: View,
+    x: MapView,
+    dy: MapView,
     dc: ViewMut,
 ) {
     match device {

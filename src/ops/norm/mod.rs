@@ -10,7 +10,7 @@ pub mod reference;
 
 use super::activation::Activation;
 use crate::device::kernels;
-use crate::device::{Device, View, ViewMut};
+use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 pub(super) use cpu::Line;
 
 /// Keeps the denominator from 0.
@@ -100,7 +100,7 @@ impl<'a> Finish<'a> {
 pub fn statistics(
     device: &Device,
     shape: &Shape,
-    y: View,
+    y: MapView,
     decay: f64,
     (mean, variance): (ViewMut, ViewMut),
     (moving_mean, moving_variance): (ViewMut, ViewMut),
@@ -162,7 +162,7 @@ pub fn statistics(
 }
 
 /// Writes z from y.
-pub fn forward(device: &Device, shape: &Shape, y: View, finish: &Finish, z: ViewMut) {
+pub fn forward(device: &Device, shape: &Shape, y: MapView, finish: &Finish, z: MapViewMut) {
     shape.check(y.len(), finish.groups());
     shape.check(z.len(), shape.groups);
     match device {
@@ -189,7 +189,7 @@ pub fn forward(device: &Device, shape: &Shape, y: View, finish: &Finish, z: View
 }
 
 /// Turns z (in: y) into what [`forward`] would write.
-pub fn finish(device: &Device, shape: &Shape, finish: &Finish, z: ViewMut) {
+pub fn finish(device: &Device, shape: &Shape, finish: &Finish, z: MapViewMut) {
     shape.check(z.len(), finish.groups());
     match device {
         Device::Cpu => cpu::finish(shape, finish, z.host()),
@@ -217,9 +217,9 @@ pub fn finish(device: &Device, shape: &Shape, finish: &Finish, z: ViewMut) {
 pub fn backward(
     device: &Device,
     shape: &Shape,
-    y: View,
+    y: MapView,
     finish: &Finish,
-    d: ViewMut,
+    d: MapViewMut,
     (dgain, doffset): (Option<ViewMut>, ViewMut),
 ) {
     shape.check(y.len(), finish.groups());
@@ -242,9 +242,9 @@ pub fn backward(
 fn backward_launches(
     device: &Device,
     shape: &Shape,
-    y: View,
+    y: MapView,
     finish: &Finish,
-    mut d: ViewMut,
+    mut d: MapViewMut,
     (dgain, doffset): (Option<ViewMut>, ViewMut),
 ) {
     let Shape {
@@ -313,7 +313,7 @@ fn backward_launches(
 }
 
 /// Turns d (in: z's gradient; out: y's) with the statistics held fixed, as in prediction.
-pub fn backward_fixed(device: &Device, shape: &Shape, y: View, finish: &Finish, d: ViewMut) {
+pub fn backward_fixed(device: &Device, shape: &Shape, y: MapView, finish: &Finish, d: MapViewMut) {
     shape.check(y.len(), finish.groups());
     shape.check(d.len(), shape.groups);
     match device {

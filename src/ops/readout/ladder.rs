@@ -8,7 +8,7 @@ use kernels::{SIDE, THREADS};
 /// Writes h, one thread per number; the CPU takes its one path.
 pub fn plain(device: &Device, shape: &Shape, x: View, weights: Weights, h: ViewMut) {
     if matches!(device, Device::Cpu) {
-        return super::forward(device, shape, x, weights, h, None);
+        return super::forward(device, shape, x.into(), weights, h, None);
     }
     shape.check(x.len(), &weights, h.len());
     kernels::ladder_readout_plain(
@@ -30,7 +30,7 @@ pub fn plain(device: &Device, shape: &Shape, x: View, weights: Weights, h: ViewM
 /// Writes h through tiles in shared memory; the CPU takes its one path.
 pub fn tiled(device: &Device, shape: &Shape, x: View, weights: Weights, h: ViewMut) {
     if matches!(device, Device::Cpu) {
-        return super::forward(device, shape, x, weights, h, None);
+        return super::forward(device, shape, x.into(), weights, h, None);
     }
     shape.check(x.len(), &weights, h.len());
     kernels::ladder_readout_tiled(

@@ -2,7 +2,7 @@
 
 use super::{Gradients, Shape, Weights};
 use crate::device::kernels::readout as kernels;
-use crate::device::{Device, Precision, View, ViewMut};
+use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
 use kernels::{NEURONS, THREADS, TILE, WHOLE_STEP};
 
 /// Kernels count within these arrays in 32 bits.
@@ -12,69 +12,81 @@ fn check(shape: &Shape) {
     assert!(largest < 1 << 31, "{shape:?}");
 }
 
-/// Words of x and of |mask| as bf16.
-fn words(shape: &Shape) -> (usize, usize) {
-    let row = shape.pixels.next_multiple_of(WHOLE_STEP) / 2;
-    (shape.batch * shape.channels * row, shape.neurons * row)
+/// Whether rows of x lie in memory as the kernels want them stored at bf16: in whole steps.
+fn whole(shape: &Shape) -> bool {
+    shape.pixels.is_multiple_of(WHOLE_STEP)
+}
+
+/// Numbers of x and of |mask| that are stored at bf16 beside x itself.
+fn halves(shape: &Shape) -> (usize, usize) {
+    let row = shape.pixels.next_multiple_of(WHOLE_STEP);
+    let of_x = if whole(shape) {
+        0
+    } else {
+        shape.batch * shape.channels * row
+    };
+    (of_x, shape.neurons * row)
 }
 
 /// Floats that [`forward`] leaves for [`backward`]: what both read as bf16.
 pub fn kept(device: &Device, shape: &Shape) -> usize {
-    let (x, mask) = words(shape);
+    let (x, mask) = halves(shape);
     match device.precision() {
-        Precision::Bf16 => x + mask,
+        Precision::Bf16 => (x + mask) / 2,
         _ => 0,
     }
 }
 
-/// Lends x and |mask| as the kernels want them stored: as they are, or rounded into `memory`, or as they lie there already.
+/// Lends x and |mask| as the kernels want them stored: as they are, or filled up and rounded into `memory`, or as they lie
+/// there already.
 fn stored(
     device: &Device,
     shape: &Shape,
-    (x, mask): (View, View),
+    (x, mask): (MapView, View),
     memory: Option<ViewMut>,
     rounded: bool,
-    body: impl FnOnce(View, View),
+    body: impl FnOnce(MapView, MapView),
 ) {
     check(shape);
     if device.precision() != Precision::Bf16 {
-        return body(x, mask);
+        return body(x, mask.into());
     }
-    let (of_x, of_mask) = words(shape);
-    // Without x there is none of it to round.
-    let of_x = if x.is_empty() { 0 } else { of_x };
+    let (mut of_x, of_mask) = halves(shape);
+    // Without x there is none of it to store.
+    if x.is_empty() {
+        of_x = 0;
+    }
     let fill_and_lend = |memory: ViewMut| {
-        assert!(memory.read().in_quads(), "{shape:?}: memory off 16 bytes");
-        let (mut maps, mut masks) = memory.split_at(of_x);
+        let (mut maps, mut masks) = MapViewMut::Half(memory.halves()).split_at(of_x);
         if !rounded {
-            round(device, shape.pixels, x, false, maps.reborrow());
-            round(device, shape.pixels, mask, true, masks.reborrow());
+            if of_x > 0 {
+                let (grid, rows) = fill(shape, of_x);
+                kernels::readout_store_maps(device, grid, x, maps.reborrow(), rows, shape.pixels);
+            }
+            let (grid, rows) = fill(shape, of_mask);
+            kernels::readout_store_mask(device, grid, mask, masks.reborrow(), rows, shape.pixels);
         }
-        body(maps.read(), masks.read());
+        let x = if of_x > 0 { maps.read() } else { x };
+        let aligned = (x.is_empty() || x.in_quads()) && masks.read().in_quads();
+        assert!(aligned, "{shape:?}: memory off 16 bytes");
+        body(x, masks.read());
     };
     match memory {
         Some(memory) => fill_and_lend(memory),
-        None => device.scratch(of_x + of_mask, fill_and_lend),
+        None => device.scratch((of_x + of_mask) / 2, fill_and_lend),
     }
 }
 
-fn round(device: &Device, pixels: usize, from: View, absolute: bool, to: ViewMut) {
-    let (rows, words) = (from.len() / pixels, to.len());
-    kernels::readout_round(
-        device,
-        [words.div_ceil(4 * THREADS), 1, 1],
-        from,
-        to,
-        rows,
-        pixels,
-        absolute.into(),
-    );
+/// The grid that stores so many numbers, and their rows.
+fn fill(shape: &Shape, halves: usize) -> ([usize; 3], usize) {
+    let rows = halves / shape.pixels.next_multiple_of(WHOLE_STEP);
+    ([halves.div_ceil(4 * THREADS), 1, 1], rows)
 }
 
 pub fn forward(
     device: &Device,
     shape: &Shape,
-    x: View,
+    x: MapView,
     weights: Weights,
     h: ViewMut,
     keep: Option<ViewMut>,
@@ -108,10 +120,10 @@ pub fn forward(
 pub fn backward(
     device: &Device,
     shape: &Shape,
-    x: View,
+    x: MapView,
     weights: Weights,
     dh: View,
-    (dx, gradients): (ViewMut, Gradients),
+    (dx, gradients): (MapViewMut, Gradients),
     kept: Option<ViewMut>,
 ) {
     let (rounded, from) = (kept.is_some(), (x, weights.mask));
@@ -121,8 +133,8 @@ pub fn backward(
     });
 }
 
-pub fn backward_input(device: &Device, shape: &Shape, weights: Weights, dh: View, dx: ViewMut) {
-    let nothing = weights.mask.slice(0..0);
+pub fn backward_input(device: &Device, shape: &Shape, weights: Weights, dh: View, dx: MapViewMut) {
+    let nothing = MapView::Float(weights.mask.slice(0..0));
     stored(
         device,
         shape,
@@ -135,7 +147,14 @@ pub fn backward_input(device: &Device, shape: &Shape, weights: Weights, dh: View
     );
 }
 
-fn to_input(device: &Device, shape: &Shape, mask: View, weights: &Weights, dh: View, dx: ViewMut) {
+fn to_input(
+    device: &Device,
+    shape: &Shape,
+    mask: MapView,
+    weights: &Weights,
+    dh: View,
+    dx: MapViewMut,
+) {
     let rows = shape.batch * shape.channels;
     kernels::readout_backward_input(
         device,
@@ -155,7 +174,7 @@ fn to_input(device: &Device, shape: &Shape, mask: View, weights: &Weights, dh: V
 fn to_weights(
     device: &Device,
     shape: &Shape,
-    (x, mask): (View, View),
+    (x, mask): (MapView, MapView),
     weights: &Weights,
     dh: View,
     gradients: Gradients,

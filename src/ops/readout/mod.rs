@@ -5,15 +5,15 @@
 //!
 //! The inner sum is one matrix product. On the CPU its (B, C, N) result is formed for a few images at a time, or kept from
 //! the forward pass for the backward one where memory is given for it ([`Shape::kept`]); elsewhere it never leaves the
-//! registers (`kernels/readout.cu`). There, at bf16, the product's factors x and |mask| are rounded once and lie in memory as
-//! bf16; given memory, the forward pass keeps them. Sums, parameters and their gradients are float32.
+//! registers (`kernels/readout.cu`). There, at bf16, the product's factor |mask| is rounded once and lies in memory as bf16, as
+//! x does already; given memory, the forward pass keeps it. Sums, parameters and their gradients are float32.
 
 mod cpu;
 pub mod ladder;
 mod launch;
 pub mod reference;
 
-use crate::device::{Device, View, ViewMut};
+use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 use cpu::Host;
 
 /// Sizes of one call.
@@ -88,7 +88,7 @@ pub struct Gradients<'a> {
 pub fn forward(
     device: &Device,
     shape: &Shape,
-    x: View,
+    x: MapView,
     weights: Weights,
     h: ViewMut,
     keep: Option<ViewMut>,
@@ -114,10 +114,10 @@ fn check_kept(device: &Device, shape: &Shape, kept: Option<&ViewMut>) {
 pub fn backward(
     device: &Device,
     shape: &Shape,
-    x: View,
+    x: MapView,
     weights: Weights,
     dh: View,
-    (dx, gradients): (ViewMut, Gradients),
+    (dx, gradients): (MapViewMut, Gradients),
     kept: Option<ViewMut>,
 ) {
     shape.check(x.len(), &weights, dh.len());
@@ -141,7 +141,7 @@ pub fn backward(
 }
 
 /// Writes dx only.
-pub fn backward_input(device: &Device, shape: &Shape, weights: Weights, dh: View, dx: ViewMut) {
+pub fn backward_input(device: &Device, shape: &Shape, weights: Weights, dh: View, dx: MapViewMut) {
     shape.check(dx.len(), &weights, dh.len());
     match device {
         Device::Cpu => cpu::backward_input(shape, &Host::new(weights), dh.host(), dx.host()),

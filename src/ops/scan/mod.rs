@@ -9,7 +9,7 @@ mod cpu;
 pub mod reference;
 
 use crate::device::kernels::scan as kernels;
-use crate::device::{Array, Device, View, ViewMut};
+use crate::device::{Array, Device, MapView, ViewMut};
 
 /// The window of displacements that g covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub fn best(
     device: &Device,
     (window, places): (&Window, &Places),
     masks: &Masks,
-    g: View,
+    g: MapView,
     values: ViewMut,
     at: ViewMut<u32>,
 ) {
