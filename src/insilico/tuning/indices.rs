@@ -19,10 +19,12 @@ pub struct Indices {
     pub plaid: f64,
 }
 
+type Pick = fn(&Indices) -> f64;
+
 impl Indices {
     /// One row per neuron, one column per index, each name behind `prefix`.
     pub fn columns(indices: &[Self], prefix: &str, table: Table) -> Table {
-        let named: [(&str, fn(&Self) -> f64); 5] = [
+        let named: [(&str, Pick); 5] = [
             ("orientation_index", |i| i.orientation),
             ("phase_index", |i| i.phase),
             ("suppression_index", |i| i.suppression),
