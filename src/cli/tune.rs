@@ -6,7 +6,7 @@ use super::optima::{GaborGrid, Search};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::path::{Path, PathBuf};
 use striate::insilico::search::{Gabors, Grid};
-use striate::insilico::tuning::{Curve, Inputs, Truth, Tuning};
+use striate::insilico::tuning::{Curve, Indices, Inputs, Truth, Tuning};
 use striate::insilico::{Watch, optima};
 use striate::model::Model;
 use striate::simulation::Population;
@@ -83,10 +83,12 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut agreement = None;
     for (input, &index) in inputs.into_iter().zip(&indices) {
         let optimal = input.gabors().to_vec();
-        let (table, tuning) = input.tune(&mut model, &mut watch)?;
+        let (mut table, tuning) = input.tune(&mut model, &mut watch)?;
         if let Some(population) = &population {
             eprintln!("running the experiments on the simulated neurons ...");
-            agreement = Some(Truth::of(population, &settings).agreement(&optimal, &tuning));
+            let truth = Truth::of(population, &settings);
+            table = Indices::columns(&truth.indices, "true_", table);
+            agreement = Some(truth.agreement(&optimal, &tuning));
         }
         parts.push((model.readouts[index].name.clone(), table));
         tunings.push(tuning);

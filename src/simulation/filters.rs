@@ -16,9 +16,16 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The pixels that a filter of this size (4 SD) at column `x`, row `y` reaches.
-    pub(super) fn around(x: f64, y: f64, size: f64, height: usize, width: usize) -> Self {
-        let reach = REACH * size / 4.0;
+    /// The pixels that filters of this size (4 SD) reach from places up to `ring` away from column `x`, row `y`.
+    pub(super) fn around(
+        x: f64,
+        y: f64,
+        ring: f64,
+        size: f64,
+        height: usize,
+        width: usize,
+    ) -> Self {
+        let reach = ring + REACH * size / 4.0;
         let range = |centre: f64, side: usize| {
             let first = ((centre - reach).ceil().max(0.0) as usize).min(side);
             let end = ((centre + reach).floor() + 1.0).max(0.0) as usize;
@@ -29,6 +36,15 @@ impl Window {
             y,
             rows: range(y, height),
             columns: range(x, width),
+        }
+    }
+
+    /// The same pixels around another centre.
+    pub(super) fn centred(&self, x: f64, y: f64) -> Self {
+        Self {
+            x,
+            y,
+            ..self.clone()
         }
     }
 
@@ -127,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_pair_reads_the_phase_and_ignores_light() {
-        let window = Window::around(20.3, 14.8, 10.0, 30, 40);
+        let window = Window::around(20.3, 14.8, 0.0, 10.0, 30, 40);
         let envelope = window.gaussian(10.0);
         let (orientation, frequency) = (0.7, 0.13);
         let [even, odd] = window.quadrature(&envelope, orientation, frequency);
@@ -144,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_window_stays_inside_the_image() {
-        let window = Window::around(1.0, 9.0, 8.0, 10, 12);
+        let window = Window::around(1.0, 9.0, 0.0, 8.0, 10, 12);
         assert_eq!((window.rows.clone(), window.columns.clone()), (3..10, 0..8));
         let image: Vec<f32> = (0..120).map(|i| i as f32).collect();
         let mut patch = Vec::new();
@@ -155,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_difference_of_gaussians_sums_to_what_the_surround_leaves() {
-        let window = Window::around(20.0, 20.0, 16.0, 41, 41);
+        let window = Window::around(20.0, 20.0, 0.0, 16.0, 41, 41);
         let filter = window.difference_of_gaussians(6.0, 16.0, 0.9);
         assert_relative_eq!(filter.iter().sum::<f64>(), 0.1, epsilon = 1e-12);
     }

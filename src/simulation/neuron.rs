@@ -3,12 +3,15 @@
 use super::filters::{Window, dot};
 use crate::{Error, Result};
 use ndarray::ArrayView2;
-use std::f64::consts::PI;
+use std::f64::consts::{PI, TAU};
 use std::fmt;
 use std::str::FromStr;
 
 /// Orientations whose energies a cross-orientation suppressed neuron pools, its own included.
 pub const POOLED_ORIENTATIONS: usize = 6;
+
+/// Places around a surround-suppressed neuron whose energies it pools.
+pub const POOLED_PLACES: usize = 8;
 
 /// Slope of the rectifying softplus; larger is closer to a corner.
 const SHARPNESS: f64 = 4.0;
@@ -22,7 +25,8 @@ pub enum CellType {
     Complex,
     /// Difference of Gaussians, rectified: prefers no orientation.
     CentreSurround,
-    /// Gabor or energy, divided by the energy of the same orientation and frequency in an annulus around it.
+    /// Gabor or energy, divided by the mean energy of the same Gabor in an annulus around it. (Not by that of one Gabor
+    /// with the annulus as envelope: it is tuned more sharply than the centre, which then prefers another orientation.)
     SurroundSuppressed,
     /// Gabor or energy, divided by the mean energy of all orientations in the same place.
     CrossOrientationSuppressed,
@@ -115,7 +119,7 @@ pub struct Parameters {
     pub size: f64,
     /// Cycles per pixel; none for centre-surround.
     pub frequency: Option<f64>,
-    /// 4 SD of the surround: the Gaussian of centre-surround, the outer rim of the annulus of surround suppressed.
+    /// 4 SD of the surround: the Gaussian of centre-surround, the outer rim of the annulus of surround-suppressed.
     pub surround_size: Option<f64>,
     /// Centre-surround: sum of the surround over sum of the centre. Suppressed types: strength of the division.
     pub suppression: Option<f64>,
@@ -144,9 +148,12 @@ impl Parameters {
         }
     }
 
-    /// 4 SD of the largest filter.
-    pub(super) fn extent(&self) -> f64 {
-        self.size.max(self.surround_size.unwrap_or(0.0))
+    /// Distance from the centre of the places that a surround-suppressed neuron pools: one SD inside the outer rim.
+    fn ring(&self) -> f64 {
+        match (self.cell_type, self.surround_size) {
+            (CellType::SurroundSuppressed, Some(rim)) => 0.5 * rim - 0.25 * self.size,
+            _ => 0.0,
+        }
     }
 
     /// Checks that each parameter the type needs is there and usable, and that the others are absent.
@@ -154,7 +161,6 @@ impl Parameters {
         let kind = self.cell_type;
         let place = format!("{kind} neuron");
         let positive = |x: f64| x > 0.0 && x.is_finite();
-        let inside = |x: f64, side: usize| x >= -0.5 && x <= side as f64 - 0.5;
         let require = |ok: bool, what: &str, got: &dyn fmt::Debug, wanted: &str| {
             if ok {
                 Ok(())
@@ -240,6 +246,11 @@ impl Parameters {
     }
 }
 
+/// Whether a place lies on one of so many pixels.
+fn inside(x: f64, side: usize) -> bool {
+    x >= -0.5 && x <= side as f64 - 0.5
+}
+
 /// What the filters see in an image, before scales, threshold and gain.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Feature {
@@ -261,23 +272,34 @@ pub struct Neuron {
 }
 
 impl Neuron {
-    /// Lays out the filters for images of `height` x `width` pixels; what reaches over the border is cut off.
+    /// Lays out the filters for images of `height` x `width` pixels; what reaches over the border is cut off, and pooled
+    /// places off the image are left out.
     ///
     /// # Errors
     /// Names the parameter that is missing, out of range or not part of this type.
     pub fn new(parameters: Parameters, height: usize, width: usize) -> Result<Self> {
         parameters.check(height, width)?;
         let p = &parameters;
-        let window = Window::around(p.x, p.y, p.extent(), height, width);
+        let largest = match p.cell_type {
+            CellType::CentreSurround => p.size.max(p.surround_size.unwrap_or(0.0)),
+            _ => p.size,
+        };
+        let window = Window::around(p.x, p.y, p.ring(), largest, height, width);
         let centre = window.gaussian(p.size);
         let mut filters = Vec::new();
         match (p.orientation, p.frequency) {
             (Some(orientation), Some(frequency)) => {
                 filters.extend(window.quadrature(&centre, orientation, frequency));
-                if let (CellType::SurroundSuppressed, Some(size)) = (p.cell_type, p.surround_size) {
-                    let outer = window.gaussian(size);
-                    let annulus: Vec<f64> = outer.iter().zip(&centre).map(|(o, c)| o - c).collect();
-                    filters.extend(window.quadrature(&annulus, orientation, frequency));
+                if p.cell_type == CellType::SurroundSuppressed {
+                    for k in 0..POOLED_PLACES {
+                        let (dy, dx) = (TAU * k as f64 / POOLED_PLACES as f64).sin_cos();
+                        let (x, y) = (p.x + p.ring() * dx, p.y + p.ring() * dy);
+                        if inside(x, width) && inside(y, height) {
+                            let place = window.centred(x, y);
+                            let copy = place.gaussian(p.size);
+                            filters.extend(place.quadrature(&copy, orientation, frequency));
+                        }
+                    }
                 }
                 if p.cell_type == CellType::CrossOrientationSuppressed {
                     for k in 1..POOLED_ORIENTATIONS {

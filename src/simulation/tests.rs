@@ -133,6 +133,26 @@ fn a_surround_suppressed_cell_prefers_a_small_grating() {
 }
 
 #[test]
+fn a_surround_over_the_border_is_the_part_on_the_image() {
+    for neuron in neurons_of(CellType::SurroundSuppressed) {
+        let mut corner = neuron.parameters().clone();
+        (corner.x, corner.y) = (0.0, 39.0);
+        let corner = Neuron::new(corner, 40, 48).unwrap();
+        let p = corner.parameters();
+        let (frequency, orientation) = (p.frequency.unwrap(), p.orientation.unwrap());
+        let phase = p.phase.unwrap_or(0.0);
+        let image = gabor(p, p.size, frequency, orientation, phase);
+        let free = Parameters {
+            suppression: Some(0.0),
+            ..p.clone()
+        };
+        let free = Neuron::new(free, 40, 48).unwrap().drive(image.view());
+        let suppressed = corner.drive(image.view());
+        assert!(suppressed > 0.0 && suppressed < free, "{suppressed} {free}");
+    }
+}
+
+#[test]
 fn a_plaid_drives_a_cross_orientation_suppressed_cell_less() {
     for neuron in neurons_of(CellType::CrossOrientationSuppressed) {
         let p = neuron.parameters();

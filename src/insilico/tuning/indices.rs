@@ -2,6 +2,7 @@
 
 use super::Curve;
 use crate::insilico::harmonics::relative_harmonic;
+use crate::table::{Column, Table};
 
 /// What one neuron's curves come to; NaN where it is undefined, as for a neuron that never responds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,7 +19,24 @@ pub struct Indices {
     pub plaid: f64,
 }
 
+type Pick = fn(&Indices) -> f64;
+
 impl Indices {
+    /// One row per neuron, one column per index, each name behind `prefix`.
+    pub fn columns(indices: &[Self], prefix: &str, table: Table) -> Table {
+        let named: [(&str, Pick); 5] = [
+            ("orientation_index", |i| i.orientation),
+            ("phase_index", |i| i.phase),
+            ("suppression_index", |i| i.suppression),
+            ("contrast_index", |i| i.contrast),
+            ("plaid_index", |i| i.plaid),
+        ];
+        named.into_iter().fold(table, |table, (name, pick)| {
+            let values = indices.iter().map(pick).collect();
+            table.with(&format!("{prefix}{name}"), Column::Number(values))
+        })
+    }
+
     /// Of the curves of [`Curve::ALL`], conditions with the last axis fastest.
     pub fn of(curves: &[Vec<f64>; 4]) -> Self {
         let curve = |c: Curve| (&curves[c as usize][..], c.axes());

@@ -100,16 +100,9 @@ impl Inputs {
         };
         let groups = show::exact(model, self.index, &self.neurons)?;
         let tuning = tune(model, &groups, &optimal, watch)?;
-        let indices = tuning.indices();
-        let column = |f: fn(&Indices) -> f64| Column::Number(indices.iter().map(f).collect());
         let neurons = self.neurons.iter().map(|&n| n as i64).collect();
-        let mut table = Table::new()
-            .with("neuron", Column::Integer(neurons))
-            .with("orientation_index", column(|i| i.orientation))
-            .with("phase_index", column(|i| i.phase))
-            .with("suppression_index", column(|i| i.suppression))
-            .with("contrast_index", column(|i| i.contrast))
-            .with("plaid_index", column(|i| i.plaid));
+        let table = Table::new().with("neuron", Column::Integer(neurons));
+        let mut table = Indices::columns(&tuning.indices(), "", table);
 
         let several = self.differences.is_some() || self.images.is_some();
         let gabors = several.then_some(Kind::Gabors(optimal));

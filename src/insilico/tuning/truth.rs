@@ -20,7 +20,9 @@ const SAME: f64 = PI / 12.0;
 pub struct Truth {
     types: Vec<CellType>,
     orientations: Vec<Option<f64>>,
-    /// Of each neuron's curves with its own optimal Gabor.
+    /// Each neuron's own optimal Gabor.
+    pub optimal: Vec<Gabor>,
+    /// Of each neuron's curves with it.
     pub indices: Vec<Indices>,
 }
 
@@ -92,13 +94,15 @@ impl Truth {
                 let components = stimuli[0].len() / gabor::PARAMETERS;
                 show(&stimuli, components)
             });
-            Indices::of(&curves)
+            (optimal, Indices::of(&curves))
         };
         let neurons = population.neurons();
+        let (optimal, indices) = neurons.par_iter().map(experiments).unzip();
         Self {
             types: neurons.iter().map(|n| n.parameters().cell_type).collect(),
             orientations: neurons.iter().map(|n| n.parameters().orientation).collect(),
-            indices: neurons.par_iter().map(experiments).collect(),
+            optimal,
+            indices,
         }
     }
 
@@ -183,7 +187,7 @@ mod tests {
     use crate::simulation::{Settings, simulate};
     use ndarray::Array2;
 
-    fn truth() -> Truth {
+    fn truth(grid: &Gabors) -> Truth {
         let settings = Settings {
             neurons: 20,
             train: 200,
@@ -195,17 +199,35 @@ mod tests {
         };
         let (_, table) = simulate(&settings, None).unwrap();
         let population = Population::from_truth(&table, 28, 36).unwrap();
-        let grid = Gabors {
+        Truth::of(&population, grid)
+    }
+
+    fn of_size_10() -> Gabors {
+        Gabors {
             sizes: vec![10.0],
             contrasts: vec![1.0],
             ..Gabors::default()
-        };
-        Truth::of(&population, &grid)
+        }
+    }
+
+    #[test]
+    fn the_neurons_optimal_gabors_have_their_orientation() {
+        let published = Gabors::default();
+        let truth = truth(&Gabors {
+            sizes: published.sizes[..4].to_vec(),
+            ..published
+        });
+        for (i, own) in truth.orientations.iter().enumerate() {
+            let Some(own) = *own else { continue };
+            let (kind, best) = (truth.types[i], truth.optimal[i]);
+            let off = apart(best.orientation, own);
+            assert!(off <= SAME, "{kind} neuron of orientation {own}: {best:?}");
+        }
     }
 
     #[test]
     fn simulated_neurons_do_what_their_type_says() {
-        let truth = truth();
+        let truth = truth(&of_size_10());
         let of = |t: CellType, pick: fn(&Indices) -> f64| -> Vec<f64> {
             let own = truth
                 .types
@@ -229,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_twin_without_answers_agrees_with_nothing() {
-        let truth = truth();
+        let truth = truth(&of_size_10());
         let silent = Tuning {
             curves: Curve::ALL.map(|c| Array2::zeros((20, c.conditions().len()))),
         };
