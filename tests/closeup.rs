@@ -14,7 +14,8 @@ use striate::model::closeup::{self, Closeup, Tail};
 use striate::model::{ImageGradient, Model};
 use striate::ops::activation::Output;
 
-/// What float32 leaves of the last layer's offsets, which filters add up before they are taken off.
+/// What float32 leaves: the filters of the last layer and the readout are rounded once more than the layer itself. (Sums in
+/// float64 and a bias in two parts leave the same.)
 const DRIFT: f64 = 3e-5;
 
 fn crop(image: &Array2<f32>, (row, column): (i64, i64), (h, w): (usize, usize)) -> Vec<f32> {
