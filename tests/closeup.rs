@@ -18,6 +18,9 @@ use striate::ops::activation::Output;
 /// float64 and a bias in two parts leave the same.)
 const DRIFT: f64 = 3e-5;
 
+/// How often each neuron sees the two images in turns: whole lanes of them, and some more.
+const SHOWN: usize = 18;
+
 fn crop(image: &Array2<f32>, (row, column): (i64, i64), (h, w): (usize, usize)) -> Vec<f32> {
     let at = |i: i64, j: i64| {
         let inside = i >= 0 && j >= 0 && i < IMAGE.0 as i64 && j < IMAGE.1 as i64;
@@ -52,12 +55,12 @@ fn check(mut model: Model, (rate, slope): (f64, f64)) {
     assert!(groups.len() >= 2, "{groups:?}");
     let mut seen = Vec::new();
     for group in &groups {
-        let count = 2 * group.neurons.len();
-        let seats: Vec<u32> = (0..count as u32).map(|i| i / 2).collect();
+        let count = SHOWN * group.neurons.len();
+        let seats: Vec<u32> = (0..count).map(|i| (i / SHOWN) as u32).collect();
         let crops: Vec<f32> = (0..count)
             .flat_map(|i| {
                 let image = images.slice(s![i % 2, .., ..]).to_owned();
-                crop(&image, group.origins[i / 2], group.size)
+                crop(&image, group.origins[i / SHOWN], group.size)
             })
             .collect();
         let gradients: Vec<ImageGradient> = group
@@ -75,14 +78,16 @@ fn check(mut model: Model, (rate, slope): (f64, f64)) {
         eye.backward(count);
         let (got, gradient) = (eye.rates(count).download(), eye.gradient(count).download());
         // The whole images on the same way: it stores what the other does not.
-        let wanted: Vec<f64> = (0..count).map(|i| gradients[i / 2].values[i % 2]).collect();
+        let wanted: Vec<f64> = (0..count)
+            .map(|i| gradients[i / SHOWN].values[i % 2])
+            .collect();
         let error = relative(&widen(&got), &wanted);
         assert!(error <= rate, "{what} {group:?}: rates off by {error:e}");
         for (i, gradient) in gradient.chunks_exact(crops.len() / count).enumerate() {
             let mut back = vec![0.0; IMAGE.0 * IMAGE.1];
-            group.paste(i / 2, gradient, &mut back);
-            assert_eq!(group.cut(i / 2, &back), gradient);
-            let whole = gradients[i / 2]
+            group.paste(i / SHOWN, gradient, &mut back);
+            assert_eq!(group.cut(i / SHOWN, &back), gradient);
+            let whole = gradients[i / SHOWN]
                 .gradient
                 .slice(s![i % 2, .., ..])
                 .to_owned();
@@ -93,7 +98,7 @@ fn check(mut model: Model, (rate, slope): (f64, f64)) {
                 error <= slope,
                 "{what} {group:?}: gradient off by {error:e}"
             );
-            let outside = crop(&Array2::ones(IMAGE), group.origins[i / 2], group.size);
+            let outside = crop(&Array2::ones(IMAGE), group.origins[i / SHOWN], group.size);
             let kept = outside
                 .iter()
                 .zip(gradient)
@@ -102,7 +107,7 @@ fn check(mut model: Model, (rate, slope): (f64, f64)) {
         }
         // Without gradients the layers take another path.
         let wanted: Vec<f64> = (0..count)
-            .map(|i| f64::from(rates[(i % 2, group.neurons[i / 2])]))
+            .map(|i| f64::from(rates[(i % 2, group.neurons[i / SHOWN])]))
             .collect();
         let mut eye = Closeup::new(&mut model, group, count, false).unwrap();
         eye.images(count).fill_from(&crops);

@@ -6,6 +6,7 @@ use striate::device::Device;
 use striate::ops::basis::Basis;
 use striate::ops::conv;
 use striate::ops::group_conv::{self, Layer, Shape};
+use striate::ops::maps::LANES;
 
 fn group_cases() -> Vec<Shape> {
     let base = Shape {
@@ -272,5 +273,62 @@ fn tiled_direct_convolution_is_the_definition() {
         assert_close("y", &widen(&ay.download()), &y, 1e-5);
         assert_close("dx", &widen(&adx.download()), &dx, 1e-5);
         assert_close("dw", &widen(&adw.download()), &dw, 1e-5);
+    }
+}
+
+/// (B, n) to (B / L, n, L), and back.
+fn interleaved(x: &[f32], n: usize) -> Vec<f32> {
+    let block = |x: &[f32]| -> Vec<f32> {
+        let at = |i: usize| x[i % LANES * n + i / LANES];
+        (0..x.len()).map(at).collect()
+    };
+    x.chunks(n * LANES).flat_map(block).collect()
+}
+
+fn separated(x: &[f32], n: usize) -> Vec<f32> {
+    let block = |x: &[f32]| -> Vec<f32> {
+        let at = |i: usize| x[i % n * LANES + i / n];
+        (0..x.len()).map(at).collect()
+    };
+    x.chunks(n * LANES).flat_map(block).collect()
+}
+
+#[test]
+fn interleaved_images_are_convolved_as_images_one_by_one_are() {
+    let (device, batch) = (Device::Cpu, 2 * LANES);
+    for shape in group_cases() {
+        let shape = Shape { batch, ..shape };
+        let (x_len, _, y_len) = shape.direct().lengths();
+        let x = narrow(&noise(x_len, 1));
+        let c = device.upload(
+            &narrow(&noise(shape.coefficients(), 2)),
+            &[shape.coefficients()],
+        );
+        let dy = narrow(&noise(y_len, 3));
+        let (x_image, y_image) = (x_len / batch, y_len / batch);
+        let pass = |layer: &Layer, x: &[f32], dy: &[f32]| {
+            let (x, dy) = (device.upload(x, &[x_len]), device.upload(dy, &[y_len]));
+            let mut y = device.upload(&vec![f32::NAN; y_len], &[y_len]);
+            let mut dx = device.upload(&vec![f32::NAN; x_len], &[x_len]);
+            let (from, to) = (x.view().into(), y.view_mut().into());
+            group_conv::forward(&device, layer, batch, from, c.view(), to);
+            let (from, to) = (dy.view().into(), dx.view_mut().into());
+            group_conv::backward_input(&device, layer, batch, c.view(), from, to);
+            (y.download(), dx.download())
+        };
+        let (y, dx) = pass(&Layer::new(&device, shape), &x, &dy);
+        let layer = Layer::interleaved(shape, c.view());
+        let got = pass(
+            &layer,
+            &interleaved(&x, x_image),
+            &interleaved(&dy, y_image),
+        );
+        for (what, got, wanted) in [
+            ("y", separated(&got.0, y_image), y),
+            ("dx", separated(&got.1, x_image), dx),
+        ] {
+            let error = relative(&widen(&got), &widen(&wanted));
+            assert!(error <= 2e-6, "{shape:?}: {what} off by {error:e}");
+        }
     }
 }

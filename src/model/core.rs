@@ -141,6 +141,7 @@ fn finish<'a>(params: &'a Arena, layer: &Layer, statistics: (View<'a>, View<'a>)
 
 /// Runs `batch` of the workspace's images through the core.
 pub fn forward(model: &mut Model, space: &mut Workspace, batch: usize, mode: Mode) {
+    let batch = batch.next_multiple_of(space.lanes);
     space.take_images(&model.device, batch);
     for l in 0..space.layers.len() {
         let finished = mode == Mode::Prediction
@@ -288,6 +289,7 @@ pub fn backward(model: &Model, space: &mut Workspace, batch: usize, gradients: &
 
 /// Carries the gradient at the core's output to the images, statistics held fixed: [`Workspace::image_gradient`].
 pub fn backward_images(model: &Model, space: &mut Workspace, batch: usize) {
+    let batch = batch.next_multiple_of(space.lanes);
     for l in (0..space.layers.len()).rev() {
         backward_layer(model, space, batch, l);
     }

@@ -5,7 +5,7 @@
 
 use super::closeup::reach;
 use super::config::Padding;
-use super::workspace::Workspace;
+use super::workspace::{Cut, Workspace};
 use super::{Mode, Model, core};
 use crate::Result;
 use crate::device::{Array, Device, MapView, Maps, ViewMut};
@@ -53,9 +53,13 @@ impl<'m> Projector<'m> {
             .flat_map(|n| &all[n * channels..(n + 1) * channels])
             .map(|&v| if positive { v.abs() } else { v })
             .collect();
-        let layers = (model.layers.len(), Padding::Valid);
+        let cut = Cut {
+            depth: model.layers.len(),
+            padding: Padding::Valid,
+            lanes: 1,
+        };
         Ok(Self {
-            space: Workspace::of_layers(model, layers, canvas, batch, false),
+            space: Workspace::of_layers(model, cut, canvas, batch, false),
             features: device.upload(&features, &[neurons.len(), channels]),
             projections: device.maps(&[batch, at_once, seen.0, seen.1]),
             channels,

@@ -7,6 +7,17 @@ use super::config::{CoreKind, Padding};
 use crate::device::{Array, Device, MapView, MapViewMut, Maps, Precision, View, ViewMut};
 use crate::ops::{closeup, conv, group_conv, maps, norm};
 
+/// Which layers a workspace runs, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    /// The first so many.
+    pub depth: usize,
+    pub padding: Padding,
+    /// Images that lie interleaved in maps, 1 or [`maps::LANES`]. With lanes, layers are steerable ones on the CPU and keep
+    /// the filters that they have now.
+    pub lanes: usize,
+}
+
 /// A layer at one image size.
 #[derive(Debug)]
 pub(super) struct Sized {
@@ -37,12 +48,14 @@ pub(super) enum Operation {
 pub struct Workspace {
     /// Images that fit.
     pub batch: usize,
+    /// Images that lie interleaved in maps.
+    pub(super) lanes: usize,
     /// Height and width of the images.
     pub image: (usize, usize),
     /// z-scored images (B, H, W).
     pub images: Array,
     pub(super) layers: Vec<Sized>,
-    /// The images as the first layer reads them, where maps are not float32.
+    /// The images as the first layer reads them, where they are not float32 or interleaved.
     pub(super) stored_images: Option<Maps>,
     /// Per layer before normalisation; one for all without gradients.
     pub(super) before: Vec<Maps>,
@@ -53,7 +66,7 @@ pub struct Workspace {
     pub(super) variance: Vec<Array>,
     /// Gradient at the output of a layer, and the buffer for the one below.
     pub(super) gradient: [Maps; 2],
-    /// The gradient at the images (B, H, W) after a way back to them, where maps are not float32.
+    /// The gradient at the images (B, H, W) after a way back to them, where maps are not float32 or interleaved.
     image_gradient: Option<Array>,
     /// Where the images are crops that may reach over the border of what they are crops of.
     pub(super) frames: Option<Frames>,
@@ -71,24 +84,29 @@ pub(super) struct Frames {
 impl Workspace {
     /// For batches of up to `batch` images; with `gradients`, keeps what the way back needs.
     pub fn new(model: &Model, image: (usize, usize), batch: usize, gradients: bool) -> Self {
-        let layers = (model.layers.len(), model.config.core.padding);
-        Self::of_layers(model, layers, image, batch, gradients)
+        let cut = Cut {
+            depth: model.layers.len(),
+            padding: model.config.core.padding,
+            lanes: 1,
+        };
+        Self::of_layers(model, cut, image, batch, gradients)
     }
 
-    /// As [`Workspace::new`] for the first `depth` layers alone, padded as said.
+    /// As [`Workspace::new`] for some layers alone; images are rounded up to whole lanes.
     pub(super) fn of_layers(
         model: &Model,
-        (depth, padding): (usize, Padding),
+        cut: Cut,
         (height, width): (usize, usize),
         batch: usize,
         gradients: bool,
     ) -> Self {
-        let device = &model.device;
+        let (device, depth, lanes) = (&model.device, cut.depth, cut.lanes);
+        let batch = batch.next_multiple_of(lanes);
         let mut layers = Vec::new();
         let (mut h, mut w) = (height, width);
         let o = model.config.orientations();
         for (l, layer) in model.layers[..depth].iter().enumerate() {
-            let padding = match padding {
+            let padding = match cut.padding {
                 Padding::Same => layer.kernel / 2,
                 Padding::Valid => 0,
             };
@@ -108,9 +126,13 @@ impl Workspace {
             (h, w) = (direct.out_height(), direct.out_width());
             layers.push(Sized {
                 operation: match model.config.core.kind {
-                    CoreKind::RotationEquivariant => {
-                        Operation::Steerable(Box::new(group_conv::Layer::new(device, shape)))
-                    }
+                    CoreKind::RotationEquivariant => Operation::Steerable(Box::new(match lanes {
+                        1 => group_conv::Layer::new(device, shape),
+                        _ => {
+                            let filters = model.params.view(layer.filters);
+                            group_conv::Layer::interleaved(shape, filters)
+                        }
+                    })),
                     _ => Operation::Plain(direct),
                 },
                 channels: direct.out_channels,
@@ -136,22 +158,24 @@ impl Workspace {
         };
         let widest = largest.max(height * width);
         let spare = if gradients { batch * widest } else { 0 };
-        let whole = device.precision() != Precision::Bf16;
+        let as_images = device.precision() != Precision::Bf16 && lanes == 1;
         let groups = || {
             let layers = model.layers[..depth].iter();
             layers.map(|l| device.zeros(&[l.groups])).collect()
         };
         Self {
             batch,
+            lanes,
             image: (height, width),
             images: device.zeros(&[batch, height, width]),
-            stored_images: (!whole).then(|| device.maps(&[batch, height, width])),
+            stored_images: (!as_images).then(|| device.maps(&[batch, height, width])),
             before: buffers(device),
             after: buffers(device),
             mean: groups(),
             variance: groups(),
             gradient: [device.maps(&[spare]), device.maps(&[spare])],
-            image_gradient: (!whole && gradients).then(|| device.zeros(&[batch, height, width])),
+            image_gradient: (!as_images && gradients)
+                .then(|| device.zeros(&[batch, height, width])),
             frames: None,
             layers,
         }
@@ -190,7 +214,7 @@ impl Workspace {
     pub fn image_gradient(&self, count: usize) -> View<'_> {
         let len = count * self.image.0 * self.image.1;
         match (&self.gradient[0], &self.image_gradient) {
-            (Maps::Float(gradient), _) | (Maps::Half(_), Some(gradient)) => gradient.slice(0..len),
+            (_, Some(gradient)) | (Maps::Float(gradient), None) => gradient.slice(0..len),
             (Maps::Half(_), None) => panic!("a workspace without gradients"),
         }
     }
@@ -199,9 +223,7 @@ impl Workspace {
     pub(super) fn image_gradient_mut(&mut self, count: usize) -> ViewMut<'_> {
         let len = count * self.image.0 * self.image.1;
         match (&mut self.gradient[0], &mut self.image_gradient) {
-            (Maps::Float(gradient), _) | (Maps::Half(_), Some(gradient)) => {
-                gradient.slice_mut(0..len)
-            }
+            (_, Some(gradient)) | (Maps::Float(gradient), None) => gradient.slice_mut(0..len),
             (Maps::Half(_), None) => panic!("a workspace without gradients"),
         }
     }
@@ -216,14 +238,18 @@ impl Workspace {
         let (h, w) = self.image;
         let len = batch * h * w;
         if let Some(stored) = &mut self.stored_images {
-            maps::store(device, self.images.slice(0..len), stored.slice_mut(0..len));
+            let (images, stored) = (self.images.slice(0..len), stored.slice_mut(0..len));
+            match self.lanes {
+                1 => maps::store(device, images, stored),
+                lanes => maps::interleave(h * w, lanes, images, stored),
+            }
         }
         if let Some(frames) = &self.frames {
             let maps = match &mut self.stored_images {
                 Some(stored) => stored.slice_mut(0..len),
                 None => self.images.slice_mut(0..len).into(),
             };
-            frames.clear(device, 0, (1, h, w), batch, maps);
+            frames.clear(device, 0, (1, h, w), self.lanes, batch, maps);
         }
     }
 
@@ -231,8 +257,11 @@ impl Workspace {
     pub(super) fn give_image_gradient(&mut self, device: &Device, batch: usize) {
         let len = batch * self.image.0 * self.image.1;
         if let Some(gradient) = &mut self.image_gradient {
-            let at_input = self.gradient[0].slice(0..len);
-            maps::load(device, at_input, gradient.slice_mut(0..len));
+            let (at_input, gradient) = (self.gradient[0].slice(0..len), gradient.slice_mut(0..len));
+            match self.lanes {
+                1 => maps::load(device, at_input, gradient),
+                lanes => maps::separate(len / batch, lanes, at_input, gradient),
+            }
         }
     }
 
@@ -243,7 +272,7 @@ impl Workspace {
             let size = self.layers[l].size();
             let len = batch * size.0 * size.1 * size.2;
             let maps = self.after[slot].slice_mut(0..len);
-            frames.clear(device, l + 1, size, batch, maps);
+            frames.clear(device, l + 1, size, self.lanes, batch, maps);
         }
     }
 
@@ -256,16 +285,16 @@ impl Workspace {
             };
             let len = batch * size.0 * size.1 * size.2;
             let maps = self.gradient[0].slice_mut(0..len);
-            frames.clear(device, l, size, batch, maps);
+            frames.clear(device, l, size, self.lanes, batch, maps);
         }
     }
 
     pub(super) fn norm_shape(&self, model: &Model, l: usize, batch: usize) -> norm::Shape {
         norm::Shape {
-            batch,
+            batch: batch / self.lanes,
             channels: self.layers[l].channels,
             groups: model.layers[l].groups,
-            pixels: self.layers[l].out_pixels,
+            pixels: self.layers[l].out_pixels * self.lanes,
         }
     }
 
@@ -293,10 +322,11 @@ impl Frames {
         device: &Device,
         map: usize,
         size: (usize, usize, usize),
+        lanes: usize,
         batch: usize,
         maps: MapViewMut,
     ) {
         let seats = self.seats.slice(0..batch);
-        closeup::clear_outside(device, size, seats, self.of_maps[map].view(), maps);
+        closeup::clear_outside(device, size, lanes, seats, self.of_maps[map].view(), maps);
     }
 }

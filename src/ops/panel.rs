@@ -3,6 +3,9 @@
 //! A tile is [`TILE`] consecutive pixels of a zero-padded, flattened image: with row stride S = width + padding (the
 //! zeros after a row are those before the next), tap (a, b) of a filter reads the tile shifted by a S + b, whatever the
 //! image's width. Columns that hang over the right edge are computed and dropped ([`Geometry::segments`]).
+//!
+//! L images may be interleaved, pixel by pixel: (pixel, L). Then S is L times as long, rounded to whole tiles, and tap (a, b)
+//! shifts by a S + b L. In small images most tiles would hang over; here whole tiles do, and are left out.
 
 use pulp::Simd;
 use std::cell::RefCell;
@@ -20,6 +23,8 @@ pub struct Geometry {
     pub width: usize,
     pub kernel: usize,
     pub padding: usize,
+    /// L.
+    pub lanes: usize,
 }
 
 /// A run of valid output pixels within a tile.
@@ -34,7 +39,31 @@ pub struct Segment {
 
 impl Geometry {
     pub fn stride(&self) -> usize {
-        self.width + self.padding
+        let row = (self.width + self.padding) * self.lanes;
+        match self.lanes {
+            1 => row,
+            _ => row.next_multiple_of(TILE),
+        }
+    }
+
+    /// Numbers of a row of the output.
+    fn out_row(&self) -> usize {
+        self.out_width() * self.lanes
+    }
+
+    /// Numbers of an output map.
+    pub fn out_area(&self) -> usize {
+        self.out_height() * self.out_row()
+    }
+
+    /// Numbers of an input map.
+    pub fn area(&self) -> usize {
+        self.height * self.width * self.lanes
+    }
+
+    /// Where row `row` of the input begins in its padded plane.
+    pub fn row_start(&self, row: usize) -> usize {
+        (row + self.padding) * self.stride() + self.padding * self.lanes
     }
 
     pub fn out_height(&self) -> usize {
@@ -48,16 +77,21 @@ impl Geometry {
     /// Length of a padded plane, with room for the last tile's overhang; whole cache lines.
     pub fn plane(&self) -> usize {
         let rows = self.height + 2 * self.padding;
-        let reach = self.tiles() * TILE + (self.kernel - 1) * (self.stride() + 1);
+        let reach = self.tiles() * TILE + (self.kernel - 1) * (self.stride() + self.lanes);
         ((rows * self.stride()).max(reach) + TILE).next_multiple_of(LINE)
     }
 
     pub fn tiles(&self) -> usize {
-        ((self.out_height() - 1) * self.stride() + self.out_width()).div_ceil(TILE)
+        ((self.out_height() - 1) * self.stride() + self.out_row()).div_ceil(TILE)
+    }
+
+    /// The tiles with valid pixels.
+    pub fn used_tiles(self) -> impl Iterator<Item = usize> {
+        (0..self.tiles()).filter(move |&tile| self.segments(tile).next().is_some())
     }
 
     pub fn segments(&self, tile: usize) -> impl Iterator<Item = Segment> + use<> {
-        let (stride, width) = (self.stride(), self.out_width());
+        let (stride, width) = (self.stride(), self.out_row());
         let (start, end) = (tile * TILE, (tile + 1) * TILE);
         let last = self.out_height() - 1;
         (start / stride..=((end - 1) / stride).min(last)).filter_map(move |row| {
@@ -74,7 +108,7 @@ impl Geometry {
     /// Copies one plane of `height * width` pixels into its padded place; the border must already be zero.
     pub fn place(&self, plane: &[f32], padded: &mut [f32]) {
         for (row, pixels) in plane.chunks_exact(self.width).enumerate() {
-            let at = (row + self.padding) * self.stride() + self.padding;
+            let at = self.row_start(row);
             padded[at..at + self.width].copy_from_slice(pixels);
         }
     }

@@ -9,6 +9,7 @@ pub fn cases() -> Vec<Case> {
         batch,
         inputs,
         neurons,
+        lanes: 1,
     };
     let readouts = [
         shape(1, 1, 1),
@@ -84,7 +85,7 @@ fn frame(on: &Trial, (channels, height, width): (usize, usize, usize)) -> Vec<Ou
     let aseats = on.upload(&seats, &[seats.len()]);
     let size = (channels, height, width);
     on.pass("clear outside", Cost::words(0).maps(on, maps.len()), || {
-        clear_outside(on, size, aseats.view(), aframes.view(), maps.view_mut());
+        clear_outside(on, size, 1, aseats.view(), aframes.view(), maps.view_mut());
     });
     let mut wanted = values;
     let image = channels * height * width;

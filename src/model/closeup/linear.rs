@@ -16,8 +16,8 @@ pub(super) fn filters(model: &Model, group: &Group, frames: Option<View<u32>>) -
     let device = model.device.clone();
     let neurons = group.neurons.len();
     let at_once = AT_ONCE.min(group.batch(model, true)).min(neurons);
-    let layers = (model.layers.len(), group.padding(model));
-    let mut space = Workspace::of_layers(model, layers, group.size, at_once, true);
+    let cut = group.cut_of(model, model.layers.len(), 1);
+    let mut space = Workspace::of_layers(model, cut, group.size, at_once, true);
     let below = space.layers.len() - 1;
     let inputs = space.layers[below].in_len;
     let size = match below {
@@ -39,7 +39,7 @@ pub(super) fn filters(model: &Model, group: &Group, frames: Option<View<u32>>) -
         let mut gradient = space.output_gradient().slice_mut(0..count * inputs);
         if let Some(frames) = frames {
             let seats = own.slice(first..first + count);
-            closeup::clear_outside(&device, size, seats, frames, gradient.reborrow());
+            closeup::clear_outside(&device, size, 1, seats, frames, gradient.reborrow());
         }
         filters
             .slice_mut(first * inputs..(first + count) * inputs)

@@ -15,15 +15,16 @@ mod window;
 
 pub use window::{Tail, Window};
 
-use super::config::Padding;
-use super::workspace::{Frames, Workspace};
+use super::config::{CoreKind, Padding};
+use super::workspace::{Cut, Frames, Workspace};
 use super::{Mode, Model, core, readout};
 use crate::Result;
 use crate::device::{Array, Device, View, ViewMut};
+use crate::ops::maps::LANES;
 use crate::ops::{closeup, loss};
 
 /// Widths of windows that groups are made for.
-const WIDTHS: [usize; 12] = [1, 3, 5, 7, 9, 11, 13, 17, 21, 27, 35, 45];
+const WIDTHS: [usize; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 17, 21, 27, 35, 45];
 
 /// Pixels of all crops of a group: its filters take so many numbers for each channel.
 const FILTERS: usize = 1 << 20;
@@ -193,15 +194,17 @@ impl<'m> Closeup<'m> {
     pub fn new(model: &'m mut Model, group: &Group, batch: usize, gradients: bool) -> Result<Self> {
         let device = model.device.clone();
         let (depth, neurons) = (model.layers.len() - 1, group.neurons.len());
+        let lanes = group.lanes(model, batch);
+        let batch = batch.next_multiple_of(lanes);
         let maps = Workspace::bytes_of(&device, &model.config, depth, group.size, batch, gradients);
         let filters = (neurons * group.inputs(model) * size_of::<f32>()) as u128;
         device.require("the maps of images of one neuron each", maps + filters)?;
         let frames = group.frames(model, batch);
         let of_input = frames.as_ref().map(|f| f.of_maps[depth].view());
         let filters = linear::filters(model, group, of_input);
-        let layers = (depth, group.padding(model));
+        let cut = group.cut_of(model, depth, lanes);
         let this = Self {
-            space: Workspace::of_layers(model, layers, group.size, batch, gradients).framed(frames),
+            space: Workspace::of_layers(model, cut, group.size, batch, gradients).framed(frames),
             seats: device.zeros(&[batch]),
             filters,
             bias: device.upload(&group.bias, &[neurons]),
@@ -251,7 +254,7 @@ impl<'m> Closeup<'m> {
         }
         core::forward(self.model, &mut self.space, count, Mode::Prediction);
         let shape = self.shape(count);
-        let x = self.space.output_part(count * shape.inputs);
+        let x = self.space.output_part(self.whole(count) * shape.inputs);
         closeup::forward(
             &self.model.device,
             &shape,
@@ -280,14 +283,13 @@ impl<'m> Closeup<'m> {
     pub fn backward(&mut self, count: usize) {
         let (shape, of_rates) = (self.shape(count), self.of_rates(count));
         let device = self.model.device.clone();
+        let inputs = self.whole(count) * shape.inputs;
         closeup::backward_input(
             &device,
             &shape,
             self.seats.slice(0..count),
             self.filters.view(),
-            self.space
-                .output_gradient()
-                .slice_mut(0..count * shape.inputs),
+            self.space.output_gradient().slice_mut(0..inputs),
         );
         core::backward_images(self.model, &mut self.space, count);
         let (h, slopes) = (self.h.slice(0..count), self.slopes.slice_mut(0..count));
@@ -302,12 +304,18 @@ impl<'m> Closeup<'m> {
         self.space.image_gradient(count)
     }
 
+    /// So many images in whole lanes.
+    fn whole(&self, count: usize) -> usize {
+        count.next_multiple_of(self.space.lanes)
+    }
+
     fn shape(&self, batch: usize) -> closeup::Shape {
         let neurons = self.group.neurons.len();
         closeup::Shape {
             batch,
             inputs: self.filters.len() / neurons,
             neurons,
+            lanes: self.space.lanes,
         }
     }
 
@@ -324,13 +332,32 @@ impl Group {
     /// Images at a time that keep the device busy within a modest part of its memory.
     pub fn batch(&self, model: &Model, gradients: bool) -> usize {
         let (memory, most) = match model.device {
-            Device::Cpu => (1 << 28, (32 * rayon::current_num_threads()).max(64)),
+            Device::Cpu => (1 << 28, (16 * rayon::current_num_threads()).max(32)),
             _ => (1 << 32, 1024),
         };
         let depth = model.layers.len() - 1;
         let (device, config) = (&model.device, &model.config);
         let bytes = Workspace::bytes_of(device, config, depth, self.size, 1, gradients).max(1);
         (memory / bytes).clamp(1, most as u128) as usize
+    }
+
+    /// The model's first layers on its crops.
+    fn cut_of(&self, model: &Model, depth: usize, lanes: usize) -> Cut {
+        Cut {
+            depth,
+            padding: self.padding(model),
+            lanes,
+        }
+    }
+
+    /// Images to interleave: crops are small beside the filters.
+    fn lanes(&self, model: &Model, batch: usize) -> usize {
+        let steerable = model.config.core.kind == CoreKind::RotationEquivariant;
+        let on_host = matches!(model.device, Device::Cpu);
+        match on_host && steerable && !self.whole && batch >= LANES {
+            true => LANES,
+            false => 1,
+        }
     }
 
     /// Of its convolutions.

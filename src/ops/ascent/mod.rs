@@ -161,12 +161,11 @@ pub fn precondition(device: &Device, shape: &Shape, table: View, gradient: View,
     );
     match device {
         Device::Cpu => {
-            let (table, arch) = (Mirrored::new(table.host(), shape.width), pulp::Arch::new());
+            let table = Mirrored::new(table.host(), shape.width);
             out.host()
                 .par_chunks_exact_mut(pixels)
                 .zip(gradient.host().par_chunks_exact(pixels))
-                // For the widest vectors of this processor.
-                .for_each(|(out, g)| arch.dispatch(|| table.multiply(g, out)));
+                .for_each(|(out, g)| table.multiply(g, out));
         }
         _ => {
             let grid = [

@@ -56,6 +56,7 @@ impl Shape {
             width: self.width,
             kernel: self.kernel,
             padding: self.padding,
+            lanes: 1,
         }
     }
 

@@ -12,9 +12,8 @@ use crate::ops::panel::{self, Contiguous, Geometry, Parts, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-pub fn forward(plan: &Plan, x: &[f32], c: &[f32], epilogue: Epilogue, y: &mut [f32]) {
-    let weights = plan.weights(&widen(c));
-    run(plan, x, Some((&weights, epilogue, y)), None);
+pub fn forward(plan: &Plan, x: &[f32], weights: &[f32], epilogue: Epilogue, y: &mut [f32]) {
+    run(plan, x, Some((weights, epilogue, y)), None);
 }
 
 pub fn backward_input(adjoint: &Plan, basis: &Basis, c: &[f32], dy: &[f32], dx: &mut [f32]) {
@@ -69,9 +68,9 @@ fn run(
     partner: Option<&[f32]>,
 ) -> Vec<f32> {
     let s = &plan.shape;
-    let g = s.geometry();
-    let x_image = s.in_channels() * s.height * s.width;
-    let y_image = s.out_channels() * g.out_height() * g.out_width();
+    let g = plan.geometry();
+    let x_image = s.in_channels() * g.area();
+    let y_image = s.out_channels() * g.out_area();
     let batch = x.len() / x_image;
     let per_task = if partner.is_some() {
         panel::images_per_task(batch)
@@ -154,9 +153,9 @@ impl<'a> Scratch<'a> {
         let (m, products) = (plan.functions.len(), plan.products.len());
         let columns = panel::padded_rows(s.out_features) * TILE;
         [
-            plan.components * s.in_features * s.geometry().plane(),
+            plan.components * s.in_features * plan.geometry().plane(),
             features_at_once(plan) * plan.panel_rows() * TILE,
-            expand::work_len(s.kernel),
+            expand::work_len(s.kernel, plan.lanes),
             2 * m * TILE,
             products * plan.product_rows() * TILE,
             s.orientations * columns,
@@ -187,7 +186,7 @@ impl<'a> Scratch<'a> {
     }
 }
 
-/// One image through the plan.
+/// One image through the plan, or L that are interleaved.
 struct Pass<'a> {
     plan: &'a Plan,
     x: &'a [f32],
@@ -213,9 +212,9 @@ impl WithSimd for Pass<'_> {
             scratch,
         } = self;
         let mut scratch = Scratch::new(plan, scratch);
-        let g = plan.shape.geometry();
+        let g = plan.geometry();
         orientation::load(simd, plan, &g, x, scratch.padded);
-        for tile in 0..g.tiles() {
+        for tile in g.used_tiles() {
             if let Some(partner) = partner {
                 orientation::gather(simd, plan, &g, tile, partner, scratch.pixels, scratch.right);
             }
@@ -262,7 +261,7 @@ fn fill_panel<S: Simd>(
                 plan.shape.kernel,
                 tables,
                 planes,
-                g.stride(),
+                (g.stride(), g.lanes),
                 scratch.work,
                 scratch.responses,
             );

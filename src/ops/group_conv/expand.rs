@@ -1,19 +1,22 @@
 //! Responses of a tile to every basis function, by the separable factorisation: columns, rows, then polar functions.
 
-use crate::ops::panel::TILE;
+use crate::ops::panel::{LINE, TILE};
 use pulp::Simd;
 
-/// Row length of the vertical stage: a tile, the widest filter's reach, rounded to whole vectors.
-const REACH: usize = TILE + 32;
+/// Row length of the vertical stage: a tile and the filter's reach, in whole vectors.
+pub const fn reach(kernel: usize, lanes: usize) -> usize {
+    (TILE + (kernel - 1) * lanes).next_multiple_of(LINE)
+}
+
 /// Widest filter whose products of one vector stay in registers.
-const NARROW: usize = 5;
+pub const NARROW: usize = 5;
 
 /// Most planes at once.
 const PLANES: usize = 2;
 
 /// Working memory of [`expand`].
-pub fn work_len(kernel: usize) -> usize {
-    PLANES * kernel * REACH + kernel * (kernel + 1) / 2 * TILE
+pub fn work_len(kernel: usize, lanes: usize) -> usize {
+    PLANES * kernel * reach(kernel, lanes) + kernel * (kernel + 1) / 2 * TILE
 }
 
 /// Repeats a block for a constant 0 to 4: loops that must leave no arrays in memory.
@@ -21,11 +24,13 @@ macro_rules! unrolled {
     ($i:ident $body:block) => { unrolled!(@ $i $body 0 1 2 3 4) };
     (@ $i:ident $body:block $($n:literal)*) => { $({ const $i: usize = $n; $body })* };
 }
+pub(super) use unrolled;
 
-/// `out[i][j][p] = sum_taps H_j[a][b] plane_i[p + a stride + b]`, p < TILE, for all M functions j and one or two planes.
+/// `out[i][j][p] = sum_taps H_j[a][b] plane_i[p + a stride + b lanes]`, p < TILE, for all M functions j and one or two
+/// planes.
 ///
 /// # Safety
-/// Planes must be readable up to `REACH + (k-1) stride`; `work` holds [`work_len`], `out` M rows of [`TILE`] for each;
+/// Planes must be readable up to `reach + (k-1) stride`; `work` holds [`work_len`], `out` M rows of [`TILE`] for each;
 /// `separable` and `polar` are the basis' tables for width k <= 25.
 #[inline(always)]
 pub unsafe fn expand<S: Simd>(
@@ -33,17 +38,18 @@ pub unsafe fn expand<S: Simd>(
     kernel: usize,
     (separable, polar): (&[f32], &[f32]),
     planes: impl ExactSizeIterator<Item = *const f32>,
-    stride: usize,
+    (stride, lanes): (usize, usize),
     work: &mut [f32],
     out: &mut [f32],
 ) {
     let count = planes.len();
-    debug_assert!(count <= PLANES && work.len() >= work_len(kernel));
+    debug_assert!(count <= PLANES && work.len() >= work_len(kernel, lanes));
     debug_assert!(out.len() >= count * kernel * (kernel + 1) / 2 * TILE);
     debug_assert!(separable.len() == kernel * kernel);
     debug_assert!(polar.len() == kernel * kernel * (kernel + 1) / 2);
     let (h, t) = (separable.as_ptr(), polar.as_ptr());
-    let (vertical, products) = work.split_at_mut(PLANES * kernel * REACH);
+    let reach = reach(kernel, lanes);
+    let (vertical, products) = work.split_at_mut(PLANES * kernel * reach);
     let (vertical, products) = (vertical.as_mut_ptr(), products.as_mut_ptr());
     macro_rules! widths {
         ($($k:literal $columns:ident $rows:ident)*) => {
@@ -51,11 +57,12 @@ pub unsafe fn expand<S: Simd>(
                 $($k => unsafe {
                     // Columns of all planes first: rows read across vectors just stored, which is slow at once.
                     for (i, plane) in planes.enumerate() {
-                        $columns::<S, $k>(simd, h, plane, stride, vertical.add(i * $k * REACH));
+                        $columns::<S, $k>(simd, h, plane, stride, (vertical.add(i * $k * reach), reach));
                     }
                     for i in 0..count {
                         let out = out.as_mut_ptr().add(i * rank_start($k) * TILE);
-                        $rows::<S, $k>(simd, (h, t), vertical.add(i * $k * REACH), products, out);
+                        let vertical = (vertical.add(i * $k * reach).cast_const(), reach);
+                        $rows::<S, $k>(simd, (h, t), vertical, lanes, products, out);
                     }
                 },)*
                 _ => unreachable!("filter width {kernel} is refused by the configuration"),
@@ -86,14 +93,14 @@ unsafe fn columns<S: Simd, const K: usize>(
     h: *const f32,
     plane: *const f32,
     stride: usize,
-    vertical: *mut f32,
+    (vertical, reach): (*mut f32, usize),
 ) {
     let mut p = 0;
-    while p < TILE + K - 1 {
+    while p < reach {
         unsafe {
             filter_bank::<S, K>(simd, h, plane.add(p), stride, K, |a, v| {
                 vertical
-                    .add(a * REACH + p)
+                    .add(a * reach + p)
                     .cast::<S::f32s>()
                     .write_unaligned(v);
             });
@@ -144,7 +151,7 @@ unsafe fn filter_bank<S: Simd, const K: usize>(
 
 /// Whether polar function `index` of a rank sums products with an odd (1) or even (0) row filter: the rank's order is
 /// z c s c s.. (even rank), c s c s.. (odd), and sines sum odd rows.
-const fn row_parity(rank: usize, index: usize) -> usize {
+pub const fn row_parity(rank: usize, index: usize) -> usize {
     if rank.is_multiple_of(2) {
         (index > 0 && index.is_multiple_of(2)) as usize
     } else {
@@ -153,7 +160,7 @@ const fn row_parity(rank: usize, index: usize) -> usize {
 }
 
 /// First product, and first function, of a rank.
-const fn rank_start(rank: usize) -> usize {
+pub const fn rank_start(rank: usize) -> usize {
     rank * (rank + 1) / 2
 }
 
@@ -162,7 +169,8 @@ const fn rank_start(rank: usize) -> usize {
 unsafe fn rows<S: Simd, const K: usize>(
     simd: S,
     (h, t): (*const f32, *const f32),
-    vertical: *const f32,
+    (vertical, reach): (*const f32, usize),
+    lanes: usize,
     products: *mut f32,
     out: *mut f32,
 ) {
@@ -172,13 +180,20 @@ unsafe fn rows<S: Simd, const K: usize>(
         for a in 0..K {
             let mut p = 0;
             while p < TILE {
-                filter_bank::<S, K>(simd, h, vertical.add(a * REACH + p), 1, K - a, |b, v| {
-                    let row = rank_start(a + b) + a;
-                    products
-                        .add(row * TILE + p)
-                        .cast::<S::f32s>()
-                        .write_unaligned(v);
-                });
+                filter_bank::<S, K>(
+                    simd,
+                    h,
+                    vertical.add(a * reach + p),
+                    lanes,
+                    K - a,
+                    |b, v| {
+                        let row = rank_start(a + b) + a;
+                        products
+                            .add(row * TILE + p)
+                            .cast::<S::f32s>()
+                            .write_unaligned(v);
+                    },
+                );
                 p += S::F32_LANES;
             }
         }
@@ -281,16 +296,16 @@ unsafe fn narrow_columns<S: Simd, const K: usize>(
     h: *const f32,
     plane: *const f32,
     stride: usize,
-    vertical: *mut f32,
+    (vertical, reach): (*mut f32, usize),
 ) {
     unsafe {
         let taps = narrow_taps::<S, K>(simd, h);
         let mut p = 0;
-        while p < TILE + K - 1 {
+        while p < reach {
             let filtered = narrow_bank::<S, K>(simd, &taps, plane.add(p), stride, K);
             unrolled!(A {
                 if A < K {
-                    vertical.add(A * REACH + p).cast::<S::f32s>().write_unaligned(filtered[A]);
+                    vertical.add(A * reach + p).cast::<S::f32s>().write_unaligned(filtered[A]);
                 }
             });
             p += S::F32_LANES;
@@ -305,7 +320,8 @@ unsafe fn narrow_columns<S: Simd, const K: usize>(
 unsafe fn narrow_rows<S: Simd, const K: usize>(
     simd: S,
     (h, t): (*const f32, *const f32),
-    vertical: *const f32,
+    (vertical, reach): (*const f32, usize),
+    lanes: usize,
     _: *mut f32,
     out: *mut f32,
 ) {
@@ -317,7 +333,7 @@ unsafe fn narrow_rows<S: Simd, const K: usize>(
             let mut products = [[zero; NARROW]; NARROW];
             unrolled!(A {
                 if A < K {
-                    products[A] = narrow_bank::<S, K>(simd, &taps, vertical.add(A * REACH + p), 1, K - A);
+                    products[A] = narrow_bank::<S, K>(simd, &taps, vertical.add(A * reach + p), lanes, K - A);
                 }
             });
             unrolled!(RANK {

@@ -14,6 +14,11 @@ pub struct Matrix {
 }
 
 impl Matrix {
+    /// The value at (row, term).
+    pub fn value(&self, row: usize, term: usize) -> f32 {
+        self.values[term * self.rows.next_multiple_of(ROWS_AT_ONCE) + row]
+    }
+
     /// From its values by (row, term).
     pub fn new(rows: usize, terms: usize, value: impl Fn(usize, usize) -> f32) -> Self {
         let padded = rows.next_multiple_of(ROWS_AT_ONCE);

@@ -1,4 +1,4 @@
-//! Gradient at an image: mix backwards to the responses of each basis function, then correlate backwards.
+//! Gradient at an image, one image at a time: mix backwards to the responses of each basis function, then correlate backwards.
 
 use super::cpu::widen;
 use super::orientation;
@@ -12,7 +12,7 @@ use rayon::prelude::*;
 pub fn backward_image(plan: &Plan, basis: &Basis, c: &[f32], dy: &[f32], dx: &mut [f32]) {
     let s = &plan.shape;
     let weights = transposed_weights(plan, c);
-    let g = s.geometry();
+    let g = plan.geometry();
     let scratch = plan.products.len() * plan.product_rows() * TILE
         + (plan.panel_rows() + ROWS) * TILE
         + basis.len() * s.in_features * g.plane()
@@ -35,7 +35,7 @@ pub fn backward_image(plan: &Plan, basis: &Basis, c: &[f32], dy: &[f32], dx: &mu
 }
 
 /// For each input feature and product: rows are its numbers, depth the output features.
-fn transposed_weights(plan: &Plan, c: &[f32]) -> Vec<Vec<f32>> {
+pub(super) fn transposed_weights(plan: &Plan, c: &[f32]) -> Vec<Vec<f32>> {
     let weights = plan.weights(&widen(c));
     weights
         .chunks_exact(plan.feature_weights())
@@ -71,7 +71,7 @@ impl WithSimd for ImageGradient<'_> {
             scratch,
         } = self;
         let s = &plan.shape;
-        let g = s.geometry();
+        let g = plan.geometry();
         let (m, plane) = (plan.functions.len(), g.plane());
         let (spectrum, rest) =
             scratch.split_at_mut(plan.products.len() * plan.product_rows() * TILE);
@@ -107,7 +107,7 @@ impl WithSimd for ImageGradient<'_> {
 
 /// One tile of the output's gradient, carried back to the products.
 #[inline(always)]
-fn analyse<S: Simd>(
+pub(super) fn analyse<S: Simd>(
     simd: S,
     plan: &Plan,
     g: &Geometry,
@@ -116,7 +116,7 @@ fn analyse<S: Simd>(
     spectrum: &mut [f32],
 ) {
     let features = plan.shape.out_features;
-    let area = g.out_height() * g.out_width();
+    let area = g.out_area();
     spectrum.fill(0.0);
     for segment in g.segments(tile) {
         for f in 0..features {
@@ -142,7 +142,7 @@ fn analyse<S: Simd>(
 
 /// Gradients of one input feature's panel rows.
 #[inline(always)]
-fn mix_back<S: Simd>(
+pub(super) fn mix_back<S: Simd>(
     simd: S,
     plan: &Plan,
     weights: &[Vec<f32>],

@@ -12,6 +12,7 @@
 //! 3, 5 or 7, O of 4 to 16; `gradient.rs`: O up to 8), and directly elsewhere (`device.rs`).
 
 mod adjoint;
+mod contract;
 mod cpu;
 mod device;
 mod expand;
@@ -25,15 +26,17 @@ mod numbers;
 mod orientation;
 mod plan;
 pub mod reference;
+mod scatter;
 mod sizes;
 
 use super::basis::Basis;
 use super::conv;
+use super::maps::LANES;
 use super::norm::Finish;
-use super::panel::Geometry;
 use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 use device::Tables;
 use plan::Plan;
+use std::borrow::Cow;
 
 /// Widest filter that there is a path for.
 pub const MAX_KERNEL: usize = 25;
@@ -95,15 +98,6 @@ impl Shape {
         }
     }
 
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            height: self.height,
-            width: self.width,
-            kernel: self.kernel,
-            padding: self.padding,
-        }
-    }
-
     fn check(&self, x: usize, c: usize, y: usize) {
         let (x_len, _, y_len) = self.direct().lengths();
         assert_eq!((x, c, y), (x_len, self.coefficients(), y_len), "{self:?}");
@@ -120,13 +114,44 @@ pub struct Layer {
     adjoint: Option<Plan>,
     /// What kernels read; empty on the CPU.
     tables: Option<Tables>,
+    /// Of interleaved images: the coefficients that they are convolved with.
+    held: Option<Held>,
+}
+
+/// Coefficients as the passes over interleaved images take them.
+#[derive(Clone, Debug)]
+struct Held {
+    forward: Vec<f32>,
+    backward: Vec<Vec<f32>>,
 }
 
 impl Layer {
     /// Builds the tables for a shape; its batch size may vary from call to call.
     pub fn new(device: &Device, shape: Shape) -> Self {
+        let mut layer = Self::on_host(shape, 1);
+        layer.tables = match device {
+            Device::Cpu => None,
+            _ => Some(Tables::new(device, &layer)),
+        };
+        layer
+    }
+
+    /// For maps of `lanes` images at a time that are interleaved, (B / lanes, C, H, W, lanes), on the CPU: images that are
+    /// small beside the filter fill whole vectors then. The coefficients (M, n_in, F_out) are these from now on, whatever
+    /// the passes are given, and have no gradient.
+    pub fn interleaved(shape: Shape, coefficients: View) -> Self {
+        let mut layer = Self::on_host(shape, LANES);
+        let c = coefficients.host();
+        layer.held = Some(Held {
+            forward: layer.forward.weights(&cpu::widen(c)),
+            backward: image::transposed_weights(&layer.forward, c),
+        });
+        layer
+    }
+
+    fn on_host(shape: Shape, lanes: usize) -> Self {
         let basis = Basis::new(shape.kernel);
-        let adjoint = shape.oriented_input.then(|| {
+        let adjoint = (shape.oriented_input && lanes == 1).then(|| {
             let adjoint = Shape {
                 in_features: shape.out_features,
                 out_features: shape.in_features,
@@ -135,20 +160,16 @@ impl Layer {
                 padding: shape.kernel - 1 - shape.padding,
                 ..shape
             };
-            Plan::new(adjoint, &basis)
+            Plan::new(adjoint, 1, &basis)
         });
-        let mut layer = Self {
-            forward: Plan::new(shape, &basis),
+        Self {
+            forward: Plan::new(shape, lanes, &basis),
             adjoint,
             basis,
             shape,
             tables: None,
-        };
-        layer.tables = match device {
-            Device::Cpu => None,
-            _ => Some(Tables::new(device, &layer)),
-        };
-        layer
+            held: None,
+        }
     }
 
     /// The same layer with the direct path on a device: rotated filters, then the plain convolution.
@@ -175,6 +196,14 @@ impl Layer {
         &self.basis
     }
 
+    /// The mixing weights on the CPU.
+    fn weights(&self, c: &[f32]) -> Cow<'_, [f32]> {
+        match &self.held {
+            Some(held) => Cow::Borrowed(&held.forward),
+            None => Cow::Owned(self.forward.weights(&cpu::widen(c))),
+        }
+    }
+
     fn at(&self, batch: usize) -> Shape {
         Shape {
             batch,
@@ -189,7 +218,7 @@ pub fn forward(device: &Device, layer: &Layer, batch: usize, x: MapView, c: View
         Device::Cpu => {
             let (x, c, y) = (x.host(), c.host(), y.host());
             layer.at(batch).check(x.len(), c.len(), y.len());
-            cpu::forward(&layer.forward, x, c, None, y);
+            cpu::forward(&layer.forward, x, &layer.weights(c), None, y);
         }
         _ => {
             let shape = layer.at(batch);
@@ -214,7 +243,7 @@ pub fn forward_finished(
             layer.at(batch).check(x.len(), c.len(), z.len());
             let lines = finish.lines(layer.shape.out_channels());
             let epilogue = Some((&lines[..], finish.activation));
-            cpu::forward(&layer.forward, x, c, epilogue, z);
+            cpu::forward(&layer.forward, x, &layer.weights(c), epilogue, z);
         }
         _ => {
             let shape = layer.at(batch);
@@ -262,9 +291,12 @@ pub fn backward_input(
         Device::Cpu => {
             let (c, dy, dx) = (c.host(), dy.host(), dx.host());
             layer.at(batch).check(dx.len(), c.len(), dy.len());
-            match &layer.adjoint {
-                Some(adjoint) => cpu::backward_input(adjoint, &layer.basis, c, dy, dx),
-                None => image::backward_image(&layer.forward, &layer.basis, c, dy, dx),
+            match (&layer.held, &layer.adjoint) {
+                (Some(held), _) => {
+                    scatter::backward_input(&layer.forward, &held.backward, dy, dx);
+                }
+                (None, Some(adjoint)) => cpu::backward_input(adjoint, &layer.basis, c, dy, dx),
+                (None, None) => image::backward_image(&layer.forward, &layer.basis, c, dy, dx),
             }
         }
         _ => {

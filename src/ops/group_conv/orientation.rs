@@ -12,23 +12,23 @@ use std::slice;
 #[inline(always)]
 pub fn load<S: Simd>(simd: S, plan: &Plan, g: &Geometry, x: &[f32], padded: &mut [f32]) {
     let (n, features) = (plan.components, plan.shape.in_features);
-    let (area, plane) = (g.height * g.width, g.plane());
+    let (area, width, plane) = (g.area(), g.width * g.lanes, g.plane());
     for padded in padded.chunks_exact_mut(plane) {
         clear_border(g, padded);
     }
     for f in 0..features {
         for row in 0..g.height {
-            let to = f * n * plane + (row + g.padding) * g.stride() + g.padding;
-            let from = f * area + row * g.width;
+            let to = f * n * plane + g.row_start(row);
+            let from = f * area + row * width;
             if n == 1 {
-                padded[to..to + g.width].copy_from_slice(&x[from..from + g.width]);
+                padded[to..to + width].copy_from_slice(&x[from..from + width]);
                 continue;
             }
             // SAFETY: n planes of the image and n padded planes follow at these steps.
             unsafe {
                 let from = (x.as_ptr().add(from), features * area);
                 let to = (padded.as_mut_ptr().add(to), plane);
-                transform(simd, &plan.transform, from, to, g.width, Keep);
+                transform(simd, &plan.transform, from, to, width, Keep);
             }
         }
     }
@@ -38,9 +38,9 @@ pub fn load<S: Simd>(simd: S, plan: &Plan, g: &Geometry, x: &[f32], padded: &mut
 fn clear_border(g: &Geometry, padded: &mut [f32]) {
     let mut end = 0;
     for row in 0..g.height {
-        let start = (row + g.padding) * g.stride() + g.padding;
+        let start = g.row_start(row);
         padded[end..start].fill(0.0);
-        end = start + g.width;
+        end = start + g.width * g.lanes;
     }
     padded[end..].fill(0.0);
 }
@@ -91,7 +91,7 @@ pub fn store<S: Simd>(
     y: &mut [f32],
 ) {
     let (o, features) = (plan.shape.orientations, plan.shape.out_features);
-    let area = g.out_height() * g.out_width();
+    let area = g.out_area();
     assert!(
         y.len() == o * features * area
             && spectrum.len() == plan.products.len() * plan.product_rows() * TILE
@@ -139,7 +139,7 @@ pub fn gather<S: Simd>(
     right: &mut [f32],
 ) {
     let (o, features) = (plan.shape.orientations, plan.shape.out_features);
-    let (area, rows) = (g.out_height() * g.out_width(), panel::padded_rows(features));
+    let (area, rows) = (g.out_area(), panel::padded_rows(features));
     assert!(pixels.len() == o * TILE * rows && right.len() == plan.products.len() * TILE * rows);
     pixels.fill(0.0);
     for (maps, pixels) in partner

@@ -22,7 +22,7 @@ use super::Shape;
 use super::factors::{Combination, Factor, Single, Source, image, oriented};
 use super::frequency::{self, Matrix, packed};
 use crate::ops::basis::{Basis, Kind};
-use crate::ops::panel::{self, ROWS};
+use crate::ops::panel::{self, Geometry, ROWS};
 use std::f64::consts::TAU;
 
 /// A real matrix product: one row of output per feature, one column of weights per number that enters.
@@ -62,6 +62,8 @@ pub struct Group {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub shape: Shape,
+    /// L: images that are interleaved.
+    pub lanes: usize,
     /// Input components: O, or 1 for an image.
     pub components: usize,
     pub products: Vec<Product>,
@@ -168,7 +170,7 @@ impl Builder {
 }
 
 impl Plan {
-    pub fn new(shape: Shape, basis: &Basis) -> Self {
+    pub fn new(shape: Shape, lanes: usize, basis: &Basis) -> Self {
         let o = shape.orientations;
         let spectra: Vec<(usize, Option<usize>)> = basis
             .functions
@@ -211,6 +213,7 @@ impl Plan {
         let synthesis = frequency::synthesis(o, &transform);
         Self {
             shape,
+            lanes,
             components,
             groups: builder.groups,
             products: builder.products,
@@ -225,6 +228,18 @@ impl Plan {
                 .map(|f| (f.rank, f.kind == Kind::Sine))
                 .collect(),
             spectra,
+        }
+    }
+
+    /// Where the pixels of L images lie.
+    pub fn geometry(&self) -> Geometry {
+        let s = &self.shape;
+        Geometry {
+            height: s.height,
+            width: s.width,
+            kernel: s.kernel,
+            padding: s.padding,
+            lanes: self.lanes,
         }
     }
 

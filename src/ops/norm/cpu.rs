@@ -89,12 +89,18 @@ pub fn backward(shape: &Shape, y: &[f32], finish: &Finish, d: &mut [f32]) -> Vec
 /// d becomes y's gradient, the statistics held fixed.
 pub fn backward_fixed(shape: &Shape, y: &[f32], finish: &Finish, d: &mut [f32]) {
     let lines = finish.lines(shape.channels);
-    activation_gradient(shape, finish.activation, &lines, y, d);
+    let activation = finish.activation;
     d.par_chunks_exact_mut(shape.pixels)
+        .zip(y.par_chunks_exact(shape.pixels))
         .enumerate()
-        .for_each(|(plane, d)| {
-            let slope = lines[plane % shape.channels].slope;
-            d.iter_mut().for_each(|d| *d *= slope);
+        .for_each(|(plane, (d, y))| {
+            let line = lines[plane % shape.channels];
+            Arch::new().dispatch(ThroughLine {
+                line,
+                activation,
+                y,
+                d,
+            });
         });
 }
 
@@ -124,6 +130,17 @@ impl Line {
         y: S::f32s,
     ) -> S::f32s {
         activation.values(simd, self.at(simd, y))
+    }
+
+    /// y's gradient, from z's.
+    #[inline(always)]
+    fn through<S: Simd>(self, simd: S, activation: Activation, d: S::f32s, y: S::f32s) -> S::f32s {
+        let slope = simd.splat_f32s(self.slope);
+        let d = match activation {
+            Activation::None => d,
+            _ => simd.mul_f32s(d, activation.slopes(simd, self.at(simd, y))),
+        };
+        simd.mul_f32s(d, slope)
     }
 }
 
@@ -305,6 +322,34 @@ impl WithSimd for ThroughActivation<'_> {
             totals.1 += f64::from(*d) * f64::from((y - l.mean) * l.inverse_sd);
         }
         totals
+    }
+}
+
+struct ThroughLine<'a> {
+    line: Line,
+    activation: Activation,
+    y: &'a [f32],
+    d: &'a mut [f32],
+}
+
+impl WithSimd for ThroughLine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (line, activation) = (self.line, self.activation);
+        let (y, y_tail) = S::as_simd_f32s(self.y);
+        let (d, d_tail) = S::as_mut_simd_f32s(self.d);
+        for (d, &y) in d.iter_mut().zip(y) {
+            *d = line.through(simd, activation, *d, y);
+        }
+        if !d_tail.is_empty() {
+            let (d, y) = (
+                simd.partial_load_f32s(d_tail),
+                simd.partial_load_f32s(y_tail),
+            );
+            simd.partial_store_f32s(d_tail, line.through(simd, activation, d, y));
+        }
     }
 }
 
