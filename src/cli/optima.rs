@@ -39,6 +39,9 @@ pub struct Search {
     /// Leave out the climb from the grid's best stimulus
     #[arg(long)]
     no_refine: bool,
+    /// Show every stimulus to each neuron that looks at a padded border, not only the promising ones: slow
+    #[arg(long)]
+    exhaustive: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -149,8 +152,8 @@ fn run(
     let mut work = Vec::new();
     for &index in &indices {
         let rows = neurons(common.neurons.as_deref(), model.readouts[index].neurons)?;
-        let places = common.search.places(&model, index)?;
-        work.push((index, rows, grid(places)));
+        let grid = common.search.grid(&model, index, &grid)?;
+        work.push((index, rows, grid));
     }
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
@@ -195,7 +198,7 @@ fn run(
 impl Search {
     /// Whether anything is asked for besides the default.
     pub fn is_chosen(&self) -> bool {
-        self.x.is_some() || self.y.is_some() || self.no_refine
+        self.x.is_some() || self.y.is_some() || self.no_refine || self.exhaustive
     }
 
     /// Whether optima are refined.
@@ -203,8 +206,16 @@ impl Search {
         !self.no_refine
     }
 
+    /// The stimuli that `make` makes for these places.
+    pub fn grid(&self, model: &Model, index: usize, make: impl Fn(Places) -> Grid) -> Result<Grid> {
+        Ok(Grid {
+            exhaustive: self.exhaustive,
+            ..make(self.places(model, index)?)
+        })
+    }
+
     /// The centres: all pixels of the image, or the given ones.
-    pub fn places(&self, model: &Model, index: usize) -> Result<Places> {
+    fn places(&self, model: &Model, index: usize) -> Result<Places> {
         let (height, width) = model.readouts[index].image;
         let (column, columns) = range("--x", self.x.as_deref(), width)?;
         let (row, rows) = range("--y", self.y.as_deref(), height)?;

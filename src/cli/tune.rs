@@ -68,7 +68,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
     if !gabors_path.exists() {
-        let grid = |&index: &usize| Ok(settings.grid(arguments.search.places(&model, index)?));
+        let make = |places| settings.grid(places);
+        let grid = |&index: &usize| arguments.search.grid(&model, index, make);
         let grids: Vec<Grid> = indices.iter().map(grid).collect::<Result<_>>()?;
         let mut tables = Vec::new();
         for ((input, grid), &index) in inputs.iter_mut().zip(&grids).zip(&indices) {

@@ -2,15 +2,9 @@
 
 use crate::device::{Array, Device, View, ViewMut};
 use crate::model::Model;
-use crate::model::closeup::{self, Closeup, Group, Tail, Window};
+use crate::model::closeup::{self, Closeup, Group, Window};
 use crate::ops::ascent::{self, Follow};
 use crate::{Error, Result};
-
-/// Mask weights below this share of the largest do not decide where a neuron looks: training leaves such a rest all over
-/// the map.
-const FAINT: f32 = 0.05;
-/// What a window may leave out of the others. What it leaves out counts as for a blank image.
-const TAIL: Tail = Tail::Energy(1e-2);
 
 /// A run and the readout that is asked.
 #[derive(Debug)]
@@ -87,7 +81,7 @@ pub(super) fn crops(
     };
     let windows = |m: &Member| match whole {
         true => vec![everything(m); neurons.len()],
-        false => neurons.iter().map(|&n| looked_at(m, n)).collect(),
+        false => closeup::looked_at(&m.model, m.index, neurons),
     };
     let all = members.iter().map(windows).reduce(|a, b| {
         let pairs = a.into_iter().zip(b);
@@ -113,23 +107,6 @@ pub(super) fn crops(
     let count = of_members.first().map_or(0, Vec::len);
     let group = |i: usize| of_members.iter().map(|groups| groups[i].clone()).collect();
     Ok((0..count).map(group).collect())
-}
-
-/// Where a neuron looks.
-fn looked_at(member: &Member, neuron: usize) -> Window {
-    let readout = &member.model.readouts[member.index];
-    let (height, width) = readout.map;
-    let pixels = height * width;
-    let masks = member.model.params.view(readout.mask);
-    let own = neuron * pixels..(neuron + 1) * pixels;
-    let mut mask = masks.slice(own).download();
-    let largest = mask.iter().fold(0.0f32, |most, m| most.max(m.abs()));
-    for m in &mut mask {
-        if m.abs() < FAINT * largest {
-            *m = 0.0;
-        }
-    }
-    Window::of_mask(&mask, width, TAIL)
 }
 
 /// All members on the crops of one group, an image per seat.

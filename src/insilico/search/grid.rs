@@ -12,10 +12,14 @@ pub struct Grid {
     pub family: Family,
     /// Parameters of each shape, its place 0.
     pub shapes: Vec<Vec<f32>>,
+    /// How many values each parameter that shapes differ in has, the slowest first.
+    pub axes: Vec<usize>,
     /// Pixels around its centre outside of which each shape is blank (below a few thousandths of its contrast).
     pub radii: Vec<f64>,
     /// The centres.
     pub places: Places,
+    /// Whether a neuron that looks at a padded border is shown all of them: estimates ignore the border.
+    pub exhaustive: bool,
 }
 
 /// The Gabors of Ecker et al. 2019's search, places apart: 18,432.
@@ -104,8 +108,16 @@ impl Gabors {
         Grid {
             family: Family::Gabors,
             shapes,
+            axes: vec![
+                self.sizes.len(),
+                self.cycles.len(),
+                self.contrasts.len(),
+                self.orientations,
+                self.phases,
+            ],
             radii,
             places,
+            exhaustive: false,
         }
     }
 }
@@ -136,8 +148,15 @@ impl Differences {
         Grid {
             family: Family::Differences,
             shapes,
+            axes: vec![
+                self.sigmas.len(),
+                self.ratios.len(),
+                self.contrasts.len(),
+                self.surround_contrasts.len(),
+            ],
             radii,
             places,
+            exhaustive: false,
         }
     }
 }
@@ -148,6 +167,20 @@ impl Grid {
         let (row, column) = self.places.at(place);
         self.family
             .moved(&self.shapes[shape], column as f32, row as f32)
+    }
+
+    /// The shapes that differ from this one in one or two parameters.
+    pub fn related(&self, shape: usize) -> Vec<usize> {
+        let differ = |mut other: usize| {
+            let (mut own, mut count) = (shape, 0);
+            for &n in self.axes.iter().rev() {
+                count += usize::from(own % n != other % n);
+                (own, other) = (own / n, other / n);
+            }
+            count
+        };
+        let related = (0..self.shapes.len()).filter(|&s| (1..=2).contains(&differ(s)));
+        related.collect()
     }
 
     /// How many stimuli there are.
@@ -164,6 +197,40 @@ impl Grid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn related_shapes_differ_in_one_or_two_parameters() {
+        let place = Places {
+            row: 0,
+            rows: 1,
+            column: 0,
+            columns: 1,
+        };
+        let grid = Gabors {
+            sizes: vec![8.0, 10.0, 12.0],
+            cycles: vec![1.0],
+            contrasts: vec![0.5, 1.0],
+            orientations: 3,
+            phases: 4,
+        }
+        .grid(place);
+        let index = |g: &[f32]| -> Vec<u32> { g.iter().map(|v| v.to_bits()).collect() };
+        for shape in [0, 17, 40, 71] {
+            let mut related = grid.related(shape);
+            related.sort_unstable();
+            let mut wanted = Vec::new();
+            for (other, parameters) in grid.shapes.iter().enumerate() {
+                let own = index(&grid.shapes[shape]);
+                // The frequency follows the size.
+                let pairs = own.iter().zip(index(parameters)).enumerate();
+                let differ = pairs.filter(|(i, (a, b))| *i != 3 && **a != *b).count();
+                if (1..=2).contains(&differ) {
+                    wanted.push(other);
+                }
+            }
+            assert_eq!(related, wanted);
+        }
+    }
 
     #[test]
     fn the_published_grid_has_9_326_592_gabors() {

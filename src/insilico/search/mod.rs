@@ -3,8 +3,10 @@
 //! All places of a shape are estimated at once (`screen.rs`). The best estimates of each neuron are then shown to it on the
 //! image itself, in falling order, until none that is left can win: until the next estimate, and the largest error of an
 //! estimate seen so far on top of it, is below the best answer. From the winner the search steps to neighbouring places as long as that
-//! helps. Answers are those of the model for the whole image.
+//! helps; neurons that look at a padded border, which estimates ignore, are shown stimuli directly (`border.rs`). Answers are
+//! those of the model for the whole image.
 
+mod border;
 mod grid;
 mod refine;
 mod screen;
@@ -49,7 +51,11 @@ pub fn search(
     watch.begin("shapes at all places");
     let candidates = screen::screen(model, index, neurons, grid, KEPT, watch)?;
     watch.begin("best shapes on the image");
-    let mut found = confirm(model, groups, grid, &candidates, watch)?;
+    let mut found = vec![Winner::NONE; neurons.len()];
+    confirm(model, groups, grid, &candidates, &mut found, watch)?;
+    let near = border::candidates(model, index, neurons, grid, &found, watch)?;
+    watch.begin("best stimuli on the image");
+    confirm(model, groups, grid, &near, &mut found, watch)?;
     watch.begin("neighbouring places");
     settle(model, groups, grid, &mut found, watch)?;
     let optimum = |w: &Winner| Optimum {
@@ -68,6 +74,16 @@ struct Winner {
 }
 
 impl Winner {
+    /// Anything is better.
+    const NONE: Self = Self {
+        shape: 0,
+        place: 0,
+        answer: Answer {
+            drive: f32::NEG_INFINITY,
+            rate: f32::NAN,
+        },
+    };
+
     fn challenge(&mut self, shape: usize, place: usize, answer: Answer) -> bool {
         let (h, best) = (answer.drive, self.answer.drive);
         let earlier = (place, shape) < (self.place, self.shape);
@@ -83,28 +99,20 @@ impl Winner {
     }
 }
 
-/// Shows the candidates until none that is left can win.
+/// Shows the candidates until none that is left can win over what was found before.
 fn confirm(
     model: &mut Model,
     groups: &[Group],
     grid: &Grid,
     candidates: &[Vec<Candidate>],
+    winners: &mut [Winner],
     watch: &mut Watch,
-) -> Result<Vec<Winner>> {
-    let nothing = Winner {
-        shape: 0,
-        place: 0,
-        answer: Answer {
-            drive: f32::NEG_INFINITY,
-            rate: f32::NAN,
-        },
-    };
-    let mut winners = vec![nothing; candidates.len()];
+) -> Result<()> {
     let mut errors = vec![0.0f32; candidates.len()];
     for first in (0..KEPT).step_by(AT_ONCE) {
         let open = |i: usize| {
             let next = candidates[i].get(first);
-            next.is_some_and(|c| c.drive + errors[i] >= winners[i].answer.drive)
+            next.is_some_and(|c| first == 0 || c.drive + errors[i] >= winners[i].answer.drive)
         };
         let open: Vec<bool> = (0..candidates.len()).map(open).collect();
         if !open.contains(&true) {
@@ -134,7 +142,7 @@ fn confirm(
             }
         }
     }
-    Ok(winners)
+    Ok(())
 }
 
 /// Steps to the best of the eight neighbouring places until there is none better.

@@ -108,7 +108,7 @@ pub(super) fn screen(
 }
 
 /// Keeps a list sorted and no longer than `keep`.
-fn insert(list: &mut Vec<Candidate>, candidate: Candidate, keep: usize) {
+pub(super) fn insert(list: &mut Vec<Candidate>, candidate: Candidate, keep: usize) {
     if candidate.drive.is_nan() {
         return;
     }
