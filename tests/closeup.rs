@@ -10,7 +10,7 @@ use masked::{IMAGE, SEEN, model};
 use ndarray::{Array2, Array3, s};
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
-use striate::model::closeup::{self, Closeup, Tail};
+use striate::model::closeup::{self, Closeup, Tail, Window};
 use striate::model::{ImageGradient, Model};
 use striate::ops::activation::Output;
 
@@ -159,4 +159,40 @@ fn what_a_window_leaves_out_counts_as_for_a_blank_image() {
         (got - wanted).abs() <= 1e-5 * wanted,
         "{got}, wanted {wanted}"
     );
+}
+
+#[test]
+fn a_crop_tells_the_same_bits_whoever_else_is_asked() {
+    let mut model = model(&Device::Cpu, "rotation-equivariant", "same");
+    let neurons = [0, 1, 2, 3];
+    let windows = closeup::windows(&model, 0, &neurons, Tail::Mass(0.0));
+    let pixels = narrow(&noise(IMAGE.0 * IMAGE.1, 6));
+    let mut told = |neurons: &[usize], windows: &[Window], times: usize| {
+        let groups = closeup::groups(&mut model, 0, neurons, windows).unwrap();
+        let mut told = vec![Vec::new(); neurons.len()];
+        for group in &groups {
+            let count = times * group.neurons.len();
+            let seats: Vec<u32> = (0..count).map(|i| (i / times) as u32).collect();
+            let crops: Vec<f32> = (0..group.neurons.len())
+                .flat_map(|seat| group.cut(seat, &pixels).repeat(times))
+                .collect();
+            let mut eye = Closeup::new(&mut model, group, count, true).unwrap();
+            eye.images(count).fill_from(&crops);
+            eye.forward(&seats);
+            eye.backward(count);
+            let (rates, gradient) = (eye.rates(count).download(), eye.gradient(count).download());
+            let image = gradient.len() / count;
+            for (i, &seat) in seats.iter().enumerate() {
+                let mut bits = vec![rates[i].to_bits()];
+                bits.extend(gradient[i * image..][..image].iter().map(|g| g.to_bits()));
+                told[group.places[seat as usize]].push(bits);
+            }
+        }
+        told
+    };
+    let all = told(&neurons, &windows, 21);
+    for (i, &n) in neurons.iter().enumerate() {
+        let alone = told(&[n], &windows[i..=i], 1);
+        assert!(all[i].iter().all(|bits| *bits == alone[0][0]), "neuron {n}");
+    }
 }

@@ -136,11 +136,12 @@ impl Group {
         }
     }
 
-    /// Images to interleave: crops are small beside the filters.
-    pub(super) fn lanes(&self, model: &Model, batch: usize) -> usize {
+    /// Images to interleave: crops are small beside the filters. However few they are, so that an answer does not depend on
+    /// who else is asked.
+    pub(super) fn lanes(&self, model: &Model) -> usize {
         let steerable = model.config.core.kind == CoreKind::RotationEquivariant;
         let on_host = matches!(model.device, Device::Cpu);
-        match on_host && steerable && !self.whole && batch >= LANES {
+        match on_host && steerable && !self.whole {
             true => LANES,
             false => 1,
         }

@@ -116,7 +116,7 @@ impl<'m> Closeup<'m> {
     pub fn new(model: &'m mut Model, group: &Group, batch: usize, gradients: bool) -> Result<Self> {
         let device = model.device.clone();
         let (depth, neurons) = (model.layers.len() - 1, group.neurons.len());
-        let lanes = group.lanes(model, batch);
+        let lanes = group.lanes(model);
         let batch = batch.next_multiple_of(lanes);
         let maps = Workspace::bytes_of(&device, &model.config, depth, group.size, batch, gradients);
         let filters = (neurons * group.inputs(model) * size_of::<f32>()) as u128;
