@@ -162,7 +162,7 @@ fn what_a_window_leaves_out_counts_as_for_a_blank_image() {
 }
 
 #[test]
-fn a_crop_tells_the_same_bits_whoever_else_is_asked() {
+fn a_crop_tells_the_same_bits_whoever_else_is_asked_on_any_number_of_threads() {
     let mut model = model(&Device::Cpu, "rotation-equivariant", "same");
     let neurons = [0, 1, 2, 3];
     let windows = closeup::windows(&model, 0, &neurons, Tail::Mass(0.0));
@@ -190,7 +190,13 @@ fn a_crop_tells_the_same_bits_whoever_else_is_asked() {
         }
         told
     };
-    let all = told(&neurons, &windows, 21);
+    let mut on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let pool = pool.build().unwrap();
+        pool.install(|| told(&neurons, &windows, 21))
+    };
+    let all = on(1);
+    assert_eq!(all, on(7));
     for (i, &n) in neurons.iter().enumerate() {
         let alone = told(&[n], &windows[i..=i], 1);
         assert!(all[i].iter().all(|bits| *bits == alone[0][0]), "neuron {n}");

@@ -85,9 +85,9 @@ impl Geometry {
         ((self.out_height() - 1) * self.stride() + self.out_row()).div_ceil(TILE)
     }
 
-    /// The tiles with valid pixels.
-    pub fn used_tiles(self) -> impl Iterator<Item = usize> {
-        (0..self.tiles()).filter(move |&tile| self.segments(tile).next().is_some())
+    /// Those of the tiles (from the first to before the last) with valid pixels.
+    pub fn used_tiles(self, (first, last): (usize, usize)) -> impl Iterator<Item = usize> {
+        (first..last).filter(move |&tile| self.segments(tile).next().is_some())
     }
 
     pub fn segments(&self, tile: usize) -> impl Iterator<Item = Segment> + use<> {

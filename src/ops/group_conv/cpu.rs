@@ -13,7 +13,63 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 pub fn forward(plan: &Plan, x: &[f32], weights: &[f32], epilogue: Epilogue, y: &mut [f32]) {
-    run(plan, x, Some((weights, epilogue, y)), None);
+    match plan.lanes {
+        1 => drop(run(plan, x, Some((weights, epilogue, y)), None)),
+        _ => forward_interleaved(plan, x, (weights, epilogue), y),
+    }
+}
+
+/// Where tasks write what is theirs.
+#[derive(Clone, Copy)]
+pub struct Shared(pub *mut f32);
+
+// SAFETY: tasks write different numbers.
+unsafe impl Send for Shared {}
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// From that number on.
+    ///
+    /// # Safety
+    /// There must be so many.
+    pub unsafe fn at(self, offset: usize) -> *mut f32 {
+        unsafe { self.0.add(offset) }
+    }
+}
+
+/// How many parts each block of interleaved images is cut into, so that no thread waits.
+pub fn parts(blocks: usize, most: usize) -> usize {
+    let threads = rayon::current_num_threads();
+    threads.div_ceil(blocks.max(1)).clamp(1, most)
+}
+
+/// A task takes some rows of the output of L images.
+fn forward_interleaved(plan: &Plan, x: &[f32], weights: (&[f32], Epilogue), y: &mut [f32]) {
+    let (s, g) = (&plan.shape, plan.geometry());
+    let x_block = s.in_channels() * g.area();
+    let y_block = s.out_channels() * g.out_area();
+    let (blocks, rows) = (x.len() / x_block, g.out_height());
+    assert_eq!((x.len(), y.len()), (blocks * x_block, blocks * y_block));
+    let parts = parts(blocks, rows);
+    let y = Shared(y.as_mut_ptr());
+    (0..blocks * parts).into_par_iter().for_each(|task| {
+        let (block, part) = (task / parts, task % parts);
+        // Rows are whole tiles.
+        let first = |part: usize| part * rows / parts * g.stride() / TILE;
+        panel::with_scratch(Scratch::len(plan), |scratch| {
+            Arch::new().dispatch(Pass {
+                plan,
+                tiles: (first(part), first(part + 1).min(g.tiles())),
+                x: &x[block * x_block..][..x_block],
+                weights: Some(weights),
+                // SAFETY: y has so many blocks.
+                y: Some(unsafe { y.at(block * y_block) }),
+                partner: None,
+                sums: &mut [],
+                scratch,
+            });
+        });
+    });
 }
 
 pub fn backward_input(adjoint: &Plan, basis: &Basis, c: &[f32], dy: &[f32], dx: &mut [f32]) {
@@ -97,12 +153,15 @@ fn run(
         .map(|(task, (x, mut y))| {
             let mut sums = empty();
             for (i, x) in x.chunks_exact(x_image).enumerate() {
-                let y = y.as_deref_mut().map(|y| &mut y[i * y_image..][..y_image]);
+                let y = y
+                    .as_deref_mut()
+                    .map(|y| y[i * y_image..][..y_image].as_mut_ptr());
                 let partner = partner.map(|p| &p[(task * per_task + i) * y_image..][..y_image]);
                 let sums = &mut sums[..];
                 panel::with_scratch(Scratch::len(plan), |scratch| {
                     Arch::new().dispatch(Pass {
                         plan,
+                        tiles: (0, g.tiles()),
                         x,
                         weights,
                         y,
@@ -189,9 +248,12 @@ impl<'a> Scratch<'a> {
 /// One image through the plan, or L that are interleaved.
 struct Pass<'a> {
     plan: &'a Plan,
+    /// First tile, and the one after the last.
+    tiles: (usize, usize),
     x: &'a [f32],
     weights: Option<(&'a [f32], Epilogue<'a>)>,
-    y: Option<&'a mut [f32]>,
+    /// The output of all tiles.
+    y: Option<*mut f32>,
     partner: Option<&'a [f32]>,
     sums: &'a mut [f32],
     scratch: &'a mut [f32],
@@ -204,9 +266,10 @@ impl WithSimd for Pass<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self {
             plan,
+            tiles,
             x,
             weights,
-            mut y,
+            y,
             partner,
             sums,
             scratch,
@@ -214,7 +277,7 @@ impl WithSimd for Pass<'_> {
         let mut scratch = Scratch::new(plan, scratch);
         let g = plan.geometry();
         orientation::load(simd, plan, &g, x, scratch.padded);
-        for tile in g.used_tiles() {
+        for tile in g.used_tiles(tiles) {
             if let Some(partner) = partner {
                 orientation::gather(simd, plan, &g, tile, partner, scratch.pixels, scratch.right);
             }
@@ -228,8 +291,11 @@ impl WithSimd for Pass<'_> {
                 let sums = partner.map(|_| &mut sums[first * plan.feature_sums()..]);
                 use_panel(simd, plan, (count, first > 0), weights, sums, &mut scratch);
             }
-            if let (Some((_, epilogue)), Some(y)) = (weights, y.as_deref_mut()) {
-                orientation::store(simd, plan, (&g, tile), scratch.spectrum, epilogue, y);
+            if let (Some((_, epilogue)), Some(y)) = (weights, y) {
+                // SAFETY: whoever makes a pass gives it an image's output.
+                unsafe {
+                    orientation::store(simd, plan, (&g, tile), scratch.spectrum, epilogue, y);
+                }
             }
         }
     }
@@ -340,9 +406,10 @@ mod tests {
         let mut scratch = vec![f32::NAN; Scratch::len(plan)];
         run(Pass {
             plan,
+            tiles: (0, plan.geometry().tiles()),
             x: &x,
             weights: Some((&weights, None)),
-            y: Some(&mut y),
+            y: Some(y.as_mut_ptr()),
             partner: Some(&partner),
             sums: &mut sums,
             scratch: &mut scratch,

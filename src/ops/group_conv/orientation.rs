@@ -81,21 +81,20 @@ impl Last for Finish<'_> {
 }
 
 /// Inverse transform of one tile's products into the output's valid pixels.
+///
+/// # Safety
+/// y must be an image's output, or L interleaved ones'.
 #[inline(always)]
-pub fn store<S: Simd>(
+pub unsafe fn store<S: Simd>(
     simd: S,
     plan: &Plan,
     (g, tile): (&Geometry, usize),
     spectrum: &[f32],
     epilogue: Epilogue,
-    y: &mut [f32],
+    y: *mut f32,
 ) {
-    let (o, features) = (plan.shape.orientations, plan.shape.out_features);
-    let area = g.out_area();
-    assert!(
-        y.len() == o * features * area
-            && spectrum.len() == plan.products.len() * plan.product_rows() * TILE
-    );
+    let (features, area) = (plan.shape.out_features, g.out_area());
+    assert!(spectrum.len() == plan.products.len() * plan.product_rows() * TILE);
     for segment in g.segments(tile) {
         for f in 0..features {
             // SAFETY: rows of all products and maps of all orientations follow at these steps.
@@ -104,10 +103,7 @@ pub fn store<S: Simd>(
                     spectrum.as_ptr().add(f * TILE + segment.at),
                     plan.product_rows() * TILE,
                 );
-                let to = (
-                    y.as_mut_ptr().add(f * area + segment.output),
-                    features * area,
-                );
+                let to = (y.add(f * area + segment.output), features * area);
                 let (matrix, len) = (&plan.synthesis, segment.len);
                 match epilogue {
                     None => transform(simd, matrix, from, to, len, Keep),

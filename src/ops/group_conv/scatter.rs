@@ -4,6 +4,7 @@
 //! of the output.
 
 use super::contract;
+use super::cpu::{Shared, parts};
 use super::frequency::Matrix;
 use super::image::{analyse, mix_back};
 use super::orientation::{self, Keep};
@@ -12,53 +13,63 @@ use crate::ops::panel::{self, ROWS, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Writes dx, with [`super::image::transposed_weights`].
+/// Writes dx, with [`super::image::transposed_weights`]. A task takes some features of the input of L images.
 pub fn backward_input(plan: &Plan, weights: &[Vec<f32>], dy: &[f32], dx: &mut [f32]) {
     let (s, g) = (&plan.shape, plan.geometry());
     let n = plan.components;
     let inverse = Matrix::new(n, n, |s, c| plan.transform.value(c, s));
     let of_group = |group| terms(group, plan.functions.len());
     let terms: Vec<_> = plan.groups.iter().map(of_group).collect();
-    let lengths = lengths(plan);
-    dx.par_chunks_exact_mut(s.in_channels() * g.area())
-        .zip(dy.par_chunks_exact(s.out_channels() * g.out_area()))
-        .for_each(|(dx, dy)| {
-            panel::with_scratch(lengths.iter().sum(), |scratch| {
-                Arch::new().dispatch(Scatter {
-                    plan,
-                    weights,
-                    inverse: &inverse,
-                    terms: &terms,
-                    dy,
-                    dx,
-                    scratch,
-                });
+    let (x_block, y_block) = (s.in_channels() * g.area(), s.out_channels() * g.out_area());
+    let (blocks, features) = (dy.len() / y_block, s.in_features);
+    assert_eq!((dx.len(), dy.len()), (blocks * x_block, blocks * y_block));
+    let parts = parts(blocks, features);
+    let dx = Shared(dx.as_mut_ptr());
+    (0..blocks * parts).into_par_iter().for_each(|task| {
+        let (block, part) = (task / parts, task % parts);
+        let first = |part: usize| part * features / parts;
+        let features = (first(part), first(part + 1));
+        let scratch = lengths(plan, features.1 - features.0).iter().sum();
+        panel::with_scratch(scratch, |scratch| {
+            Arch::new().dispatch(Scatter {
+                plan,
+                features,
+                weights,
+                inverse: &inverse,
+                terms: &terms,
+                dy: &dy[block * y_block..][..y_block],
+                // SAFETY: dx has so many blocks.
+                dx: unsafe { dx.at(block * x_block) },
+                scratch,
             });
         });
+    });
 }
 
-/// Of the planes, the products, the numbers, the responses and what carries these back.
-fn lengths(plan: &Plan) -> [usize; 5] {
-    let s = &plan.shape;
+/// Of the features' planes, the products, the numbers, the responses and what carries these back.
+fn lengths(plan: &Plan, features: usize) -> [usize; 5] {
     [
-        plan.components * s.in_features * plan.geometry().plane(),
+        plan.components * features * plan.geometry().plane(),
         plan.products.len() * plan.product_rows() * TILE,
         (plan.panel_rows() + ROWS) * TILE,
         2 * plan.functions.len() * TILE,
-        contract::work_len(s.kernel, plan.lanes),
+        contract::work_len(plan.shape.kernel, plan.lanes),
     ]
 }
 
 /// The gradient of interleaved images from their output's.
 struct Scatter<'a> {
     plan: &'a Plan,
+    /// First input feature, and the one after the last.
+    features: (usize, usize),
     weights: &'a [Vec<f32>],
     /// Components to orientations.
     inverse: &'a Matrix,
     /// By group.
     terms: &'a [Vec<Vec<(usize, f32)>>],
     dy: &'a [f32],
-    dx: &'a mut [f32],
+    /// The gradient of all features.
+    dx: *mut f32,
     scratch: &'a mut [f32],
 }
 
@@ -68,17 +79,17 @@ impl WithSimd for Scatter<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (plan, g) = (self.plan, self.plan.geometry());
-        let (features, m) = (plan.shape.in_features, plan.functions.len());
-        let [planes, products, numbers, responses, _] = lengths(plan);
+        let ((first, last), m) = (self.features, plan.functions.len());
+        let [planes, products, numbers, responses, _] = lengths(plan, last - first);
         let (planes, rest) = self.scratch.split_at_mut(planes);
         let (spectrum, rest) = rest.split_at_mut(products);
         let (numbers, rest) = rest.split_at_mut(numbers);
         let (responses, work) = rest.split_at_mut(responses);
         planes.fill(0.0);
-        for tile in g.used_tiles() {
+        for tile in g.used_tiles((0, g.tiles())) {
             analyse(simd, plan, &g, tile, self.dy, spectrum);
             let weights = self.weights.chunks_exact(plan.products.len());
-            for (f, weights) in weights.enumerate().take(features) {
+            for (f, weights) in weights.skip(first).take(last - first).enumerate() {
                 mix_back(simd, plan, weights, spectrum, numbers);
                 for (group, terms) in plan.groups.iter().zip(self.terms) {
                     let responses = &mut responses[..group.components.len() * m * TILE];
@@ -112,27 +123,34 @@ impl WithSimd for Scatter<'_> {
                 }
             }
         }
-        unload(simd, plan, self.inverse, planes, self.dx);
+        unload(simd, plan, self.inverse, planes, (self.features, self.dx));
     }
 }
 
 /// Transforms the planes' pixels back to orientations.
 #[inline(always)]
-fn unload<S: Simd>(simd: S, plan: &Plan, inverse: &Matrix, planes: &[f32], dx: &mut [f32]) {
+fn unload<S: Simd>(
+    simd: S,
+    plan: &Plan,
+    inverse: &Matrix,
+    planes: &[f32],
+    ((first, last), dx): ((usize, usize), *mut f32),
+) {
     let (g, n, features) = (plan.geometry(), plan.components, plan.shape.in_features);
     let (area, width) = (g.area(), g.width * g.lanes);
-    for f in 0..features {
+    for f in first..last {
         for row in 0..g.height {
-            let from = f * n * g.plane() + g.row_start(row);
+            let from = (f - first) * n * g.plane() + g.row_start(row);
             let to = f * area + row * width;
-            if n == 1 {
-                dx[to..to + width].copy_from_slice(&planes[from..from + width]);
-                continue;
-            }
             // SAFETY: n planes and n maps follow at these steps.
             unsafe {
+                if n == 1 {
+                    let row = &planes[from..from + width];
+                    dx.add(to).copy_from_nonoverlapping(row.as_ptr(), width);
+                    continue;
+                }
                 let from = (planes.as_ptr().add(from), g.plane());
-                let to = (dx.as_mut_ptr().add(to), features * area);
+                let to = (dx.add(to), features * area);
                 orientation::transform(simd, inverse, from, to, width, Keep);
             }
         }
