@@ -1,6 +1,6 @@
 //! The adjoint of the expansion ([`super::expand`]) of interleaved images: polar functions, rows, then columns.
 
-use super::expand::{NARROW, rank_start, reach, row_parity, unrolled};
+use super::expand::{rank_start, reach, row_parity};
 use crate::ops::panel::TILE;
 use pulp::Simd;
 
@@ -32,17 +32,7 @@ pub unsafe fn contract<S: Simd>(
     macro_rules! widths {
         ($($k:literal)*) => {
             match kernel {
-                $($k if $k <= NARROW => unsafe {
-                    // Constants unroll the loops within.
-                    unrolled!(A {
-                        if A < $k {
-                            polar_back::<S, $k>(simd, t, responses, A, products);
-                            rows_back::<S, $k>(simd, h, products, A, vertical, lanes);
-                        }
-                    });
-                    columns_back::<S, $k>(simd, h, vertical, (plane, stride), lanes);
-                },
-                $k => unsafe {
+                $($k => unsafe {
                     for a in 0..$k {
                         polar_back::<S, $k>(simd, t, responses, a, products);
                         rows_back::<S, $k>(simd, h, products, a, vertical, lanes);

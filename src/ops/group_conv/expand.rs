@@ -9,7 +9,7 @@ pub const fn reach(kernel: usize, lanes: usize) -> usize {
 }
 
 /// Widest filter whose products of one vector stay in registers.
-pub const NARROW: usize = 5;
+const NARROW: usize = 5;
 
 /// Most planes at once.
 const PLANES: usize = 2;
@@ -24,7 +24,6 @@ macro_rules! unrolled {
     ($i:ident $body:block) => { unrolled!(@ $i $body 0 1 2 3 4) };
     (@ $i:ident $body:block $($n:literal)*) => { $({ const $i: usize = $n; $body })* };
 }
-pub(super) use unrolled;
 
 /// `out[i][j][p] = sum_taps H_j[a][b] plane_i[p + a stride + b lanes]`, p < TILE, for all M functions j and one or two
 /// planes.

@@ -136,7 +136,7 @@ impl Layer {
         layer
     }
 
-    /// For maps of `lanes` images at a time that are interleaved, (B / lanes, C, H, W, lanes), on the CPU: images that are
+    /// For maps of L = [`LANES`] images at a time that are interleaved, (B / L, C, H, W, L), on the CPU: images that are
     /// small beside the filter fill whole vectors then. The coefficients (M, n_in, F_out) are these from now on, whatever
     /// the passes are given, and have no gradient.
     pub fn interleaved(shape: Shape, coefficients: View) -> Self {
