@@ -38,6 +38,9 @@ pub struct Arguments {
     /// Share of a single trial's variance that the stimulus explains; 1 is noise-free
     #[arg(long, default_value_t = Settings::default().reliability)]
     reliability: f64,
+    /// Share of the training and validation images that are seen through a round aperture of random place and size
+    #[arg(long, default_value_t = Settings::default().apertures)]
+    apertures: f64,
     /// Grey-level images (images, height, width), .npy, instead of dead leaves
     #[arg(long, value_name = "FILE.npy")]
     images: Option<PathBuf>,
@@ -69,6 +72,7 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
         height: a.height,
         width: a.width,
         reliability: a.reliability,
+        apertures: a.apertures,
         seed: global.seed.unwrap_or(1),
         ..Settings::default()
     };

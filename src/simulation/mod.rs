@@ -3,6 +3,7 @@
 //! [`simulate`] makes a recording and the truth about it; [`Population::from_truth`] brings the true neurons back,
 //! so that every experiment on a fitted model can be scored against them.
 
+mod apertures;
 mod calibration;
 mod filters;
 mod images;
@@ -34,7 +35,7 @@ use rayon::prelude::*;
 /// the training images).
 ///
 /// Without `images` the neurons see [`dead_leaves`]. Given ones (images, height, width), grey levels of any scale,
-/// are shuffled by the seed; the first ones are used. In the recording training images come first, then validation,
+/// are shuffled by the seed; the first ones are used. Some of those that fit may be seen through apertures. In the recording training images come first, then validation,
 /// then test images; trials are in the same order, repeats of an image next to each other. Rates are computed on
 /// grey levels z-scored by the mean and SD (divided by n) of the training images, `image_mean` and `image_sd` of the
 /// table. The result depends on settings and images alone, not on threads.
@@ -42,7 +43,7 @@ use rayon::prelude::*;
 /// # Errors
 /// Names the impossible setting; too few, too small, blank or non-finite images.
 pub fn simulate(settings: &Settings, images: Option<Array3<f32>>) -> Result<(Recording, Table)> {
-    let images = match images {
+    let mut images = match images {
         Some(images) => {
             let (_, height, width) = images.dim();
             settings.check(height, width)?;
@@ -58,6 +59,8 @@ pub fn simulate(settings: &Settings, images: Option<Array3<f32>>) -> Result<(Rec
             )
         }
     };
+    let fitting = settings.train + settings.validation;
+    apertures::apply(&mut images, fitting, settings.apertures, settings.seed);
     let (population, features) = populate(settings, images.view())?;
     let rates = population.rates(&features)?;
     let trials = trials(settings);

@@ -16,6 +16,8 @@ pub(super) enum Purpose {
     Shuffle = 4,
     /// Which neuron is of which type.
     Mix = 5,
+    /// One stream per image: its aperture.
+    Aperture = 6,
 }
 
 /// The stream of that index.

@@ -100,6 +100,8 @@ pub struct Settings {
     /// signal is the expected response to an image. 1 is without noise. With Poisson counts the mean response is
     /// about reliability / (1 - reliability) spikes.
     pub reliability: f64,
+    /// Share of the training and validation images that are seen through a round aperture of random place and size.
+    pub apertures: f64,
     /// Decides everything that is random.
     pub seed: u64,
     /// Which cell types.
@@ -124,6 +126,7 @@ impl Default for Settings {
             height: 36,
             width: 64,
             reliability: 0.5,
+            apertures: 0.0,
             seed: 1,
             mix: Mix::default(),
             size: [8.0, 14.0],
@@ -173,6 +176,12 @@ impl Settings {
             "reliability",
             self.reliability,
             "above 0 and at most 1",
+        )?;
+        require(
+            (0.0..=1.0).contains(&self.apertures),
+            "apertures",
+            self.apertures,
+            "0 to 1",
         )?;
         let weights = self.mix.weights();
         let total: f64 = weights.iter().sum();

@@ -371,6 +371,13 @@ fn the_impossible_is_refused_by_name() {
         "validation is 0",
     );
     refused(Settings { test: 0, ..good() }, None, "test is 0");
+    for apertures in [-0.1, 1.5, f64::NAN] {
+        let settings = Settings {
+            apertures,
+            ..good()
+        };
+        refused(settings, None, &format!("apertures is {apertures}"));
+    }
     refused(
         Settings {
             repeats: 0,
