@@ -86,6 +86,21 @@ fn readouts_neurons_and_places_are_chosen() {
 }
 
 #[test]
+fn what_is_shown_stimulus_by_stimulus_is_never_worse() {
+    let f = trained();
+    let responses = |more: &str| {
+        let line = format!("gabors run {SMALL} --x 2-9 --y 0-4 --no-refine {more}");
+        striate(f.path(), &line).ok();
+        let table = table(&f.path().join("run/gabors.csv"));
+        table.column("response").unwrap().as_numbers().unwrap()
+    };
+    let (some, all) = (responses(""), responses("--exhaustive"));
+    for (some, all) in some.iter().zip(&all) {
+        assert!(*all >= 0.99999 * some, "{all} < {some}");
+    }
+}
+
+#[test]
 fn impossible_grids_are_refused() {
     let f = trained();
     for (line, parts) in [
