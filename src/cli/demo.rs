@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use striate::device::Device;
 use striate::insilico::search::Gabors;
-use striate::insilico::tuning::{Agreement, Inputs, Truth};
+use striate::insilico::tuning::{Agreement, Indices, Inputs, Truth, Tuning};
 use striate::insilico::{Watch, optima};
 use striate::model::{Config, Model};
 use striate::ops::scan::Places;
@@ -193,9 +193,11 @@ fn experiments(
     let inputs = Inputs::read(run, model, 0, &all, None)?;
     let optimal = inputs.gabors().to_vec();
     let (table, tuning) = inputs.tune(model, &mut watch)?;
-    table.write_csv(&run.join("tuning.csv"))?;
     let population = Population::from_truth(truth, height, width)?;
-    Ok(Truth::of(&population, &gabors()).agreement(&optimal, &tuning))
+    let truth = Truth::of(&population, &gabors());
+    Tuning::write(&run.join("tuning.npz"), std::slice::from_ref(&tuning))?;
+    Indices::columns(&truth.indices, "true_", table).write_csv(&run.join("tuning.csv"))?;
+    Ok(truth.agreement(&optimal, &tuning))
 }
 
 fn report(

@@ -3,17 +3,16 @@
 use super::Global;
 use super::common::{Report, neurons, open_run};
 use super::optima::{GaborGrid, Search};
-use ndarray::{ArrayD, Axis, IxDyn};
 use std::path::{Path, PathBuf};
 use striate::insilico::search::{Gabors, Grid};
-use striate::insilico::tuning::{Curve, Indices, Inputs, Truth, Tuning};
+use striate::insilico::tuning::{Indices, Inputs, Truth, Tuning};
 use striate::insilico::{Watch, optima};
 use striate::model::Model;
 use striate::simulation::Population;
 use striate::statistics::mean_of_known;
 use striate::table::Table;
 use striate::training::Interrupts;
-use striate::{Error, Result, files, npy};
+use striate::{Error, Result, files};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -96,7 +95,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     }
     let several = model.readouts.len() > 1;
     let table = Table::stacked(parts, several.then_some("recording"));
-    write_curves(&curves_path, &tunings)?;
+    Tuning::write(&curves_path, &tunings)?;
     table.write_csv(&table_path)?;
 
     let mut text = format!(
@@ -153,23 +152,4 @@ fn population(path: &Path, model: &Model, indices: &[usize]) -> Result<Populatio
         ));
     }
     Ok(population)
-}
-
-/// Every curve, and each of its axes as `<curve>_<axis>`.
-fn write_curves(path: &Path, tunings: &[Tuning]) -> Result<()> {
-    let mut arrays: Vec<(String, ArrayD<f32>)> = Vec::new();
-    for curve in Curve::ALL {
-        let parts: Vec<ArrayD<f32>> = tunings.iter().map(|t| t.curve(curve)).collect();
-        let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
-        let all = ndarray::concatenate(Axis(0), &views).map_err(|e| Error::file(path, e))?;
-        arrays.push((curve.name().into(), all));
-        for axis in curve.axes() {
-            let values: Vec<f32> = axis.values.iter().map(|&v| v as f32).collect();
-            let name = format!("{}_{}", curve.name(), axis.name);
-            let values = ArrayD::from_shape_vec(IxDyn(&[values.len()]), values);
-            arrays.push((name, values.map_err(|e| Error::file(path, e))?));
-        }
-    }
-    let named: Vec<_> = arrays.iter().map(|(n, a)| (n.as_str(), a.view())).collect();
-    npy::write_npz(path, &named)
 }

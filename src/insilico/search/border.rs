@@ -98,7 +98,8 @@ fn all(
         let shown: Vec<(usize, usize)> = (first..grid.len().min(first + at_once))
             .map(|i| (i % grid.shapes.len(), i / grid.shapes.len()))
             .collect();
-        show(model, groups, grid, &vec![shown; neurons], &mut best, watch)?;
+        let to_each = vec![&shown[..]; neurons];
+        show(model, groups, grid, &to_each, &mut best, watch)?;
     }
     Ok(best)
 }
@@ -123,6 +124,7 @@ fn climb(
             None => Vec::new(),
         };
         let shown: Vec<_> = from.iter().map(around).collect();
+        let shown: Vec<_> = shown.iter().map(Vec::as_slice).collect();
         show(model, groups, grid, &shown, &mut best, watch)?;
         for (from, best) in from.iter_mut().zip(&best) {
             let first = best.first().map(|c| (c.shape as usize, c.place as usize));
@@ -149,11 +151,11 @@ fn show(
     model: &mut Model,
     groups: &[Group],
     grid: &Grid,
-    shown: &[Vec<(usize, usize)>],
+    shown: &[&[(usize, usize)]],
     best: &mut [Vec<Candidate>],
     watch: &mut Watch,
 ) -> Result<()> {
-    let drawn = |list: &Vec<(usize, usize)>| -> Vec<f32> {
+    let drawn = |list: &&[(usize, usize)]| -> Vec<f32> {
         let stimuli = list.iter().flat_map(|&(s, p)| grid.stimulus(s, p));
         stimuli.collect()
     };

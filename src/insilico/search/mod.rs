@@ -71,6 +71,8 @@ struct Winner {
     shape: usize,
     place: usize,
     answer: Answer,
+    /// Largest difference so far between an estimate and the answer.
+    error: f32,
 }
 
 impl Winner {
@@ -82,6 +84,7 @@ impl Winner {
             drive: f32::NEG_INFINITY,
             rate: f32::NAN,
         },
+        error: 0.0,
     };
 
     fn challenge(&mut self, shape: usize, place: usize, answer: Answer) -> bool {
@@ -93,6 +96,7 @@ impl Winner {
                 shape,
                 place,
                 answer,
+                ..*self
             };
         }
         wins
@@ -108,13 +112,12 @@ fn confirm(
     winners: &mut [Winner],
     watch: &mut Watch,
 ) -> Result<()> {
-    let mut errors = vec![0.0f32; candidates.len()];
     for first in (0..KEPT).step_by(AT_ONCE) {
-        let open = |i: usize| {
-            let next = candidates[i].get(first);
-            next.is_some_and(|c| first == 0 || c.drive + errors[i] >= winners[i].answer.drive)
+        let open = |(list, winner): (&Vec<Candidate>, &Winner)| {
+            let next = list.get(first);
+            next.is_some_and(|c| c.drive + winner.error >= winner.answer.drive)
         };
-        let open: Vec<bool> = (0..candidates.len()).map(open).collect();
+        let open: Vec<bool> = candidates.iter().zip(&*winners).map(open).collect();
         if !open.contains(&true) {
             break;
         }
@@ -135,10 +138,10 @@ fn confirm(
             })
             .collect();
         let found = answers(model, groups, grid.family, &stimuli, watch)?;
-        for (i, (list, found)) in shown.iter().zip(found).enumerate() {
+        for ((winner, list), found) in winners.iter_mut().zip(&shown).zip(found) {
             for (c, answer) in list.iter().zip(found) {
-                errors[i] = errors[i].max((answer.drive - c.drive).abs());
-                winners[i].challenge(c.shape as usize, c.place as usize, answer);
+                winner.error = winner.error.max((answer.drive - c.drive).abs());
+                winner.challenge(c.shape as usize, c.place as usize, answer);
             }
         }
     }

@@ -12,11 +12,12 @@ pub use run::Inputs;
 pub use truth::{Agreement, Truth};
 
 use super::{Watch, show};
-use crate::Result;
 use crate::model::Model;
 use crate::model::closeup::Group;
 use crate::stimuli::Gabor;
-use ndarray::{Array2, ArrayD, IxDyn};
+use crate::{Error, Result, npy};
+use ndarray::{Array1, Array2, ArrayD, IxDyn};
+use std::path::Path;
 
 /// Responses of several neurons of one readout, in the recording's unit.
 #[derive(Clone, Debug)]
@@ -44,6 +45,28 @@ impl Tuning {
             let column = (1..shape.len()).fold(0, |column, i| column * shape[i] + at[i]);
             values[(at[0], column)] as f32
         })
+    }
+
+    /// Writes an archive with every curve of the neurons of several readouts, one readout after the other, and each axis
+    /// as `<curve>_<axis>`.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then it stays as it was.
+    pub fn write(path: &Path, readouts: &[Self]) -> Result<()> {
+        let mut arrays: Vec<(String, ArrayD<f32>)> = Vec::new();
+        for curve in Curve::ALL {
+            let parts: Vec<ArrayD<f32>> = readouts.iter().map(|t| t.curve(curve)).collect();
+            let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
+            let all =
+                ndarray::concatenate(ndarray::Axis(0), &views).map_err(|e| Error::file(path, e))?;
+            arrays.push((curve.name().into(), all));
+            for axis in curve.axes() {
+                let values: Array1<f32> = axis.values.iter().map(|&v| v as f32).collect();
+                arrays.push((format!("{}_{}", curve.name(), axis.name), values.into_dyn()));
+            }
+        }
+        let named: Vec<_> = arrays.iter().map(|(n, a)| (n.as_str(), a.view())).collect();
+        npy::write_npz(path, &named)
     }
 }
 
