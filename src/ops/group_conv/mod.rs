@@ -22,6 +22,7 @@ mod frequency;
 mod gradient;
 mod image;
 mod mix;
+mod mix_back;
 mod numbers;
 mod orientation;
 mod plan;
@@ -144,7 +145,7 @@ impl Layer {
         let c = coefficients.host();
         layer.held = Some(Held {
             forward: layer.forward.weights(&cpu::widen(c)),
-            backward: image::transposed_weights(&layer.forward, c),
+            backward: mix_back::transposed_weights(&layer.forward, c),
         });
         layer
     }

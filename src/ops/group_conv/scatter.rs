@@ -6,14 +6,14 @@
 use super::contract;
 use super::cpu::{Shared, parts};
 use super::frequency::Matrix;
-use super::image::{analyse, mix_back};
+use super::mix_back::{analyse, mix_back};
 use super::orientation::{self, Keep};
 use super::plan::{Entry, Group, Plan};
 use crate::ops::panel::{self, ROWS, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Writes dx, with [`super::image::transposed_weights`]. A task takes some features of the input of L images.
+/// Writes dx, with [`super::mix_back::transposed_weights`]. A task takes some features of the input of L images.
 pub fn backward_input(plan: &Plan, weights: &[Vec<f32>], dy: &[f32], dx: &mut [f32]) {
     let (s, g) = (&plan.shape, plan.geometry());
     let n = plan.components;

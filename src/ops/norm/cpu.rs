@@ -34,10 +34,10 @@ pub fn forward(shape: &Shape, y: &[f32], finish: &Finish, z: &mut [f32]) {
         .enumerate()
         .for_each(|(plane, (z, y))| {
             let line = lines[plane % shape.channels];
+            z.copy_from_slice(y);
             Arch::new().dispatch(Apply {
                 line,
                 activation,
-                y,
                 z,
             });
         });
@@ -51,7 +51,7 @@ pub fn finish(shape: &Shape, finish: &Finish, z: &mut [f32]) {
         .enumerate()
         .for_each(|(plane, z)| {
             let line = lines[plane % shape.channels];
-            Arch::new().dispatch(ApplyInPlace {
+            Arch::new().dispatch(Apply {
                 line,
                 activation,
                 z,
@@ -232,35 +232,10 @@ impl WithSimd for Moments<'_> {
 struct Apply<'a> {
     line: Line,
     activation: Activation,
-    y: &'a [f32],
     z: &'a mut [f32],
 }
 
 impl WithSimd for Apply<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (y, y_tail) = S::as_simd_f32s(self.y);
-        let (z, z_tail) = S::as_mut_simd_f32s(self.z);
-        for (z, &y) in z.iter_mut().zip(y) {
-            *z = self.line.finish(simd, self.activation, y);
-        }
-        if !z_tail.is_empty() {
-            let y = simd.partial_load_f32s(y_tail);
-            let z = self.line.finish(simd, self.activation, y);
-            simd.partial_store_f32s(z_tail, z);
-        }
-    }
-}
-
-struct ApplyInPlace<'a> {
-    line: Line,
-    activation: Activation,
-    z: &'a mut [f32],
-}
-
-impl WithSimd for ApplyInPlace<'_> {
     type Output = ();
 
     #[inline(always)]
