@@ -7,7 +7,7 @@ mod small;
 use small::{assert_same_run, bits, command, folder, history, state, striate};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use striate::recording::{Recording, Tier};
 
@@ -77,14 +77,7 @@ fn a_signal_leaves_a_run_that_resumes_bit_for_bit() {
             assert!(begun.elapsed() < Duration::from_secs(60), "no validation");
             std::thread::sleep(Duration::from_millis(5));
         }
-        let pid = child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([&format!("-{signal}"), &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        small::signal(&child, signal);
         let done = small::Done::from(child.wait_with_output().unwrap());
         assert_eq!(done.code, code, "{}", done.err);
         let last = done.err.lines().last().unwrap();

@@ -259,11 +259,7 @@ fn a_signal_leaves_nothing_behind() {
         .spawn()
         .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(1500));
-    let killed = std::process::Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
+    small::signal(&child, "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert!(everything(f.path()) == before);
 }

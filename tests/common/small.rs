@@ -6,7 +6,7 @@ use ndarray::{Array2, Array3};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use striate::model::checkpoint::Tensors;
 use striate::recording::{Recording, Tier, Trial};
 use striate::table::{Column, Table};
@@ -46,6 +46,14 @@ pub fn command(folder: &Path, line: &str) -> Command {
         .current_dir(folder)
         .stdin(Stdio::null());
     command
+}
+
+pub fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &id])
+        .status();
+    assert!(sent.unwrap().success());
 }
 
 pub fn striate(folder: &Path, line: &str) -> Done {

@@ -269,11 +269,7 @@ fn a_signal_ends_it_within_seconds_and_leaves_nothing() {
         .spawn()
         .unwrap();
     std::thread::sleep(Duration::from_millis(3000));
-    let killed = std::process::Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
+    small::signal(&child, "TERM");
     let asked = Instant::now();
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert!(asked.elapsed() <= Duration::from_secs(20), "{asked:?}");

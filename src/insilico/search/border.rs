@@ -98,8 +98,8 @@ fn all(
         let shown: Vec<(usize, usize)> = (first..grid.len().min(first + at_once))
             .map(|i| (i % grid.shapes.len(), i / grid.shapes.len()))
             .collect();
-        let to_each = vec![&shown[..]; neurons];
-        show(model, groups, grid, &to_each, &mut best, watch)?;
+        let shown = vec![&shown[..]; neurons];
+        show(model, groups, grid, &shown, &mut best, watch)?;
     }
     Ok(best)
 }
@@ -124,7 +124,6 @@ fn climb(
             None => Vec::new(),
         };
         let shown: Vec<_> = from.iter().map(around).collect();
-        let shown: Vec<_> = shown.iter().map(Vec::as_slice).collect();
         show(model, groups, grid, &shown, &mut best, watch)?;
         for (from, best) in from.iter_mut().zip(&best) {
             let first = best.first().map(|c| (c.shape as usize, c.place as usize));
@@ -151,18 +150,18 @@ fn show(
     model: &mut Model,
     groups: &[Group],
     grid: &Grid,
-    shown: &[&[(usize, usize)]],
+    shown: &[impl AsRef<[(usize, usize)]>],
     best: &mut [Vec<Candidate>],
     watch: &mut Watch,
 ) -> Result<()> {
-    let drawn = |list: &&[(usize, usize)]| -> Vec<f32> {
+    let drawn = |list: &[(usize, usize)]| -> Vec<f32> {
         let stimuli = list.iter().flat_map(|&(s, p)| grid.stimulus(s, p));
         stimuli.collect()
     };
-    let stimuli: Vec<Vec<f32>> = shown.iter().map(drawn).collect();
+    let stimuli: Vec<Vec<f32>> = shown.iter().map(|list| drawn(list.as_ref())).collect();
     let found = answers(model, groups, grid.family, &stimuli, watch)?;
     for ((best, list), answers) in best.iter_mut().zip(shown).zip(found) {
-        for (&(shape, place), answer) in list.iter().zip(answers) {
+        for (&(shape, place), answer) in list.as_ref().iter().zip(answers) {
             let candidate = Candidate {
                 drive: answer.drive,
                 shape: shape as u32,
