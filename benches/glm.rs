@@ -10,13 +10,16 @@
 //! --neurons 500, grows with their number. Images are dead leaves of 36 x 64 pixels, neurons
 //! linear-exponential Gabors with Poisson noise.
 
+mod peers;
+
+use clap::Parser;
 use ndarray::{Array2, Array3, Axis, s};
+use peers::Peer;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Poisson};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Instant;
 use striate::glm::{PENALTIES, Settings, fit, progress::Progress};
 use striate::recording::{Recording, Tier, Trial, preprocess};
@@ -31,30 +34,46 @@ const TEST: usize = 50;
 /// What the peer fits of the population.
 const SAMPLED: usize = 2;
 
+#[derive(Parser)]
 struct Arguments {
+    #[arg(long, default_value_t = 100)]
     neurons: usize,
+    #[arg(long, default_value_t = 4000)]
     images: usize,
-    settings: Settings,
+    #[arg(long, default_value_t = Settings::default().penalties)]
+    penalties: usize,
+    #[arg(long, default_value_t = Settings::default().folds)]
+    folds: usize,
+    #[arg(long, default_value = "target/peer/bin/python")]
     python: PathBuf,
+    #[arg(long)]
     out: Option<PathBuf>,
+    /// Cargo says that this is a bench.
+    #[arg(long)]
+    bench: bool,
 }
 
 fn main() -> Result<(), Failure> {
-    if !std::env::args().any(|a| a == "--bench") {
+    let a = Arguments::parse();
+    if !a.bench {
         return Ok(());
     }
-    let a = parse()?;
+    let settings = Settings {
+        penalties: a.penalties,
+        folds: a.folds,
+        ..Settings::default()
+    };
     let recording = population(a.neurons, a.images)?;
     let rows: Vec<usize> = (0..a.neurons).collect();
     let started = Instant::now();
-    let glms = fit(&recording, &rows, &a.settings, Progress::Stderr, &|| None)?;
+    let glms = fit(&recording, &rows, &settings, Progress::Stderr, &|| None)?;
     let ours = started.elapsed().as_secs_f64();
-    let fits = a.neurons * (a.settings.penalties * a.settings.folds + 1);
+    let fits = a.neurons * (a.penalties * a.folds + 1);
     println!(
         "{} neurons x {} penalties x {} folds, {} images of {} pixels: striate {ours:.1} s for {fits} fits, {} neurons unconverged",
         a.neurons,
-        a.settings.penalties,
-        a.settings.folds,
+        a.penalties,
+        a.folds,
         a.images,
         SIZE.0 * SIZE.1,
         glms.unconverged.len()
@@ -66,8 +85,8 @@ fn main() -> Result<(), Failure> {
     );
     let mut report = json!({
         "neurons": a.neurons,
-        "penalties": a.settings.penalties,
-        "folds": a.settings.folds,
+        "penalties": a.penalties,
+        "folds": a.folds,
         "images": a.images,
         "pixels": SIZE.0 * SIZE.1,
         "threads": rayon::current_num_threads(),
@@ -75,12 +94,11 @@ fn main() -> Result<(), Failure> {
         "iterations_per_fit": glms.iterations as f64 / fits as f64,
         "unconverged": glms.unconverged.len(),
     });
-    match peer(&a, &recording) {
-        Ok(peer) => compare(&peer, ours, fits, &mut report)?,
-        Err(e) => println!(
-            "no scikit-learn in {}: striate alone ({e})",
-            a.python.display()
-        ),
+    if let Some(peer) = Peer::sklearn(&a.python) {
+        match sampled(&a, &peer, &recording) {
+            Ok(theirs) => compare(&theirs, ours, fits, &mut report)?,
+            Err(e) => println!("    scikit-learn FAILED: {e}"),
+        }
     }
     if let Some(out) = &a.out {
         std::fs::write(out, serde_json::to_string_pretty(&report)? + "\n")?;
@@ -172,11 +190,11 @@ fn gabor(rng: &mut ChaCha8Rng) -> Array2<f32> {
 }
 
 /// Times the peer on one fold of a few neurons.
-fn peer(a: &Arguments, recording: &Recording) -> Result<Value, Failure> {
+fn sampled(a: &Arguments, peer: &Peer, recording: &Recording) -> Result<Value, Failure> {
     let folder = tempfile::tempdir()?;
     let one = std::slice::from_ref(recording);
     let z: Array3<f32> = preprocess::Preprocessing::images(one)?.z_score(recording.images.view());
-    let held_out = a.images / a.settings.folds;
+    let held_out = a.images / a.folds;
     let n = a.images - held_out;
     let x = z
         .slice(s![..n, .., ..])
@@ -191,38 +209,7 @@ fn peer(a: &Arguments, recording: &Recording) -> Result<Value, Failure> {
     let penalties: Vec<String> = (0..4)
         .map(|i| (most * (least / most).powf(f64::from(i) / 3.0)).to_string())
         .collect();
-    let output = Command::new(&a.python)
-        .arg("benches/peers/glm.py")
-        .arg(folder.path())
-        .args(["--penalties", &penalties.join(",")])
-        .output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-fn parse() -> Result<Arguments, Failure> {
-    let mut a = Arguments {
-        neurons: 100,
-        images: 4000,
-        settings: Settings::default(),
-        python: "target/peer/bin/python".into(),
-        out: None,
-    };
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} wants a value"));
-        match word.as_str() {
-            "--bench" => {}
-            "--neurons" => a.neurons = value()?.parse()?,
-            "--images" => a.images = value()?.parse()?,
-            "--penalties" => a.settings.penalties = value()?.parse()?,
-            "--folds" => a.settings.folds = value()?.parse()?,
-            "--python" => a.python = value()?.into(),
-            "--out" => a.out = Some(value()?.into()),
-            other => return Err(format!("unknown argument {other}").into()),
-        }
-    }
-    Ok(a)
+    let folder = folder.path().display().to_string();
+    let arguments = [folder.as_str(), "--penalties", &penalties.join(",")];
+    Ok(peer.run("glm.py", &arguments)?)
 }

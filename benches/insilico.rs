@@ -7,17 +7,20 @@
 //! The standard model (Ecker et al. 2019: filters 13, 5, 5; 16 features at 8 orientations; 36 x 64 pixels) with random
 //! weights and masks that are Gaussians of 1.5 pixels SD, zero beyond 4 pixels, centred where the published grid has its
 //! places. The Gabors are the published 9,326,592. The peer would take days for them: its images per second with all neurons
-//! read out, the fastest of its variants, are extrapolated. For most exciting images the peer takes one neuron at a time, its
-//! 8 starts in one batch, on whole images, until the last of them has settled; the seconds of 50 steps of two neurons are
-//! extrapolated to the steps that the recipe took here.
+//! read out, at the same precision and the fastest of its variants, on a card also compiled, are extrapolated. For most exciting
+//! images the peer takes one neuron at a time, its
+//! 8 starts in one batch, on whole images, not compiled, until the last of them has settled; the seconds of 50 steps of two neurons are
+//! extrapolated to the steps that the recipe took here. A peer that fails is left out.
+
+mod peers;
 
 use clap::Parser;
 use ndarray::ArrayView1;
+use peers::{Peer, median};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Instant;
 use striate::device::{Device, Precision};
 use striate::insilico::ascent::{Member, Recipe, meis};
@@ -69,6 +72,12 @@ struct Arguments {
     bench: bool,
 }
 
+impl Arguments {
+    fn on_card(&self) -> bool {
+        self.device.starts_with("cuda")
+    }
+}
+
 fn main() -> Result<(), Failure> {
     let a = Arguments::parse();
     if !a.bench {
@@ -78,10 +87,7 @@ fn main() -> Result<(), Failure> {
     let device = Device::open(&a.device)?;
     println!("device: {}", device.describe());
     let mut model = model(&device, precision, a.neurons)?;
-    let with_peer = has_torch(&a.python);
-    if !with_peer {
-        println!("no PyTorch in {}: striate alone", a.python.display());
-    }
+    let peer = Peer::torch(&a.python);
     let wanted = |part: &str| a.only.as_deref().is_none_or(|only| only == part);
     let mut report = json!({
         "device": device.describe(),
@@ -90,9 +96,11 @@ fn main() -> Result<(), Failure> {
     });
     let mut optimal = None;
     if wanted("gabors") {
-        let (found, result) = gabors(&a, &mut model, with_peer)?;
+        let (found, result) = gabors(&a, &mut model)?;
         optimal = Some(found);
         report["gabors"] = result;
+        write(&a, &report)?;
+        against(&mut report["gabors"], peer.as_ref().map(|p| images(&a, p)));
         write(&a, &report)?;
     }
     if wanted("tune") {
@@ -100,7 +108,19 @@ fn main() -> Result<(), Failure> {
         write(&a, &report)?;
     }
     if wanted("meis") {
-        report["meis"] = exciting(&a, model, with_peer)?;
+        let run = tempfile::tempdir()?;
+        model
+            .tensors()
+            .write(&run.path().join("model.safetensors"))?;
+        std::fs::write(run.path().join("config.toml"), model.config.to_toml()?)?;
+        report["meis"] = exciting(&a, model)?;
+        write(&a, &report)?;
+        let run = run.path().display().to_string();
+        against(
+            &mut report["meis"],
+            peer.as_ref().map(|p| climbs(&a, p, &run)),
+        );
+        by_step(&mut report["meis"]);
         write(&a, &report)?;
     }
     Ok(())
@@ -150,7 +170,7 @@ fn model(device: &Device, precision: Precision, neurons: usize) -> Result<Model,
     Ok(model)
 }
 
-fn gabors(a: &Arguments, model: &mut Model, peer: bool) -> Result<(Vec<Optimum>, Value), Failure> {
+fn gabors(a: &Arguments, model: &mut Model) -> Result<(Vec<Optimum>, Value), Failure> {
     let all: Vec<usize> = (0..a.neurons).collect();
     let grid = Gabors::default().grid(PLACES);
     let stop = || None;
@@ -171,31 +191,12 @@ fn gabors(a: &Arguments, model: &mut Model, peer: bool) -> Result<(Vec<Optimum>,
         a.neurons,
         median(&gains)
     );
-    let mut result = json!({
+    let result = json!({
         "stimuli": grid.len(),
         "seconds": searched,
         "refinement_seconds": climbed,
         "median_gain_of_refinement": median(&gains),
     });
-    if peer {
-        let report = run(
-            a,
-            "train.py",
-            &["--mode", "predict", "--batch", "32", "--steps", "4"],
-            true,
-        )?;
-        let rate = report["best"]["median_images_per_second"].as_f64();
-        let rate = rate.ok_or_else(|| format!("no best variant in {report}"))?;
-        let seconds = grid.len() as f64 / rate;
-        println!(
-            "    PyTorch {rate:.1} images/s: {:.1} hours for all; striate is {:.0} times as fast",
-            seconds / 3600.0,
-            seconds / searched
-        );
-        result["pytorch_images_per_second"] = rate.into();
-        result["pytorch_seconds_extrapolated"] = seconds.into();
-        result["ratio"] = (seconds / searched).into();
-    }
     Ok((found, result))
 }
 
@@ -223,12 +224,8 @@ fn tuning(a: &Arguments, model: &mut Model, found: Option<Vec<Optimum>>) -> Resu
     Ok(json!({ "images": images, "seconds": seconds }))
 }
 
-fn exciting(a: &Arguments, model: Model, peer: bool) -> Result<Value, Failure> {
+fn exciting(a: &Arguments, model: Model) -> Result<Value, Failure> {
     let rows: Vec<usize> = (0..a.meis.min(a.neurons)).collect();
-    let run_directory = tempfile::tempdir()?;
-    let path = run_directory.path();
-    model.tensors().write(&path.join("model.safetensors"))?;
-    std::fs::write(path.join("config.toml"), model.config.to_toml()?)?;
     let recipe = Recipe {
         steps: a.steps,
         ..Recipe::default()
@@ -254,74 +251,104 @@ fn exciting(a: &Arguments, model: Model, peer: bool) -> Result<Value, Failure> {
         longest / rows.len() as f64,
         steps / seconds
     );
-    let mut result = json!({
+    Ok(json!({
         "images": rows.len(),
         "starts": recipe.starts,
         "mean_steps": steps / (rows.len() * recipe.starts) as f64,
         "mean_steps_of_last_start": longest / rows.len() as f64,
         "seconds": seconds,
         "image_steps_per_second": steps / seconds,
-    });
-    if peer {
-        let sampled: Vec<String> = rows.iter().take(SAMPLED).map(ToString::to_string).collect();
-        let (run_path, sampled) = (path.display().to_string(), sampled.join(","));
-        let arguments = [
-            "--run", &run_path, "--rows", &sampled, "--steps", // They take equally long.
-            "50",
-        ];
-        let report = run(a, "mei.py", &arguments, false)?;
-        let per_step = report["median_seconds_per_step"].as_f64();
-        let per_step = per_step.ok_or_else(|| format!("no seconds in {report}"))?;
-        let theirs = per_step * longest;
-        let of_steps = steps / seconds * per_step / recipe.starts as f64;
-        println!(
-            "    PyTorch {per_step:.3} s a step: {:.1} hours for all; striate is {:.0} times as fast, {of_steps:.0} times by step",
-            theirs / 3600.0,
-            theirs / seconds,
-        );
-        result["pytorch_seconds_per_step"] = per_step.into();
-        result["pytorch_seconds_extrapolated"] = theirs.into();
-        result["ratio_by_step"] = of_steps.into();
-        result["ratio"] = (theirs / seconds).into();
-    }
-    Ok(result)
+    }))
 }
 
-fn has_torch(python: &Path) -> bool {
-    let import = Command::new(python).args(["-c", "import torch"]).output();
-    import.is_ok_and(|o| o.status.success())
+/// Notes what the peer takes for the same.
+fn against(ours: &mut Value, theirs: Option<Result<Theirs, String>>) {
+    let seconds = |ours: &Value| ours["seconds"].as_f64().unwrap_or(f64::NAN);
+    match theirs {
+        None => {}
+        Some(Err(e)) => {
+            println!("    PyTorch FAILED: {e}");
+            ours["pytorch_failed"] = e.into();
+        }
+        Some(Ok(theirs)) => {
+            let all = theirs.seconds(ours);
+            println!(
+                "    PyTorch, {}: {:.2} hours for all; striate is {:.0} times as fast",
+                theirs.told,
+                all / 3600.0,
+                all / seconds(ours)
+            );
+            ours["pytorch"] = theirs.told.into();
+            ours["pytorch_seconds_per_unit"] = theirs.seconds_per_unit.into();
+            ours["pytorch_seconds_extrapolated"] = all.into();
+            ours["ratio"] = (all / seconds(ours)).into();
+        }
+    }
 }
 
-fn run(a: &Arguments, script: &str, more: &[&str], sized: bool) -> Result<Value, Failure> {
-    let here = Path::new("benches/peers").join(script);
-    let script = if here.exists() {
-        here
-    } else {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(here)
-    };
-    let device = if a.device.starts_with("cuda") {
-        "cuda"
-    } else {
-        "cpu"
-    };
-    let mut command = Command::new(&a.python);
-    command
-        .arg(script)
-        .args(["--json", "--device", device])
-        .args(more);
-    command.args(["--threads", &rayon::current_num_threads().to_string()]);
-    if sized {
-        command.args(["--neurons", &a.neurons.to_string()]);
+/// Notes how steps compare, however many there are.
+fn by_step(meis: &mut Value) {
+    let of = |key: &str| meis[key].as_f64();
+    let factors = ["image_steps_per_second", "pytorch_seconds_per_unit"].map(of);
+    if let ([Some(ours), Some(theirs)], Some(starts)) = (factors, of("starts")) {
+        let ratio = ours * theirs / starts;
+        println!("    by step {ratio:.0} times as fast");
+        meis["ratio_by_step"] = ratio.into();
     }
-    let output = command.output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+/// What was measured of the peer.
+struct Theirs {
+    told: String,
+    /// Of an image, or of a step of one neuron.
+    seconds_per_unit: f64,
+    /// Of our report: how many there are.
+    units: fn(&Value) -> f64,
+}
+
+impl Theirs {
+    fn seconds(&self, ours: &Value) -> f64 {
+        self.seconds_per_unit * (self.units)(ours)
+    }
+}
+
+/// Every stimulus as an image.
+fn images(a: &Arguments, peer: &Peer) -> Result<Theirs, String> {
+    let neurons = a.neurons.to_string();
+    let mut arguments = vec!["--mode", "predict", "--neurons", &neurons];
+    arguments.extend(["--dtype", &a.precision]);
+    arguments.extend(match a.on_card() {
+        true => "--device cuda --batch 256 --blocks 3 --steps 8 --warmup 3 --compile default,reduce-overhead",
+        false => "--device cpu --batch 32 --blocks 4",
+    }
+    .split(' '));
+    let report = peer.run("train.py", &arguments)?;
+    let rate = report["predict"]["best"]["median_images_per_second"].as_f64();
+    let rate = rate.ok_or_else(|| format!("no best variant in {report}"))?;
+    Ok(Theirs {
+        told: format!("{rate:.1} images/s"),
+        seconds_per_unit: 1.0 / rate,
+        units: |ours| ours["stimuli"].as_f64().unwrap_or(f64::NAN),
+    })
+}
+
+/// One neuron after another, each until its last start has settled.
+fn climbs(a: &Arguments, peer: &Peer, run: &str) -> Result<Theirs, String> {
+    let sampled: Vec<String> = (0..SAMPLED.min(a.meis)).map(|r| r.to_string()).collect();
+    let sampled = sampled.join(",");
+    let device = if a.on_card() { "cuda" } else { "cpu" };
+    let mut arguments = vec!["--device", device, "--dtype", &a.precision];
+    // All steps take equally long.
+    arguments.extend(["--run", run, "--rows", &sampled, "--steps", "50"]);
+    let report = peer.run("mei.py", &arguments)?;
+    let per_step = report["median_seconds_per_step"].as_f64();
+    let per_step = per_step.ok_or_else(|| format!("no seconds in {report}"))?;
+    Ok(Theirs {
+        told: format!("one neuron at a time, {per_step:.4} s a step"),
+        seconds_per_unit: per_step,
+        units: |ours| {
+            let of = |key: &str| ours[key].as_f64().unwrap_or(f64::NAN);
+            of("images") * of("mean_steps_of_last_start")
+        },
+    })
 }

@@ -5,15 +5,18 @@
 //!     cargo bench --bench training -- [--batch 32] [--neurons 500,6005] [--rounds 3] [--python target/peer/bin/python]
 //!         [--device cpu] [--precision f32,tf32,bf16] [--out FILE.json]
 //!
-//! The peer is the fastest of its variants, on a card also compiled. Without Python and PyTorch it measures striate alone
-//! and says so.
+//! The peer is the fastest of its variants, on a card also compiled. Without Python and PyTorch, and where the peer fails, it
+//! measures striate alone and says so.
 
+mod peers;
+
+use clap::Parser;
 use ndarray::{Array2, Array3};
+use peers::{Peer, median};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Instant;
 use striate::device::{Device, Precision};
 use striate::model::Config;
@@ -22,37 +25,56 @@ use striate::training::{Options, Trainer};
 
 type Failure = Box<dyn std::error::Error>;
 
+#[derive(Parser)]
 struct Arguments {
-    device: Device,
-    on_card: bool,
-    precisions: Vec<Precision>,
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    #[arg(long, value_delimiter = ',', default_value = "f32")]
+    precision: Vec<String>,
+    #[arg(long, default_value_t = 32)]
     batch: usize,
+    #[arg(long, value_delimiter = ',', default_value = "500")]
     neurons: Vec<usize>,
+    #[arg(long, default_value_t = 3)]
     rounds: usize,
+    #[arg(long, default_value = "target/peer/bin/python")]
     python: PathBuf,
+    #[arg(long)]
     out: Option<PathBuf>,
+    /// Cargo says that this is a bench.
+    #[arg(long)]
+    bench: bool,
+}
+
+/// What is measured.
+struct Work {
+    device: Device,
+    precision: Precision,
+    batch: usize,
+    neurons: usize,
 }
 
 fn main() -> Result<(), Failure> {
-    if !std::env::args().any(|a| a == "--bench") {
+    let a = Arguments::parse();
+    if !a.bench {
         return Ok(());
     }
-    let arguments = parse()?;
-    println!("device: {}", arguments.device.describe());
-    let with_peer = has_torch(&arguments.python);
-    if !with_peer {
-        println!(
-            "no PyTorch in {}: striate alone (benches/peers/setup.sh makes an environment)",
-            arguments.python.display()
-        );
-    }
+    let device = Device::open(&a.device)?;
+    println!("device: {}", device.describe());
+    let peer = Peer::torch(&a.python);
     let mut results = Vec::new();
-    for &precision in &arguments.precisions {
-        for &neurons in &arguments.neurons {
-            results.extend(compare(&arguments, precision, neurons, with_peer)?);
-            if let Some(out) = &arguments.out {
+    for &neurons in &a.neurons {
+        for precision in &a.precision {
+            let work = Work {
+                device: device.clone(),
+                precision: serde_json::from_value(precision.as_str().into())?,
+                batch: a.batch,
+                neurons,
+            };
+            results.extend(compare(&work, a.rounds, peer.as_ref())?);
+            if let Some(out) = &a.out {
                 let report = json!({
-                    "device": arguments.device.describe(),
+                    "device": device.describe(),
                     "peak_host_memory_mib": peak_memory(),
                     "results": &results,
                 });
@@ -66,106 +88,113 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn compare(
-    a: &Arguments,
-    precision: Precision,
-    neurons: usize,
-    with_peer: bool,
-) -> Result<Vec<Value>, Failure> {
-    let mut trainer = trainer(a, precision, neurons)?;
+const MODES: [&str; 2] = ["train", "predict"];
+
+fn compare(work: &Work, rounds: usize, peer: Option<&Peer>) -> Result<Vec<Value>, Failure> {
+    let Work {
+        precision, batch, ..
+    } = *work;
+    let mut trainer = trainer(work)?;
     let mut model = trainer.model().clone();
-    let images = noise_images(4 * a.batch);
+    let images = noise_images(4 * batch);
     // The first steps load kernels and record the step.
     trainer.steps(3);
-    let mut predictor = model.predictor(0, a.batch)?;
+    let mut predictor = model.predictor(0, batch)?;
     predictor.rates(images.view())?;
-    let mut results = Vec::new();
-    for (mode, steps) in [("train", if a.on_card { 20 } else { 8 }), ("predict", 4)] {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..a.rounds {
-            let started = Instant::now();
-            let seen = if mode == "train" {
-                trainer.steps(steps);
-                steps as usize * a.batch
-            } else {
-                for _ in 0..steps {
-                    predictor.rates(images.view())?;
-                }
-                steps as usize * images.dim().0
-            };
-            ours.push(seen as f64 / started.elapsed().as_secs_f64());
-            if with_peer {
-                theirs.push(peer(a, precision, neurons, mode)?);
-            }
+    let [mut ours, mut theirs] = [[const { Vec::new() }; 2], [const { Vec::new() }; 2]];
+    let mut last = None;
+    for _ in 0..rounds {
+        let steps = if work.on_card() { 20 } else { 8 };
+        let started = Instant::now();
+        trainer.steps(steps);
+        ours[0].push(steps as f64 * batch as f64 / started.elapsed().as_secs_f64());
+        let started = Instant::now();
+        let repeats = if work.on_card() { 8 } else { 4 };
+        for _ in 0..repeats {
+            predictor.rates(images.view())?;
         }
-        let ours = median(&ours);
+        ours[1].push((repeats * images.dim().0) as f64 / started.elapsed().as_secs_f64());
         println!(
-            "{mode}, {precision:?}, {neurons} neurons, batch {}: striate {ours:.1} images/s ({:.2} steps/s)",
-            a.batch,
-            ours / a.batch as f64
+            "{precision:?}, {} neurons: {:.1} images/s in training, {:.1} in prediction",
+            work.neurons,
+            median(&ours[0]),
+            median(&ours[1])
+        );
+        match peer.map(|peer| work.by(peer)).transpose() {
+            Ok(None) => {}
+            Ok(Some(report)) => {
+                for (theirs, mode) in theirs.iter_mut().zip(MODES) {
+                    theirs.extend(report[mode]["best"]["median_images_per_second"].as_f64());
+                }
+                last = Some(report);
+            }
+            Err(e) => println!("    PyTorch FAILED: {e}"),
+        }
+    }
+    let mut results = Vec::new();
+    for (i, mode) in MODES.into_iter().enumerate() {
+        let (ours, theirs) = (median(&ours[i]), median(&theirs[i]));
+        println!(
+            "{mode}, {precision:?}, {} neurons, batch {batch}: striate {ours:.1} images/s ({:.2} steps/s)",
+            work.neurons,
+            ours / batch as f64
         );
         let mut result = json!({
             "mode": mode,
             "precision": precision,
-            "neurons": neurons,
-            "batch": a.batch,
+            "neurons": work.neurons,
+            "batch": batch,
             "striate_images_per_second": ours,
         });
-        if with_peer {
-            let rates: Vec<f64> = theirs.iter().map(|p| p.rate).collect();
-            let theirs_median = median(&rates);
+        if let Some(report) = &last {
+            let best = &report[mode]["best"];
             println!(
-                "    PyTorch {theirs_median:.1} images/s ({}); striate is {:.2} times as fast",
-                theirs[0].variant,
-                ours / theirs_median
+                "    PyTorch {theirs:.1} images/s ({}); striate is {:.2} times as fast",
+                variant(best),
+                ours / theirs
             );
-            result["pytorch_images_per_second"] = theirs_median.into();
-            result["pytorch_variant"] = theirs[0].variant.clone().into();
-            result["ratio"] = (ours / theirs_median).into();
+            result["pytorch_images_per_second"] = theirs.into();
+            result["pytorch_variant"] = variant(best).into();
+            result["pytorch_variants"] = report[mode]["variants"].clone();
+            result["ratio"] = (ours / theirs).into();
+        } else if peer.is_some() {
+            result["pytorch_failed"] = true.into();
         }
         results.push(result);
     }
     Ok(results)
 }
 
-fn parse() -> Result<Arguments, Failure> {
-    let mut arguments = Arguments {
-        device: Device::Cpu,
-        on_card: false,
-        precisions: vec![Precision::F32],
-        batch: 32,
-        neurons: vec![500],
-        rounds: 3,
-        python: "target/peer/bin/python".into(),
-        out: None,
-    };
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} wants a value"));
-        match word.as_str() {
-            "--bench" => {}
-            "--batch" => arguments.batch = value()?.parse()?,
-            "--neurons" => {
-                let counts = value()?;
-                arguments.neurons = counts
-                    .split(',')
-                    .map(str::parse)
-                    .collect::<Result<_, _>>()?;
-            }
-            "--rounds" => arguments.rounds = value()?.parse()?,
-            "--python" => arguments.python = value()?.into(),
-            "--device" => arguments.device = Device::open(&value()?)?,
-            "--precision" => {
-                let names = value()?;
-                let parse = |name: &str| serde_json::from_value(name.into());
-                arguments.precisions = names.split(',').map(parse).collect::<Result<_, _>>()?;
-            }
-            "--out" => arguments.out = Some(value()?.into()),
-            other => return Err(format!("unknown argument {other}").into()),
-        }
+impl Work {
+    fn on_card(&self) -> bool {
+        matches!(self.device, Device::Cuda(_))
     }
-    arguments.on_card = matches!(arguments.device, Device::Cuda(_));
-    Ok(arguments)
+
+    /// The same by the peer: all layouts and orders of contraction; on a card the best of them also compiled.
+    fn by(&self, peer: &Peer) -> Result<Value, String> {
+        let (batch, neurons) = (self.batch.to_string(), self.neurons.to_string());
+        let dtype = serde_json::to_value(self.precision).map_err(|e| e.to_string())?;
+        let mut arguments = vec!["--mode", "train,predict", "--batch", &batch];
+        arguments.extend(["--neurons", &neurons]);
+        arguments.extend(["--dtype", dtype.as_str().unwrap_or("f32")]);
+        arguments.extend(match self.on_card() {
+            true => "--device cuda --blocks 3 --steps 5 --warmup 3 --compile default,reduce-overhead",
+            false => "--device cpu --blocks 4 --steps 1 --warmup 1",
+        }
+        .split(' '));
+        peer.run("train.py", &arguments)
+    }
+}
+
+/// In words.
+fn variant(best: &Value) -> String {
+    let last = best["channels_last"].as_bool().unwrap_or(false);
+    format!(
+        "{}, channels {}, {} first",
+        best["compiled"].as_str().unwrap_or("eager"),
+        if last { "last" } else { "first" },
+        best["readout_first"].as_str().unwrap_or("?")
+    )
 }
 
 fn noise_images(n: usize) -> Array3<f32> {
@@ -173,13 +202,13 @@ fn noise_images(n: usize) -> Array3<f32> {
     Array3::from_shape_simple_fn((n, 36, 64), || rng.random_range(-1.7..1.7))
 }
 
-fn trainer(a: &Arguments, precision: Precision, neurons: usize) -> Result<Trainer, Failure> {
+fn trainer(a: &Work) -> Result<Trainer, Failure> {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let n = 2 * a.batch;
     let recording = Recording {
         name: "noise".into(),
         images: noise_images(n + 1),
-        responses: Array2::from_shape_simple_fn((n + 1, neurons), || rng.random_range(0.0..2.0)),
+        responses: Array2::from_shape_simple_fn((n + 1, a.neurons), || rng.random_range(0.0..2.0)),
         trials: (0..=n)
             .map(|image| Trial {
                 image,
@@ -193,107 +222,13 @@ fn trainer(a: &Arguments, precision: Precision, neurons: usize) -> Result<Traine
     };
     let mut config = Config::default();
     config.training.batch_size = a.batch;
-    config.training.precision = precision;
+    config.training.precision = a.precision;
     let out = tempfile::tempdir()?.keep();
     let options = Options {
         out,
         ..Options::default()
     };
     Ok(Trainer::new(&a.device, &config, &[recording], &options)?)
-}
-
-/// The peer's best variant by its own clock.
-struct Peer {
-    rate: f64,
-    variant: String,
-}
-
-fn has_torch(python: &Path) -> bool {
-    let import = Command::new(python).args(["-c", "import torch"]).output();
-    import.is_ok_and(|o| o.status.success())
-}
-
-/// All layouts and orders of contraction; on a card the best of them also compiled.
-fn peer(a: &Arguments, precision: Precision, neurons: usize, mode: &str) -> Result<Peer, Failure> {
-    let eager = run_peer(a, precision, neurons, mode, &[])?;
-    let (mut best, layout, order) = best(&eager)?;
-    if a.on_card {
-        let layout = if layout {
-            "--channels-last"
-        } else {
-            "--no-channels-last"
-        };
-        let chosen = ["--compile", "default", layout, "--readout", &order];
-        // A variant that does not compile does not count.
-        if let Ok(report) = run_peer(a, precision, neurons, mode, &chosen) {
-            let compiled = self::best(&report)?.0;
-            if compiled.rate > best.rate {
-                best = Peer {
-                    variant: format!("compiled, {}", compiled.variant),
-                    ..compiled
-                };
-            }
-        }
-    }
-    Ok(best)
-}
-
-fn run_peer(
-    a: &Arguments,
-    precision: Precision,
-    neurons: usize,
-    mode: &str,
-    more: &[&str],
-) -> Result<Value, Failure> {
-    let here = Path::new("benches/peers/train.py");
-    let script = if here.exists() {
-        here.to_path_buf()
-    } else {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(here)
-    };
-    let dtype = serde_json::to_value(precision)?;
-    let (device, steps) = if a.on_card {
-        ("cuda", "10")
-    } else {
-        ("cpu", "4")
-    };
-    let output = Command::new(&a.python)
-        .arg(script)
-        .args([
-            "--json", "--mode", mode, "--device", device, "--steps", steps,
-        ])
-        .args(["--warmup", if a.on_card { "3" } else { "1" }])
-        .args(["--dtype", dtype.as_str().unwrap_or("f32")])
-        .args(["--batch", &a.batch.to_string()])
-        .args(["--neurons", &neurons.to_string()])
-        .args(["--threads", &rayon::current_num_threads().to_string()])
-        .args(more)
-        .output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-fn best(report: &Value) -> Result<(Peer, bool, String), Failure> {
-    let best = &report["best"];
-    let missing = || format!("no best variant in {report}");
-    let rate = best["median_images_per_second"]
-        .as_f64()
-        .ok_or_else(missing)?;
-    let layout = best["channels_last"].as_bool().ok_or_else(missing)?;
-    let order = best["readout_first"].as_str().ok_or_else(missing)?;
-    let variant = format!(
-        "channels {}, {order} first",
-        if layout { "last" } else { "first" }
-    );
-    Ok((Peer { rate, variant }, layout, order.to_owned()))
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn peak_memory() -> Option<u64> {

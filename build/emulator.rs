@@ -109,11 +109,13 @@ mod enabled {
         let mut declarations =
             String::from("#include <cstddef>\n#include <cstdint>\nextern \"C\" {\n");
         let mut rows = String::new();
-        for image in images.iter().filter(|i| i.capability == 90) {
+        for image in images.iter().filter(|i| i.capability == 90 || i.ptx) {
             let Some(file) = files.iter().find(|f| f.name == image.module) else {
                 continue;
             };
-            let path = image.deflated.with_extension("cubin");
+            let path = image
+                .deflated
+                .with_extension(if image.ptx { "ptx" } else { "cubin" });
             let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
             let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &b| {
                 (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -17,7 +17,9 @@ fn every_case_is_its_definition_on_a_card() {
         let device = card.with_precision(precision);
         for case in cases::all() {
             let (first, second) = (case.run(&device), case.run(&device));
-            device.check().unwrap();
+            if let Err(e) = device.check() {
+                panic!("{precision:?} {}: {e}", case.name);
+            }
             for (output, again) in first.iter().zip(&second) {
                 let (error, most) = output.error(precision);
                 let name = format!("{precision:?} {} {}", case.name, output.name);

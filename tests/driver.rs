@@ -8,7 +8,7 @@ mod process;
 #[path = "common/small.rs"]
 mod small;
 
-use cases::training::beside_the_cpu;
+use cases::training::Fit;
 use small::{Done, striate};
 use std::path::Path;
 use striate::device::{Device, Precision};
@@ -68,7 +68,7 @@ fn a_fit_with_recorded_steps_follows_the_cpu() {
     };
     for precision in Precision::ALL {
         for kind in [CoreKind::Convolutional, CoreKind::RotationEquivariant] {
-            let found = beside_the_cpu(&device.with_precision(precision), kind);
+            let found = Fit::small(kind).beside_the_cpu(&device.with_precision(precision));
             assert!(
                 found.is_rounding(precision),
                 "{precision:?} {kind:?}: {found:?}"
@@ -117,6 +117,22 @@ fn recorded_work_is_done_when_repeated_and_not_before() {
     device.record(|| drop(device.zeros::<f32>(&[10])));
     let message = device.check().unwrap_err().to_string();
     assert!(message.contains("CAPTURE"), "{message}");
+}
+
+#[test]
+fn any_thread_may_use_the_card() {
+    let Some(device) = card("any_thread_may_use_the_card") else {
+        return;
+    };
+    let run = |name: &str| {
+        let case = cases::all().into_iter().find(|c| c.name.starts_with(name));
+        case.unwrap().run(&device);
+    };
+    run("readout Shape");
+    // One kernel that is known and one that is not.
+    std::thread::scope(|s| s.spawn(|| run("readout Shape")).join().unwrap());
+    std::thread::scope(|s| s.spawn(|| run("norm")).join().unwrap());
+    device.check().unwrap();
 }
 
 #[test]
@@ -197,6 +213,24 @@ fn train_predict_and_evaluate_answer_on_a_card_as_on_the_cpu() {
     let card = scores();
     striate(f.path(), "evaluate cpu --device cpu").ok();
     common::assert_close("scores", &card, &scores(), 1e-4);
+}
+
+#[test]
+fn kernels_that_the_driver_compiles_give_the_same() {
+    let f = small::folder(STEPS);
+    let Some(done) = on_card(f.path(), "train c.toml --out run", ENOUGH) else {
+        return;
+    };
+    done.ok();
+    let line = "train c.toml --out text --device cuda";
+    let done: Done = small::command(f.path(), line)
+        .env("LD_LIBRARY_PATH", striate::device::emulator::DRIVER)
+        .env("STRIATE_CUDA_PTX", "1")
+        .output()
+        .unwrap()
+        .into();
+    done.ok();
+    small::assert_same_run(&f.path().join("run"), &f.path().join("text"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod common;
 #[path = "common/process.rs"]
 mod process;
 
-use cases::training::beside_the_cpu;
+use cases::training::Fit;
 use cases::{Case, Output};
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
@@ -71,7 +71,7 @@ fn a_fit_and_its_predictions_follow_the_cpu() {
     for precision in Precision::ALL {
         for kind in [CoreKind::Convolutional, CoreKind::RotationEquivariant] {
             let device = Device::Emulated(Emulator::new(Order::Shuffled, precision));
-            let found = beside_the_cpu(&device, kind);
+            let found = Fit::small(kind).beside_the_cpu(&device);
             println!(
                 "{precision:?} {kind:?} {:e} {:e}",
                 found.losses, found.rates

@@ -43,6 +43,7 @@ def arguments():
     p.add_argument("--height", type=int, default=36, help="without --run")
     p.add_argument("--width", type=int, default=64, help="without --run")
     p.add_argument("--warmup", type=int, default=2, help="untimed steps")
+    p.add_argument("--dtype", choices=["f32", "tf32", "bf16"], default="f32", help="of products on a card; bf16: as tf32, since sums over an image drown in it")
     p.add_argument("--channels-last", action="store_true")
     p.add_argument("--out", metavar="MEIS.npy", help="best image of each neuron (n, H, W)")
     p.add_argument("--json", action="store_true", help="JSON on standard output")
@@ -148,6 +149,8 @@ class Climb:
 def main():
     args = arguments()
     torch.set_num_threads(args.threads)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.dtype != "f32"
     device = torch.device(args.device)
     cuda = device.type == "cuda"
     wait = torch.cuda.synchronize if cuda else lambda: None

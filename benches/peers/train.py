@@ -1,13 +1,16 @@
 """Speed of the PyTorch peer on the standard model: filters 13/5/5, 16 features x 8 orientations, SAME padding.
 
-    python benches/peers/train.py --device cpu --threads 2 --batch 32 --neurons 500 --mode train --json
+    python benches/peers/train.py --device cpu --threads 2 --batch 32 --neurons 500 --mode train,predict --json
 
 A training step is filter bank, forward pass, Poisson loss, three penalties, backward pass and Adam. Prediction has its
 filter bank, normalisation and masks calculated beforehand. Where a choice is not made on the command line (layout of the
-maps, order of contraction in the readout), every plausible one runs and the best is reported.
+maps, order of contraction in the readout), every plausible one runs; with --compile the best of them runs again, compiled in
+each of the modes. The fastest is reported. A variant that the memory is too small for, or that does not compile, is left out and
+reported as failed.
 """
 
 import argparse
+import gc
 import itertools
 import json
 import os
@@ -26,23 +29,24 @@ from model import Config, Predictor, Twin
 def arguments():
     p = argparse.ArgumentParser(description="PyTorch peer: steps and images per second")
     p.add_argument("--device", default="cpu", help="cpu or cuda")
-    p.add_argument("--mode", choices=["train", "predict"], default="train")
+    p.add_argument("--mode", default="train", help="train, predict or train,predict")
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--neurons", type=int, default=500)
     p.add_argument("--height", type=int, default=36)
     p.add_argument("--width", type=int, default=64)
     p.add_argument("--threads", type=int, default=2, help="CPU threads")
-    p.add_argument("--steps", type=int, default=5, help="timed steps of each variant")
+    p.add_argument("--blocks", type=int, default=5, help="timed blocks of steps of each variant")
+    p.add_argument("--steps", type=int, default=1, help="steps of a block, awaited together")
     p.add_argument("--warmup", type=int, default=1, help="untimed steps of each variant")
     p.add_argument("--dtype", choices=["f32", "tf32", "bf16"], default="f32", help="bf16: autocast, master weights f32")
-    p.add_argument("--compile", nargs="?", const="default", metavar="MODE", help="torch.compile, with its mode")
+    p.add_argument("--compile", default="", metavar="MODES", help="modes of torch.compile, as default,reduce-overhead")
     p.add_argument("--channels-last", action=argparse.BooleanOptionalAction, help="default: both")
     p.add_argument("--readout", choices=["mask", "features"], help="what is contracted first; default: both")
     p.add_argument("--json", action="store_true", help="JSON on standard output")
     return p.parse_args()
 
 
-def prepare(args, last, order):
+def prepare(args, mode, last, order, compiled):
     """One step of this variant, as a function of the step's number."""
     torch.manual_seed(1)
     device = torch.device(args.device)
@@ -56,11 +60,11 @@ def prepare(args, last, order):
         batches.append((images, torch.rand(args.batch, args.neurons).exponential_().to(device)))
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=args.dtype == "bf16")
 
-    if args.mode == "predict":
+    if mode == "predict":
         twin.eval()
         with autocast:
             predictor = Predictor(twin, "r", last)
-        call = torch.compile(predictor.__call__, mode=args.compile) if args.compile else predictor
+        call = torch.compile(predictor.__call__, mode=compiled) if compiled else predictor
 
         def predict(step):
             with torch.no_grad(), autocast:
@@ -74,7 +78,7 @@ def prepare(args, last, order):
     def loss(images, responses):
         return sum(twin.losses({"r": (images, responses)}).values())
 
-    call = torch.compile(loss, mode=args.compile) if args.compile else loss
+    call = torch.compile(loss, mode=compiled) if compiled else loss
 
     def train(step):
         optimiser.zero_grad(set_to_none=True)
@@ -87,25 +91,24 @@ def prepare(args, last, order):
     return train
 
 
-def measure(args, last, order):
-    step = prepare(args, last, order)
+def measure(args, mode, last, order, compiled):
+    step = prepare(args, mode, last, order, compiled)
     wait = torch.cuda.synchronize if args.device.startswith("cuda") else lambda: None
     for s in range(args.warmup):
         result = step(s)
     wait()
     seconds, busy = [], []
-    for s in range(args.steps):
+    for _ in range(args.blocks):
         start, cpu = time.perf_counter(), time.process_time()
-        result = step(s)
+        for s in range(args.steps):
+            result = step(s)
         wait()
-        seconds.append(time.perf_counter() - start)
-        busy.append(time.process_time() - cpu)
+        seconds.append((time.perf_counter() - start) / args.steps)
+        busy.append((time.process_time() - cpu) / args.steps)
     if not result.isfinite().all():
-        sys.exit("peer: the result is not finite")
+        raise ArithmeticError("the result is not finite")
     best, median = min(seconds), statistics.median(seconds)
     return {
-        "channels_last": last,
-        "readout_first": order,
         "best_seconds": best,
         "median_seconds": median,
         "median_cpu_seconds": statistics.median(busy),  # all threads: below threads * seconds, others had the cores
@@ -116,40 +119,63 @@ def measure(args, last, order):
     }
 
 
+def tried(args, mode, last, order, compiled):
+    """What was measured, or how it failed."""
+    variant = {"channels_last": last, "readout_first": order, "compiled": compiled}
+    try:
+        variant |= measure(args, mode, last, order, compiled)
+        told = f"best {variant['best_images_per_second']:8.1f} images/s  median {variant['median_images_per_second']:8.1f}"
+    except Exception as e:
+        variant["failed"] = f"{type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}"
+        told = variant["failed"]
+    print(f"{mode:7}  channels last {last!s:5}  {order:8} first  {compiled or 'eager':15}  {told}", file=sys.stderr)
+    # Memory of a variant is free for the next.
+    gc.collect()
+    if args.device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    if compiled:
+        torch._dynamo.reset()
+    return variant
+
+
+def fastest(variants):
+    return min((v for v in variants if "failed" not in v), key=lambda v: v["median_seconds"], default=None)
+
+
+def measured(args, mode):
+    layouts = [False, True] if args.channels_last is None else [args.channels_last]
+    orders = ["mask", "features"] if args.readout is None else [args.readout]
+    variants = [tried(args, mode, last, order, None) for last, order in itertools.product(layouts, orders)]
+    eager = fastest(variants)
+    if eager is None:
+        sys.exit(f"peer: {variants[-1]['failed']}")
+    for compiled in filter(None, args.compile.split(",")):
+        variants.append(tried(args, mode, eager["channels_last"], eager["readout_first"], compiled))
+    return {"best": fastest(variants), "variants": variants}
+
+
 def main():
     args = arguments()
     torch.set_num_threads(args.threads)
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.dtype == "tf32"
-    layouts = [False, True] if args.channels_last is None else [args.channels_last]
-    orders = ["mask", "features"] if args.readout is None else [args.readout]
     load = os.getloadavg()[0]
-    variants = []
-    for last, order in itertools.product(layouts, orders):
-        variants.append(measure(args, last, order))
-        v = variants[-1]
-        print(
-            f"channels last {last!s:5}  {order:8} first  best {v['best_images_per_second']:8.1f} images/s"
-            f"  median {v['median_images_per_second']:8.1f}",
-            file=sys.stderr,
-        )
-        if args.compile:
-            torch._dynamo.reset()
-    best = min(variants, key=lambda v: v["median_seconds"])
+    modes = {mode: measured(args, mode) for mode in args.mode.split(",")}
     cuda = args.device.startswith("cuda")
     report = {
         "peer": f"PyTorch {torch.__version__}",
         "device": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
         "capability": None if cuda else torch.backends.cpu.get_cpu_capability(),
-        **{k: getattr(args, k) for k in ("mode", "batch", "neurons", "height", "width", "threads", "steps", "warmup")},
-        "dtype": args.dtype,
-        "compile": args.compile,
+        **{k: getattr(args, k) for k in ("batch", "neurons", "height", "width", "threads", "blocks", "steps", "warmup", "dtype")},
         "load_before": load,
         "load_after": os.getloadavg()[0],
-        "best": best,
-        "variants": variants,
+        **modes,
     }
-    print(json.dumps(report, indent=2)) if args.json else print(f"{best['median_images_per_second']:.1f} images/s")
+    if args.json:
+        print(json.dumps(report, indent=2))
+    else:
+        for mode in modes:
+            print(f"{mode}: {modes[mode]['best']['median_images_per_second']:.1f} images/s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-//! Ten steps of a small fit and the predictions after it, on a device beside the CPU.
+//! A few steps of a fit and the predictions after it, on a device beside the CPU.
 
 use crate::common::relative;
 use ndarray::{Array2, Array3};
@@ -16,7 +16,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Whether rounding to the precision, ten times over, explains it.
+    /// Whether rounding to the precision, a few times over, explains it.
     pub fn is_rounding(&self, precision: Precision) -> bool {
         let most = match precision {
             Precision::F32 => 1e-4,
@@ -27,96 +27,119 @@ impl Difference {
     }
 }
 
-const STEPS: u64 = 10;
-const HEIGHT: usize = 9;
-const WIDTH: usize = 11;
-
-/// Two recordings of different size, some responses missing.
-fn recordings() -> Vec<Recording> {
-    [("left", 7, 41, 1), ("right", 3, 26, 2)]
-        .map(|(name, neurons, count, seed)| {
-            let pixels = crate::common::noise(count * HEIGHT * WIDTH, seed);
-            let images = Array3::from_shape_vec(
-                (count, HEIGHT, WIDTH),
-                pixels.iter().map(|&p| p as f32).collect(),
-            )
-            .unwrap();
-            let drawn = crate::common::noise(count * neurons, seed + 10);
-            let responses = drawn.iter().enumerate().map(|(i, &r)| {
-                if i % 11 == 5 {
-                    f32::NAN
-                } else {
-                    1.0 + r as f32
-                }
-            });
-            Recording {
-                name: name.into(),
-                images,
-                responses: Array2::from_shape_vec((count, neurons), responses.collect()).unwrap(),
-                trials: (0..count)
-                    .map(|image| Trial {
-                        image,
-                        tier: if image < count - 4 {
-                            Tier::Train
-                        } else {
-                            Tier::Test
-                        },
-                    })
-                    .collect(),
-                neurons: None,
-                degrees_per_pixel: None,
-                response_unit: None,
-                source: None,
-            }
-        })
-        .into()
+/// What is fitted, and for how long.
+pub struct Fit {
+    config: Config,
+    recordings: Vec<Recording>,
+    steps: u64,
 }
 
-fn config(kind: CoreKind) -> Config {
-    let mut config = Config::default();
-    config.core.kind = kind;
-    config.core.orientations = 4;
-    config.core.filter_sizes = vec![5, 3, 3];
-    config.core.features = vec![3, 2, 2];
-    config.training.batch_size = 5;
-    // Large enough to show in ten steps.
-    config.penalties.smoothness = 0.3;
-    config.penalties.group_sparsity = 0.2;
-    config.penalties.readout_sparsity = 0.01;
-    config
-}
-
-fn run(device: &Device, config: &Config, recordings: &[Recording]) -> (Vec<f64>, Vec<f64>) {
-    let out = tempfile::tempdir().unwrap();
-    let options = Options {
-        out: out.path().into(),
-        ..Options::default()
-    };
-    let mut trainer = Trainer::new(device, config, recordings, &options).unwrap();
-    let losses = trainer.steps(STEPS).iter().map(|&l| f64::from(l)).collect();
-    let mut model = trainer.into_best();
-    let mut rates = Vec::new();
-    for (i, recording) in recordings.iter().enumerate() {
-        rates.extend(
-            model
-                .predict(i, recording.images.view())
-                .unwrap()
-                .iter()
-                .map(|&r| f64::from(r)),
-        );
+impl Fit {
+    /// Ten steps of a small rotation-equivariant or plain twin of two recordings of different size.
+    pub fn small(kind: CoreKind) -> Self {
+        let mut config = Config::default();
+        config.core.kind = kind;
+        config.core.orientations = 4;
+        config.core.filter_sizes = vec![5, 3, 3];
+        config.core.features = vec![3, 2, 2];
+        config.training.batch_size = 5;
+        // Large enough to show in ten steps.
+        config.penalties.smoothness = 0.3;
+        config.penalties.group_sparsity = 0.2;
+        config.penalties.readout_sparsity = 0.01;
+        Self {
+            config,
+            recordings: vec![
+                recording("left", 7, 41, (9, 11), 1),
+                recording("right", 3, 26, (9, 11), 2),
+            ],
+            steps: 10,
+        }
     }
-    device.check().unwrap();
-    (losses, rates)
+
+    /// Two steps of the standard model (Ecker et al. 2019) at the sizes that it is used at.
+    pub fn standard(batch: usize, neurons: usize) -> Self {
+        let mut config = Config::default();
+        config.training.batch_size = batch;
+        Self {
+            config,
+            recordings: vec![recording("noise", neurons, batch + 8, (36, 64), 1)],
+            steps: 2,
+        }
+    }
+
+    /// How far apart the device, at its precision, and the CPU are.
+    pub fn beside_the_cpu(&self, device: &Device) -> Difference {
+        let (wanted_losses, wanted_rates) = self.run(&Device::Cpu);
+        let (losses, rates) = self.run(device);
+        Difference {
+            losses: relative(&losses, &wanted_losses),
+            rates: relative(&rates, &wanted_rates),
+        }
+    }
+
+    /// Whether the device gives the same bits twice.
+    pub fn repeats(&self, device: &Device) -> bool {
+        let [first, second] = [(); 2].map(|()| self.run(device));
+        let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        bits(&first.0) == bits(&second.0) && bits(&first.1) == bits(&second.1)
+    }
+
+    /// Losses of the steps, and rates after them.
+    fn run(&self, device: &Device) -> (Vec<f64>, Vec<f64>) {
+        let out = tempfile::tempdir().unwrap();
+        let options = Options {
+            out: out.path().into(),
+            ..Options::default()
+        };
+        let mut config = self.config.clone();
+        config.training.precision = device.precision();
+        let mut trainer = Trainer::new(device, &config, &self.recordings, &options).unwrap();
+        let losses = trainer.steps(self.steps);
+        let losses = losses.iter().map(|&l| f64::from(l)).collect();
+        let mut model = trainer.into_best();
+        let mut rates = Vec::new();
+        for (i, recording) in self.recordings.iter().enumerate() {
+            let predicted = model.predict(i, recording.images.view()).unwrap();
+            rates.extend(predicted.iter().map(|&r| f64::from(r)));
+        }
+        device.check().unwrap();
+        (losses, rates)
+    }
 }
 
-/// A rotation-equivariant or a plain twin, at the device's precision.
-pub fn beside_the_cpu(device: &Device, kind: CoreKind) -> Difference {
-    let (mut config, recordings) = (config(kind), recordings());
-    let (wanted_losses, wanted_rates) = run(&Device::Cpu, &config, &recordings);
-    config.training.precision = device.precision();
-    let (losses, rates) = run(device, &config, &recordings);
-    Difference {
-        losses: relative(&losses, &wanted_losses),
-        rates: relative(&rates, &wanted_rates),
+/// Noise, some responses missing; four images are for testing.
+fn recording(
+    name: &str,
+    neurons: usize,
+    count: usize,
+    (height, width): (usize, usize),
+    seed: u64,
+) -> Recording {
+    let pixels = crate::common::noise(count * height * width, seed);
+    let images = pixels.iter().map(|&p| p as f32).collect();
+    let drawn = crate::common::noise(count * neurons, seed + 10);
+    let responses = drawn.iter().enumerate().map(|(i, &r)| match i % 11 {
+        5 => f32::NAN,
+        _ => 1.0 + r as f32,
+    });
+    let tier = |image| match image < count - 4 {
+        true => Tier::Train,
+        false => Tier::Test,
+    };
+    Recording {
+        name: name.into(),
+        images: Array3::from_shape_vec((count, height, width), images).unwrap(),
+        responses: Array2::from_shape_vec((count, neurons), responses.collect()).unwrap(),
+        trials: (0..count)
+            .map(|image| Trial {
+                image,
+                tier: tier(image),
+            })
+            .collect(),
+        neurons: None,
+        degrees_per_pixel: None,
+        response_unit: None,
+        source: None,
     }
 }

@@ -10,11 +10,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Environment: has the driver compile the kernels' text, as for cards that are newer than the program.
+const FROM_TEXT: &str = "STRIATE_CUDA_PTX";
+
 /// What all that lies on a card shares.
 pub struct Card {
     pub(super) context: Arc<CudaContext>,
     pub(super) stream: Arc<CudaStream>,
     capability: u32,
+    from_text: bool,
     functions: Mutex<HashMap<(&'static str, usize), Function>>,
     modules: Mutex<HashMap<(&'static str, usize), Arc<CudaModule>>>,
     pub(in crate::device) fault: Fault,
@@ -43,6 +47,7 @@ impl Card {
             context,
             stream,
             capability,
+            from_text: std::env::var_os(FROM_TEXT).is_some(),
             functions: Mutex::default(),
             modules: Mutex::default(),
             fault: Fault::default(),
@@ -65,8 +70,15 @@ impl Card {
         self.context.mem_get_info().ok()
     }
 
-    pub(super) fn bind(&self) -> Result<(), String> {
-        self.context.bind_to_thread().map_err(|e| e.to_string())
+    /// Makes this thread's calls go to this card. Failure is a fault.
+    pub(super) fn bind(&self) -> bool {
+        self.keep("using the card", self.context.bind_to_thread())
+            .is_some()
+    }
+
+    /// Whether calls from this thread go to this card and nothing has failed before.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.fault.is_set() && self.bind()
     }
 
     pub(super) fn function(&self, kernel: &Kernel, precision: usize) -> Result<Function, String> {
@@ -91,7 +103,7 @@ impl Card {
         if let Some(module) = modules.get(&(name, precision)) {
             return Ok(Arc::clone(module));
         }
-        let image = pick(name, precision, self.capability).ok_or_else(|| {
+        let image = self.pick(name, precision).ok_or_else(|| {
             format!(
                 "{name}: no machine code for compute capability {}",
                 self.capability
@@ -114,22 +126,20 @@ impl Card {
             .map_err(|e| self.fault.set(format!("{what}: {e}")))
             .ok()
     }
-}
-/// Machine code of the same major version, else the newest text that the driver can compile.
-fn pick(module: &str, precision: usize, capability: u32) -> Option<&'static Image> {
-    let images = || {
-        kernels::IMAGES
-            .iter()
-            .filter(|i| i.module == module && i.precision == precision)
-    };
-    let fits =
-        |i: &&Image| !i.ptx && i.capability / 10 == capability / 10 && i.capability <= capability;
-    images()
-        .filter(fits)
-        .max_by_key(|i| i.capability)
-        .or_else(|| {
-            images()
-                .filter(|i| i.ptx && i.capability <= capability)
-                .max_by_key(|i| i.capability)
-        })
+
+    /// Machine code of the same major version, else the newest text that the driver can compile.
+    fn pick(&self, module: &str, precision: usize) -> Option<&'static Image> {
+        let images = |text: bool| {
+            kernels::IMAGES.iter().filter(move |i| {
+                i.module == module
+                    && i.precision == precision
+                    && i.ptx == text
+                    && i.capability <= self.capability
+            })
+        };
+        images(false)
+            .filter(|i| !self.from_text && i.capability / 10 == self.capability / 10)
+            .max_by_key(|i| i.capability)
+            .or_else(|| images(true).max_by_key(|i| i.capability))
+    }
 }

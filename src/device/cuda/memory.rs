@@ -30,7 +30,7 @@ impl Memory {
             address: 0,
             bytes: 0,
         };
-        if bytes == 0 || memory.card.fault.is_set() || memory.card.bind().is_err() {
+        if bytes == 0 || !memory.card.is_ready() {
             return memory;
         }
         // SAFETY: the address is used within `bytes` and freed once.
@@ -82,7 +82,7 @@ impl Clone for Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.address != 0 && self.card.bind().is_ok() {
+        if self.address != 0 && self.card.bind() {
             // SAFETY: allocated by `zeros`, freed once; freeing waits for what still runs.
             let freed = unsafe { result::free_sync(self.address) };
             self.card.keep("freeing memory", freed);
@@ -91,7 +91,7 @@ impl Drop for Memory {
 }
 
 fn copy_within(card: &Card, to: u64, from: u64, bytes: usize) {
-    if bytes == 0 || card.fault.is_set() || card.bind().is_err() {
+    if bytes == 0 || !card.is_ready() {
         return;
     }
     // SAFETY: both lie in live allocations of this length.
@@ -171,7 +171,7 @@ impl<'a, T: Element> Span<'a, T> {
     pub(in crate::device) fn download(self) -> Vec<T> {
         let mut values = vec![T::zeroed(); self.len];
         let ((address, bytes), card) = (self.place(), &self.memory.card);
-        if bytes == 0 || card.fault.is_set() || card.bind().is_err() {
+        if bytes == 0 || !card.is_ready() {
             return values;
         }
         let stream = card.stream.cu_stream();
@@ -184,14 +184,19 @@ impl<'a, T: Element> Span<'a, T> {
         values
     }
 
+    /// Waits until the card has read `values`.
     pub(in crate::device) fn upload(self, values: &[T]) {
         assert_eq!(values.len(), self.len);
         let ((address, bytes), card) = (self.place(), &self.memory.card);
-        if bytes == 0 || card.fault.is_set() || card.bind().is_err() {
+        if bytes == 0 || !card.is_ready() {
             return;
         }
-        // SAFETY: the allocation is live and as long; from pageable memory the driver has read all before it returns.
-        let copied = unsafe { result::memcpy_htod_async(address, values, card.stream.cu_stream()) };
+        let stream = card.stream.cu_stream();
+        // SAFETY: the allocation is live and as long; after the wait nobody reads the host's copy.
+        let copied = unsafe {
+            result::memcpy_htod_async(address, values, stream)
+                .and_then(|()| result::stream::synchronize(stream))
+        };
         card.keep("copying to the card", copied);
     }
 
@@ -203,7 +208,7 @@ impl<'a, T: Element> Span<'a, T> {
 
     pub(in crate::device) fn fill(self, value: T) {
         let ((address, bytes), card) = (self.place(), &self.memory.card);
-        if bytes == 0 || card.fault.is_set() || card.bind().is_err() {
+        if bytes == 0 || !card.is_ready() {
             return;
         }
         let stream = card.stream.cu_stream();

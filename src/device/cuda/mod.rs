@@ -107,6 +107,9 @@ impl Cuda {
         } else {
             0
         };
+        if !self.card.is_ready() {
+            return Ok(());
+        }
         let function = self.card.function(kernel, precision)?;
         let mut values: Vec<u64> = args
             .iter()
@@ -121,7 +124,6 @@ impl Cuda {
             .iter_mut()
             .map(|v| std::ptr::from_mut(v).cast())
             .collect();
-        self.card.bind()?;
         // SAFETY: build.rs read the kernel's signature, and the generated function passed arguments of its types.
         unsafe {
             result::launch_kernel(

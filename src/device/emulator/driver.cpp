@@ -1,8 +1,10 @@
 // A driver without a card: the calls of libcuda that the engine makes, with the host's memory as the card's and the emulated
 // kernels as its code. So the way to a card (memory, arguments, recording and repeating a step) runs where there is none.
 //
-// Stricter than a real one: memory is checked at every copy, and while a step is recorded nothing may be allocated, freed,
-// uploaded, downloaded or waited for. STRIATE_DRIVER_MEMORY sets the card's bytes (1 GiB); kernels are found by their code.
+// As late as a real one may be: nothing in the stream is done before somebody waits for it, so that the host's memory must hold
+// until then, and what fails is told by the wait. Stricter than a real one: every thread must have bound the card, memory is
+// checked at every copy, and while a step is recorded nothing may be allocated, freed, uploaded, downloaded or waited for.
+// STRIATE_DRIVER_MEMORY sets the card's bytes (1 GiB); kernels are found by their code.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -32,7 +34,7 @@ extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsign
 
 namespace {
 
-enum Status { SUCCESS = 0, INVALID = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900 };
+enum Status { SUCCESS = 0, INVALID = 1, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, NOT_FOUND = 500, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900 };
 
 typedef std::vector<std::function<int()>> Work;
 
@@ -40,6 +42,9 @@ std::recursive_mutex one;
 std::map<uint64_t, size_t> blocks;
 size_t used = 0;
 std::unique_ptr<Work> recording;
+Work asked;
+int failed = SUCCESS;
+thread_local void* current = nullptr;
 
 size_t capacity() {
     const char* text = std::getenv("STRIATE_DRIVER_MEMORY");
@@ -53,11 +58,19 @@ bool holds(uint64_t address, size_t bytes) {
     return address + bytes <= next->first + next->second;
 }
 
-// Does it now, or keeps it for the recorded step.
+// Keeps it for the recorded step, or until somebody waits.
 int stream(std::function<int()> work) {
-    if (!recording) return work();
-    recording->push_back(std::move(work));
-    return SUCCESS;
+    (recording ? *recording : asked).push_back(std::move(work));
+    return failed;
+}
+
+// Does what was asked; after a failure nothing more.
+int wait() {
+    Work now;
+    now.swap(asked);
+    for (auto& work : now)
+        if (failed == SUCCESS) failed = work();
+    return failed;
 }
 
 struct Loaded {
@@ -68,8 +81,11 @@ struct Loaded {
 
 #define CALL extern "C" __attribute__((visibility("default"))) int
 #define ALONE std::lock_guard<std::recursive_mutex> alone(one)
+#define BOUND \
+    ALONE;    \
+    if (!current) return INVALID_CONTEXT
 #define NOT_WHILE_RECORDING \
-    ALONE;                  \
+    BOUND;                  \
     if (recording) return CAPTURE_UNSUPPORTED
 
 CALL cuInit(unsigned) { return SUCCESS; }
@@ -83,12 +99,13 @@ CALL cuDeviceGetAttribute(int* value, int attribute, int) {
 }
 CALL cuDevicePrimaryCtxRetain(void** context, int) { return *context = &used, SUCCESS; }
 CALL cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
-CALL cuCtxSetCurrent(void*) { return SUCCESS; }
-CALL cuCtxGetCurrent(void** context) { return *context = &used, SUCCESS; }
-CALL cuCtxSynchronize() { NOT_WHILE_RECORDING; return SUCCESS; }
+CALL cuCtxSetCurrent(void* context) { return current = context, SUCCESS; }
+CALL cuCtxGetCurrent(void** context) { return *context = current, SUCCESS; }
+CALL cuCtxSynchronize() { NOT_WHILE_RECORDING; return wait(); }
 CALL cuGetErrorName(int status, const char** text) {
     switch (status) {
         case OUT_OF_MEMORY: return *text = "CUDA_ERROR_OUT_OF_MEMORY", SUCCESS;
+        case INVALID_CONTEXT: return *text = "CUDA_ERROR_INVALID_CONTEXT", SUCCESS;
         case NOT_FOUND: return *text = "CUDA_ERROR_NOT_FOUND", SUCCESS;
         case LAUNCH_FAILED: return *text = "CUDA_ERROR_LAUNCH_FAILED", SUCCESS;
         case CAPTURE_UNSUPPORTED: return *text = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", SUCCESS;
@@ -118,6 +135,7 @@ CALL cuMemFree_v2(uint64_t address) {
     NOT_WHILE_RECORDING;
     auto block = blocks.find(address);
     if (block == blocks.end()) return INVALID;
+    wait();
     used -= block->second;
     blocks.erase(block);
     std::free(reinterpret_cast<void*>(address));
@@ -126,29 +144,29 @@ CALL cuMemFree_v2(uint64_t address) {
 CALL cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
     NOT_WHILE_RECORDING;
     if (!holds(to, bytes)) return INVALID;
-    return std::memcpy(reinterpret_cast<void*>(to), from, bytes), SUCCESS;
+    return stream([=] { return std::memcpy(reinterpret_cast<void*>(to), from, bytes), SUCCESS; });
 }
 CALL cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
     NOT_WHILE_RECORDING;
     if (!holds(from, bytes)) return INVALID;
-    return std::memcpy(to, reinterpret_cast<void*>(from), bytes), SUCCESS;
+    return stream([=] { return std::memcpy(to, reinterpret_cast<void*>(from), bytes), SUCCESS; });
 }
 CALL cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void*) {
-    ALONE;
+    BOUND;
     return stream([=] {
         if (!holds(to, bytes) || !holds(from, bytes)) return INVALID;
         return std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes), SUCCESS;
     });
 }
 CALL cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void*) {
-    ALONE;
+    BOUND;
     return stream([=] {
         if (!holds(to, bytes)) return INVALID;
         return std::memset(reinterpret_cast<void*>(to), value, bytes), SUCCESS;
     });
 }
 CALL cuMemsetD32Async(uint64_t to, unsigned value, size_t words, void*) {
-    ALONE;
+    BOUND;
     return stream([=] {
         if (!holds(to, words * 4)) return INVALID;
         for (size_t i = 0; i < words; ++i) reinterpret_cast<unsigned*>(to)[i] = value;
@@ -158,7 +176,7 @@ CALL cuMemsetD32Async(uint64_t to, unsigned value, size_t words, void*) {
 
 CALL cuStreamCreate(void** stream, unsigned) { return *stream = &recording, SUCCESS; }
 CALL cuStreamDestroy_v2(void*) { return SUCCESS; }
-CALL cuStreamSynchronize(void*) { NOT_WHILE_RECORDING; return SUCCESS; }
+CALL cuStreamSynchronize(void*) { NOT_WHILE_RECORDING; return wait(); }
 CALL cuStreamWaitEvent(void*, void*, unsigned) { return SUCCESS; }
 CALL cuStreamBeginCapture_v2(void*, int) {
     NOT_WHILE_RECORDING;
@@ -177,36 +195,46 @@ CALL cuGraphInstantiateWithFlags(void** exec, void* graph, unsigned long long) {
 }
 CALL cuGraphLaunch(void* exec, void*) {
     NOT_WHILE_RECORDING;
-    for (auto& work : *static_cast<Work*>(exec))
-        if (int status = work()) return status;
-    return SUCCESS;
+    for (auto& work : *static_cast<Work*>(exec)) stream(work);
+    return failed;
 }
 CALL cuGraphExecDestroy(void* exec) { return delete static_cast<Work*>(exec), SUCCESS; }
 CALL cuGraphDestroy(void* graph) { return delete static_cast<Work*>(graph), SUCCESS; }
 
 typedef std::chrono::steady_clock Clock;
 CALL cuEventCreate(void** event, unsigned) { return *event = new Clock::time_point, SUCCESS; }
-CALL cuEventRecord(void* event, void*) { return *static_cast<Clock::time_point*>(event) = Clock::now(), SUCCESS; }
-CALL cuEventSynchronize(void*) { NOT_WHILE_RECORDING; return SUCCESS; }
-CALL cuEventDestroy_v2(void* event) { return delete static_cast<Clock::time_point*>(event), SUCCESS; }
+CALL cuEventRecord(void* event, void*) {
+    NOT_WHILE_RECORDING;
+    return stream([=] { return *static_cast<Clock::time_point*>(event) = Clock::now(), SUCCESS; });
+}
+CALL cuEventSynchronize(void*) { NOT_WHILE_RECORDING; return wait(); }
+CALL cuEventDestroy_v2(void* event) {
+    BOUND;
+    wait();
+    return delete static_cast<Clock::time_point*>(event), SUCCESS;
+}
 CALL cuEventElapsedTime(float* ms, void* from, void* to) {
     std::chrono::duration<float, std::milli> passed = *static_cast<Clock::time_point*>(to) - *static_cast<Clock::time_point*>(from);
     return *ms = passed.count(), SUCCESS;
 }
 CALL cuEventElapsedTime_v2(float* ms, void* from, void* to) { return cuEventElapsedTime(ms, from, to); }
 
-// FNV-1a of an ELF file, whose length its section headers tell (build.rs has the same).
+// FNV-1a of an ELF file, whose length its section headers tell, or of text (build.rs has the same).
 CALL cuModuleLoadData(void** module, const void* image) {
     NOT_WHILE_RECORDING;
     const unsigned char* bytes = static_cast<const unsigned char*>(image);
-    if (std::memcmp(bytes, "\177ELF", 4) != 0) return NOT_FOUND;
-    uint64_t sections, programs;
-    uint16_t sizes[3], section_sizes[2];
-    std::memcpy(&programs, bytes + 32, 8);
-    std::memcpy(&sections, bytes + 40, 8);
-    std::memcpy(sizes, bytes + 52, 6);
-    std::memcpy(section_sizes, bytes + 58, 4);
-    uint64_t length = std::max(sections + uint64_t(section_sizes[0]) * section_sizes[1], programs + uint64_t(sizes[1]) * sizes[2]);
+    uint64_t length;
+    if (std::memcmp(bytes, "\177ELF", 4) != 0) {
+        length = std::strlen(static_cast<const char*>(image));
+    } else {
+        uint64_t sections, programs;
+        uint16_t sizes[3], section_sizes[2];
+        std::memcpy(&programs, bytes + 32, 8);
+        std::memcpy(&sections, bytes + 40, 8);
+        std::memcpy(sizes, bytes + 52, 6);
+        std::memcpy(section_sizes, bytes + 58, 4);
+        length = std::max(sections + uint64_t(section_sizes[0]) * section_sizes[1], programs + uint64_t(sizes[1]) * sizes[2]);
+    }
     uint64_t hash = 0xcbf29ce484222325u;
     for (uint64_t i = 0; i < length; ++i) hash = (hash ^ bytes[i]) * 0x100000001b3u;
     *module = new Loaded{hash};
@@ -223,7 +251,7 @@ CALL cuModuleGetFunction(const void** function, void* module, const char* name) 
 }
 CALL cuLaunchKernel(const Entry* entry, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned, unsigned, unsigned,
                     void*, void** arguments, void**) {
-    ALONE;
+    BOUND;
     std::vector<uint64_t> values(entry->parameters);
     for (int i = 0; i < entry->parameters; ++i) std::memcpy(&values[i], arguments[i], 8);
     return stream([=]() mutable {
