@@ -24,7 +24,7 @@ use striate::model::config::CoreKind;
 /// Before each check, its number among all of its precision.
 const NEXT: &str = "check ";
 /// How long a check may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Parser)]
 struct Arguments {

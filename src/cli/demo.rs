@@ -37,12 +37,14 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let settings = Settings {
         name: "demo".into(),
         neurons: 100,
-        train: 4000,
+        train: 24_000,
         validation: 400,
         test: 150,
         repeats: 10,
-        height: 28,
-        width: 36,
+        reliability: 0.8,
+        apertures: 0.3,
+        height: 24,
+        width: 24,
         seed,
         ..Settings::default()
     };
