@@ -27,29 +27,23 @@ pub fn statistics(shape: &Shape, y: &[f32]) -> Vec<(f64, f64)> {
 
 /// z from y.
 pub fn forward(shape: &Shape, y: &[f32], finish: &Finish, z: &mut [f32]) {
-    let lines = finish.lines(shape.channels);
-    let activation = finish.activation;
-    z.par_chunks_exact_mut(shape.pixels)
-        .zip(y.par_chunks_exact(shape.pixels))
-        .enumerate()
-        .for_each(|(plane, (z, y))| {
-            let line = lines[plane % shape.channels];
-            z.copy_from_slice(y);
-            Arch::new().dispatch(Apply {
-                line,
-                activation,
-                z,
-            });
-        });
+    let of = |plane: usize| &y[plane * shape.pixels..][..shape.pixels];
+    apply(shape, finish, z, |plane, z| z.copy_from_slice(of(plane)));
 }
 
 /// z from y in the same place.
 pub fn finish(shape: &Shape, finish: &Finish, z: &mut [f32]) {
+    apply(shape, finish, z, |_, _| ());
+}
+
+/// Each plane as `before` leaves it.
+fn apply(shape: &Shape, finish: &Finish, z: &mut [f32], before: impl Fn(usize, &mut [f32]) + Sync) {
     let lines = finish.lines(shape.channels);
     let activation = finish.activation;
     z.par_chunks_exact_mut(shape.pixels)
         .enumerate()
         .for_each(|(plane, z)| {
+            before(plane, z);
             let line = lines[plane % shape.channels];
             Arch::new().dispatch(Apply {
                 line,

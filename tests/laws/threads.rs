@@ -1,0 +1,234 @@
+//! Any number of threads, the same bits.
+
+use super::{CPU, upload};
+use crate::common::*;
+use striate::device::Array;
+use striate::ops::activation::Activation;
+use striate::ops::norm::{Affine, Finish};
+use striate::ops::penalty::{Metric, Strength};
+use striate::ops::readout::{Gradients, Weights};
+use striate::ops::{conv, group_conv, norm, penalty, readout};
+
+/// All results of the CPU paths on one set of inputs.
+fn everything() -> Vec<(&'static str, Vec<u32>)> {
+    let bits = |a: &Array| {
+        a.download()
+            .into_iter()
+            .map(f32::to_bits)
+            .collect::<Vec<u32>>()
+    };
+    let mut results = Vec::new();
+    let group = |oriented_input, in_features, kernel| group_conv::Shape {
+        batch: 5,
+        orientations: 8,
+        in_features,
+        out_features: 6,
+        oriented_input,
+        height: 19,
+        width: 23,
+        kernel,
+        padding: kernel / 2,
+    };
+    for s in [group(true, 5, 5), group(false, 1, 13)] {
+        let layer = group_conv::Layer::new(&CPU, s);
+        let direct = s.direct();
+        let (nx, nw, ny) = direct.lengths();
+        let (x, w, dy) = (
+            upload(&noise(nx, 1)),
+            upload(&noise(nw, 2)),
+            upload(&noise(ny, 3)),
+        );
+        let c = upload(&noise(s.coefficients(), 4));
+        let (mut y, mut dx) = (CPU.zeros(&[ny]), CPU.zeros(&[nx]));
+        let (mut dw, mut dc) = (CPU.zeros(&[nw]), CPU.zeros(&[c.len()]));
+        group_conv::forward(
+            &CPU,
+            &layer,
+            s.batch,
+            x.view().into(),
+            c.view(),
+            y.view_mut().into(),
+        );
+        results.push(("group y", bits(&y)));
+        let values = (x.view().into(), c.view());
+        group_conv::backward(
+            &CPU,
+            &layer,
+            s.batch,
+            values,
+            dy.view().into(),
+            dx.view_mut().into(),
+            dc.view_mut(),
+        );
+        results.push(("group dx", bits(&dx)));
+        results.push(("group dc", bits(&dc)));
+        group_conv::backward_coefficients(
+            &CPU,
+            &layer,
+            s.batch,
+            x.view().into(),
+            dy.view().into(),
+            dc.view_mut(),
+        );
+        group_conv::backward_input(
+            &CPU,
+            &layer,
+            s.batch,
+            c.view(),
+            dy.view().into(),
+            dx.view_mut().into(),
+        );
+        results.push(("group dc alone", bits(&dc)));
+        results.push(("group dx alone", bits(&dx)));
+        conv::forward(
+            &CPU,
+            &direct,
+            x.view().into(),
+            w.view(),
+            y.view_mut().into(),
+        );
+        conv::backward_input(
+            &CPU,
+            &direct,
+            w.view(),
+            dy.view().into(),
+            dx.view_mut().into(),
+        );
+        conv::backward_weights(
+            &CPU,
+            &direct,
+            x.view().into(),
+            dy.view().into(),
+            dw.view_mut(),
+        );
+        results.extend([
+            ("conv y", bits(&y)),
+            ("conv dx", bits(&dx)),
+            ("conv dw", bits(&dw)),
+        ]);
+        let metric = Metric::new(&CPU, layer.basis(), 8);
+        let strength = Strength {
+            smoothness: 0.3,
+            group_sparsity: 0.2,
+        };
+        penalty::steerable(&CPU, &metric, 6, strength, c.view(), dc.view_mut());
+        results.push(("penalty dc", bits(&dc)));
+    }
+
+    let s = norm::Shape {
+        batch: 5,
+        channels: 24,
+        groups: 6,
+        pixels: 437,
+    };
+    let n = s.batch * s.channels * s.pixels;
+    let (y, mut d, mut z) = (upload(&noise(n, 1)), upload(&noise(n, 2)), CPU.zeros(&[n]));
+    let [mut mean, mut variance, mut moving, mut spread] = [0; 4].map(|_| CPU.zeros(&[6]));
+    let (current, running) = (
+        (mean.view_mut(), variance.view_mut()),
+        (moving.view_mut(), spread.view_mut()),
+    );
+    norm::statistics(&CPU, &s, y.view().into(), 0.9, current, running);
+    let (gain, offset) = (upload(&noise(6, 3)), upload(&noise(6, 4)));
+    let finish = Finish {
+        statistics: (mean.view(), variance.view()),
+        affine: Affine {
+            gain: Some(gain.view()),
+            offset: offset.view(),
+        },
+        activation: Activation::Softplus,
+    };
+    let (mut dgain, mut doffset) = (CPU.zeros(&[6]), CPU.zeros(&[6]));
+    norm::forward(&CPU, &s, y.view().into(), &finish, z.view_mut().into());
+    let gradients = (Some(dgain.view_mut()), doffset.view_mut());
+    norm::backward(
+        &CPU,
+        &s,
+        y.view().into(),
+        &finish,
+        d.view_mut().into(),
+        gradients,
+    );
+    for (name, a) in [
+        ("norm mean", &mean),
+        ("norm variance", &variance),
+        ("norm z", &z),
+        ("norm dy", &d),
+        ("norm dgain", &dgain),
+        ("norm doffset", &doffset),
+    ] {
+        results.push((name, bits(a)));
+    }
+
+    let s = readout::Shape {
+        batch: 5,
+        channels: 48,
+        pixels: 437,
+        neurons: 301,
+        positive_features: false,
+    };
+    let x = upload(&noise(s.batch * s.channels * s.pixels, 1));
+    let (mask, features) = (
+        upload(&noise(s.neurons * s.pixels, 2)),
+        upload(&noise(s.neurons * s.channels, 3)),
+    );
+    let (bias, dh) = (
+        upload(&noise(s.neurons, 4)),
+        upload(&noise(s.batch * s.neurons, 5)),
+    );
+    let weights = Weights {
+        mask: mask.view(),
+        features: features.view(),
+        bias: bias.view(),
+    };
+    let mut h = CPU.zeros(&[dh.len()]);
+    let [mut dx, mut dmask, mut dfeatures, mut dbias] =
+        [&x, &mask, &features, &bias].map(|a| CPU.zeros(&[a.len()]));
+    readout::forward(&CPU, &s, x.view().into(), weights, h.view_mut(), None);
+    let gradients = Gradients {
+        mask: dmask.view_mut(),
+        features: dfeatures.view_mut(),
+        bias: dbias.view_mut(),
+    };
+    readout::backward(
+        &CPU,
+        &s,
+        x.view().into(),
+        weights,
+        dh.view(),
+        (dx.view_mut().into(), gradients),
+        None,
+    );
+    for (name, a) in [
+        ("readout h", &h),
+        ("readout dx", &dx),
+        ("readout dmask", &dmask),
+        ("readout dfeatures", &dfeatures),
+        ("readout dbias", &dbias),
+    ] {
+        results.push((name, bits(a)));
+    }
+    results
+}
+
+#[test]
+fn one_and_more_threads_give_the_same_bits() {
+    let with = |threads: usize| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+            .install(everything)
+    };
+    let one = with(1);
+    for threads in [2, 3] {
+        for ((name, a), (_, b)) in one.iter().zip(with(threads)) {
+            let differing = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+            assert_eq!(
+                (a.len(), differing),
+                (b.len(), 0),
+                "{name}, {threads} threads"
+            );
+        }
+    }
+}
