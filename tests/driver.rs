@@ -11,8 +11,9 @@ mod small;
 use cases::training::Fit;
 use small::{Done, striate};
 use std::path::Path;
-use striate::device::{Device, Precision};
+use striate::device::{Array, Device, Precision};
 use striate::model::config::CoreKind;
+use striate::stimuli::{self, Canvas};
 
 /// The device, in a process that has the driver; elsewhere starts that process and gives none.
 #[track_caller]
@@ -124,14 +125,25 @@ fn any_thread_may_use_the_card() {
     let Some(device) = card("any_thread_may_use_the_card") else {
         return;
     };
-    let run = |name: &str| {
-        let case = cases::all().into_iter().find(|c| c.name.starts_with(name));
-        case.unwrap().run(&device);
+    let canvas = Canvas {
+        count: 1,
+        height: 9,
+        width: 9,
     };
-    run("readout Shape");
-    // One kernel that is known and one that is not.
-    std::thread::scope(|s| s.spawn(|| run("readout Shape")).join().unwrap());
-    std::thread::scope(|s| s.spawn(|| run("norm")).join().unwrap());
+    let gabor = device.upload(&[4.0f32, 4.0, 5.0, 0.2, 1.0, 0.3, 0.1], &[7]);
+    let draw = |images: &mut Array| {
+        stimuli::gabor::draw(&device, &canvas, 1, gabor.view(), images.view_mut());
+    };
+    let [mut here, mut there, mut first] = [(); 3].map(|()| device.zeros::<f32>(&[81]));
+    // The first thing that a thread asks for: a kernel that is known, or one that is not.
+    let disc = || {
+        stimuli::grating::draw(&device, &canvas, 1, gabor.view(), first.view_mut());
+    };
+    draw(&mut here);
+    std::thread::scope(|s| s.spawn(|| draw(&mut there)).join().unwrap());
+    std::thread::scope(|s| s.spawn(disc).join().unwrap());
+    assert_eq!(here.download(), there.download());
+    assert!(first.download().iter().any(|v| *v != 0.0));
     device.check().unwrap();
 }
 
