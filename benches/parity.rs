@@ -24,7 +24,7 @@ use striate::model::config::CoreKind;
 /// Before each check, its number among all of its precision.
 const NEXT: &str = "check ";
 /// How long a check may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Parser)]
 struct Arguments {
@@ -152,9 +152,14 @@ fn here(a: &Arguments, precision: Precision, from: usize) -> usize {
     }
     if checks.outputs > 0 {
         println!(
-            "{} {precision:?}: {} outputs, worst error {:.0} % of what is allowed, every one twice for the same bits",
-            verdict(checks.failed == 0),
+            "{} {precision:?}: {} outputs, {} wrong, worst error {:.0} % of what is allowed, every one twice for the same bits",
+            if checks.failed == 0 {
+                verdict(true)
+            } else {
+                "      "
+            },
             checks.outputs,
+            checks.failed,
             100.0 * checks.worst
         );
     }
