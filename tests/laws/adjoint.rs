@@ -1,9 +1,9 @@
 //! Ways back are the adjoints of ways forward.
 
-use super::{CPU, upload};
+use super::Ways;
 use crate::common::*;
 use striate::device::Array;
-use striate::ops::{conv, group_conv};
+use striate::ops::group_conv;
 
 /// <dy, A x> and <A' dy, x> relative to the lengths of dy and A x.
 #[track_caller]
@@ -52,66 +52,14 @@ fn ways_back_are_adjoint_to_ways_forward() {
         },
     ] {
         let name = format!("{s:?}");
-        let direct = s.direct();
-        let (nx, nw, ny) = direct.lengths();
-        let (x, w, dy) = (
-            upload(&noise(nx, 1)),
-            upload(&noise(nw, 2)),
-            upload(&noise(ny, 3)),
-        );
-        let (mut y, mut dx, mut dw) = (CPU.zeros(&[ny]), CPU.zeros(&[nx]), CPU.zeros(&[nw]));
-        conv::forward(
-            &CPU,
-            &direct,
-            x.view().into(),
-            w.view(),
-            y.view_mut().into(),
-        );
-        conv::backward_input(
-            &CPU,
-            &direct,
-            w.view(),
-            dy.view().into(),
-            dx.view_mut().into(),
-        );
-        conv::backward_weights(
-            &CPU,
-            &direct,
-            x.view().into(),
-            dy.view().into(),
-            dw.view_mut(),
-        );
-        assert_adjoint(&format!("direct, x {name}"), (&dy, &y), (&dx, &x));
-        assert_adjoint(&format!("direct, w {name}"), (&dy, &y), (&dw, &w));
-
-        let layer = group_conv::Layer::new(&CPU, s);
-        let c = upload(&noise(s.coefficients(), 4));
-        let (mut dx, mut dc) = (CPU.zeros(&[nx]), CPU.zeros(&[c.len()]));
-        group_conv::forward(
-            &CPU,
-            &layer,
-            s.batch,
-            x.view().into(),
-            c.view(),
-            y.view_mut().into(),
-        );
-        group_conv::backward_input(
-            &CPU,
-            &layer,
-            s.batch,
-            c.view(),
-            dy.view().into(),
-            dx.view_mut().into(),
-        );
-        group_conv::backward_coefficients(
-            &CPU,
-            &layer,
-            s.batch,
-            x.view().into(),
-            dy.view().into(),
-            dc.view_mut(),
-        );
-        assert_adjoint(&format!("group, x {name}"), (&dy, &y), (&dx, &x));
-        assert_adjoint(&format!("group, c {name}"), (&dy, &y), (&dc, &c));
+        for (way, ways) in [
+            ("direct", Ways::direct(&s.direct())),
+            ("group", Ways::group(&s)),
+        ] {
+            let (dy, y) = (&ways.dy, &ways.y);
+            assert_adjoint(&format!("{way}, x {name}"), (dy, y), (&ways.dx, &ways.x));
+            let weights = (&ways.dweights, &ways.weights);
+            assert_adjoint(&format!("{way}, weights {name}"), (dy, y), weights);
+        }
     }
 }

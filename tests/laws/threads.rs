@@ -1,13 +1,13 @@
 //! Any number of threads, the same bits.
 
-use super::{CPU, upload};
+use super::{CPU, Ways, upload};
 use crate::common::*;
 use striate::device::Array;
 use striate::ops::activation::Activation;
 use striate::ops::norm::{Affine, Finish};
 use striate::ops::penalty::{Metric, Strength};
 use striate::ops::readout::{Gradients, Weights};
-use striate::ops::{conv, group_conv, norm, penalty, readout};
+use striate::ops::{group_conv, norm, penalty, readout};
 
 /// All results of the CPU paths on one set of inputs.
 fn everything() -> Vec<(&'static str, Vec<u32>)> {
@@ -18,7 +18,7 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
             .collect::<Vec<u32>>()
     };
     let mut results = Vec::new();
-    let group = |oriented_input, in_features, kernel| group_conv::Shape {
+    let shape = |oriented_input, in_features, kernel| group_conv::Shape {
         batch: 5,
         orientations: 8,
         in_features,
@@ -29,90 +29,36 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
         kernel,
         padding: kernel / 2,
     };
-    for s in [group(true, 5, 5), group(false, 1, 13)] {
+    for s in [shape(true, 5, 5), shape(false, 1, 13)] {
+        let (direct, mut group) = (Ways::direct(&s.direct()), Ways::group(&s));
+        results.extend([
+            ("conv y", bits(&direct.y)),
+            ("conv dx", bits(&direct.dx)),
+            ("conv dw", bits(&direct.dweights)),
+            ("group y", bits(&group.y)),
+            ("group dx alone", bits(&group.dx)),
+            ("group dc alone", bits(&group.dweights)),
+        ]);
         let layer = group_conv::Layer::new(&CPU, s);
-        let direct = s.direct();
-        let (nx, nw, ny) = direct.lengths();
-        let (x, w, dy) = (
-            upload(&noise(nx, 1)),
-            upload(&noise(nw, 2)),
-            upload(&noise(ny, 3)),
-        );
-        let c = upload(&noise(s.coefficients(), 4));
-        let (mut y, mut dx) = (CPU.zeros(&[ny]), CPU.zeros(&[nx]));
-        let (mut dw, mut dc) = (CPU.zeros(&[nw]), CPU.zeros(&[c.len()]));
-        group_conv::forward(
-            &CPU,
-            &layer,
-            s.batch,
-            x.view().into(),
-            c.view(),
-            y.view_mut().into(),
-        );
-        results.push(("group y", bits(&y)));
-        let values = (x.view().into(), c.view());
         group_conv::backward(
             &CPU,
             &layer,
             s.batch,
-            values,
-            dy.view().into(),
-            dx.view_mut().into(),
-            dc.view_mut(),
+            (group.x.view().into(), group.weights.view()),
+            group.dy.view().into(),
+            group.dx.view_mut().into(),
+            group.dweights.view_mut(),
         );
-        results.push(("group dx", bits(&dx)));
-        results.push(("group dc", bits(&dc)));
-        group_conv::backward_coefficients(
-            &CPU,
-            &layer,
-            s.batch,
-            x.view().into(),
-            dy.view().into(),
-            dc.view_mut(),
-        );
-        group_conv::backward_input(
-            &CPU,
-            &layer,
-            s.batch,
-            c.view(),
-            dy.view().into(),
-            dx.view_mut().into(),
-        );
-        results.push(("group dc alone", bits(&dc)));
-        results.push(("group dx alone", bits(&dx)));
-        conv::forward(
-            &CPU,
-            &direct,
-            x.view().into(),
-            w.view(),
-            y.view_mut().into(),
-        );
-        conv::backward_input(
-            &CPU,
-            &direct,
-            w.view(),
-            dy.view().into(),
-            dx.view_mut().into(),
-        );
-        conv::backward_weights(
-            &CPU,
-            &direct,
-            x.view().into(),
-            dy.view().into(),
-            dw.view_mut(),
-        );
-        results.extend([
-            ("conv y", bits(&y)),
-            ("conv dx", bits(&dx)),
-            ("conv dw", bits(&dw)),
-        ]);
+        results.push(("group dx", bits(&group.dx)));
+        results.push(("group dc", bits(&group.dweights)));
         let metric = Metric::new(&CPU, layer.basis(), 8);
         let strength = Strength {
             smoothness: 0.3,
             group_sparsity: 0.2,
         };
-        penalty::steerable(&CPU, &metric, 6, strength, c.view(), dc.view_mut());
-        results.push(("penalty dc", bits(&dc)));
+        let (c, dc) = (group.weights.view(), group.dweights.view_mut());
+        penalty::steerable(&CPU, &metric, 6, strength, c, dc);
+        results.push(("penalty dc", bits(&group.dweights)));
     }
 
     let s = norm::Shape {
