@@ -42,7 +42,9 @@ pub enum Error {
 
 fn signal_name(signal: i32) -> String {
     match signal {
+        1 => "SIGHUP".to_string(),
         2 => "Ctrl-C".to_string(),
+        10 => "SIGUSR1".to_string(),
         15 => "SIGTERM".to_string(),
         n => format!("signal {n}"),
     }

@@ -8,10 +8,13 @@ pub mod error;
 pub mod files;
 pub mod glm;
 pub mod insilico;
+pub mod lock;
 pub mod model;
 pub mod npy;
 pub mod ops;
 pub mod recording;
+pub mod results;
+mod say;
 pub mod scoring;
 pub mod simulation;
 pub mod statistics;
@@ -20,3 +23,4 @@ pub mod table;
 pub mod training;
 
 pub use error::{Error, Result};
+pub use say::say;

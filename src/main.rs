@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("striate: {}", one_line(&error.to_string()));
+            striate::say(format_args!("striate: {}", one_line(&error.to_string())));
             match error {
                 Error::Interrupted(signal) | Error::Stopped(signal) => {
                     ExitCode::from(128 + signal as u8)
@@ -40,7 +40,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let told = text.split("\n\nUsage:").next().unwrap_or(&text);
     let told = told.split("\n\nFor more").next().unwrap_or(told);
     let told = one_line(told.strip_prefix("error: ").unwrap_or(told));
-    eprintln!("striate: {told}; see --help");
+    striate::say(format_args!("striate: {told}; see --help"));
     ExitCode::from(2)
 }
 

@@ -1,6 +1,8 @@
 //! Named columns: every result is one, every CSV is written from one.
 
-use crate::{Error, Result, files};
+use crate::files::{self, Prepared};
+use crate::{Error, Result};
+use std::io::Write;
 use std::path::Path;
 
 /// One column of a [`Table`].
@@ -165,6 +167,36 @@ impl Table {
         }
     }
 
+    /// A column's cells as they are written.
+    pub fn text(&self, name: &str) -> Option<Vec<String>> {
+        let column = self.column(name)?;
+        Some((0..column.len()).map(|row| column.cell(row)).collect())
+    }
+
+    /// With another name for a column, if it is there.
+    #[must_use]
+    pub fn renamed(mut self, name: &str, new: &str) -> Self {
+        for (n, _) in self.columns.iter_mut().filter(|(n, _)| n == name) {
+            *n = new.to_string();
+        }
+        self
+    }
+
+    /// Without a column.
+    #[must_use]
+    pub fn dropped(mut self, name: &str) -> Self {
+        self.columns.retain(|(n, _)| n != name);
+        self
+    }
+
+    /// With these columns at the right, in that order.
+    #[must_use]
+    pub fn reordered(mut self, last: &[&str]) -> Self {
+        let rank = |n: &String| last.iter().position(|l| l == n).map_or(0, |i| i + 1);
+        self.columns.sort_by_key(|(n, _)| rank(n));
+        self
+    }
+
     /// The given rows, in that order.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
@@ -204,14 +236,24 @@ impl Table {
     /// # Errors
     /// Names the file.
     pub fn write_csv(&self, path: &Path) -> Result<()> {
-        files::write(path, |w| {
-            let mut csv = csv::Writer::from_writer(w);
-            csv.write_record(self.names())?;
-            for row in 0..self.rows() {
-                csv.write_record(self.columns.iter().map(|(_, c)| c.cell(row)))?;
-            }
-            csv.flush()
-        })
+        files::write(path, |w| self.fill(w))
+    }
+
+    /// As [`Table::write_csv`], up to the file's name.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn prepare(&self, path: &Path) -> Result<Prepared> {
+        Prepared::new(path, |w| self.fill(w))
+    }
+
+    fn fill(&self, w: &mut dyn Write) -> std::io::Result<()> {
+        let mut csv = csv::Writer::from_writer(w);
+        csv.write_record(self.names())?;
+        for row in 0..self.rows() {
+            csv.write_record(self.columns.iter().map(|(_, c)| c.cell(row)))?;
+        }
+        csv.flush()
     }
 
     /// Reads a CSV with a header; a column whose filled cells are all numbers becomes [`Column::Number`]

@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use striate::device::Device;
+use striate::lock::Lock;
 use striate::model::Model;
-use striate::{Error, Result};
+use striate::results::{Origin, Results};
+use striate::{Error, Result, files, say};
 
 use super::Global;
 
@@ -16,12 +18,17 @@ pub struct Report {
     facts: Map<String, Value>,
     /// Whether the answer is good: decides between exit codes 0 and 1.
     pub good: bool,
+    /// Whether the text is all that the command makes.
+    only: bool,
 }
 
 impl Report {
     /// Text only; as JSON it stands under `text`.
     pub fn text(text: String) -> Self {
-        Self::new(text.clone()).fact("text", text)
+        Self {
+            only: true,
+            ..Self::new(text.clone()).fact("text", text)
+        }
     }
 
     /// A summary; facts are added one by one.
@@ -30,6 +37,7 @@ impl Report {
             text,
             facts: Map::new(),
             good: true,
+            only: false,
         }
     }
 
@@ -64,7 +72,8 @@ impl Report {
         self
     }
 
-    /// Prints; a closed pipe is not an error.
+    /// Prints. A closed pipe is not an error, and a summary that cannot be written costs no work that is done; only a
+    /// text that is all there is must arrive.
     pub fn print(&self, json: bool) -> Result<()> {
         let text = if json {
             serde_json::to_string_pretty(&self.facts).unwrap_or_default()
@@ -73,10 +82,13 @@ impl Report {
         };
         let mut out = std::io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Error::Other(format!("standard output: cannot write: {e}")))
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            Err(e) if self.only => Err(Error::Other(format!("standard output: cannot write: {e}"))),
+            Err(e) => {
+                say(format_args!("striate: standard output: cannot write: {e}"));
+                Ok(())
             }
-            _ => Ok(()),
+            Ok(()) => Ok(()),
         }
     }
 }
@@ -119,4 +131,123 @@ pub fn neurons(choice: Option<&str>, count: usize) -> Result<Vec<usize>> {
         Some(twice) => Err(bad(&format!("\"{choice}\", neuron {twice} twice"))),
         None => Ok(rows),
     }
+}
+
+/// Where a command's results go.
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    /// Write results here instead of into the run; what earlier commands wrote here is read before the run's own
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// A command's results in their place, kept for it alone.
+#[derive(Debug)]
+pub struct Output {
+    run: PathBuf,
+    directory: PathBuf,
+    _locks: [Lock; 2],
+}
+
+impl Place {
+    /// Takes the place for `command`.
+    pub fn open(&self, run: &Path, command: &str) -> Result<Output> {
+        let directory = self.out.clone().unwrap_or_else(|| run.to_path_buf());
+        if self.out.is_some() {
+            files::create_directory(&directory)?;
+        }
+        let locks = Lock::part(&directory, command)?;
+        files::clear_abandoned(&directory);
+        Ok(Output {
+            run: run.to_path_buf(),
+            directory,
+            _locks: locks,
+        })
+    }
+}
+
+impl Output {
+    /// The directory that results go into.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where a result of an earlier command is.
+    pub fn find(&self, name: &str) -> PathBuf {
+        let own = self.directory.join(name);
+        if own.exists() {
+            own
+        } else {
+            self.run.join(name)
+        }
+    }
+
+    /// A place for a table of neurons, see [`Results::open`].
+    pub fn results(
+        &self,
+        files: (&str, Option<&str>),
+        options: String,
+        model: &Model,
+        chosen: Option<&[(String, Vec<usize>)]>,
+    ) -> Result<Results> {
+        let names: Vec<String> = model.readouts.iter().map(|r| r.name.clone()).collect();
+        let origin = Origin {
+            model: model.hash.clone(),
+            options,
+        };
+        Results::open(&self.directory, files, origin, &names, chosen)
+    }
+}
+
+/// The readouts and neurons that a command is about.
+pub struct Chosen {
+    /// Index of each readout, and rows of its neurons.
+    pub parts: Vec<(usize, Vec<usize>)>,
+    names: Vec<(String, Vec<usize>)>,
+    all: bool,
+}
+
+impl Chosen {
+    /// By `--readout` (without it all) and `--neurons`.
+    pub fn new(model: &Model, readout: Option<&str>, choice: Option<&str>) -> Result<Self> {
+        let indices: Vec<usize> = match readout {
+            Some(name) => vec![model.readout(Some(name))?],
+            None => (0..model.readouts.len()).collect(),
+        };
+        Self::of(model, &indices, choice)
+    }
+
+    /// These readouts, and `--neurons` of each.
+    pub fn of(model: &Model, indices: &[usize], choice: Option<&str>) -> Result<Self> {
+        let rows = |&i: &usize| Ok((i, neurons(choice, model.readouts[i].neurons)?));
+        let parts: Vec<(usize, Vec<usize>)> = indices.iter().map(rows).collect::<Result<_>>()?;
+        let named = parts.iter();
+        let named = named.map(|(i, rows)| (model.readouts[*i].name.clone(), rows.clone()));
+        Ok(Self {
+            names: named.collect(),
+            all: choice.is_none() && indices.len() == model.readouts.len(),
+            parts,
+        })
+    }
+
+    /// What [`Results::open`] wants to know.
+    pub fn names(&self) -> Option<&[(String, Vec<usize>)]> {
+        (!self.all).then_some(&self.names)
+    }
+}
+
+/// Options as tables carry them: those that are not the usual ones.
+pub fn options(all: &[(&str, String, String)]) -> String {
+    let changed = all.iter().filter(|(_, got, usual)| got != usual);
+    let text: Vec<String> = changed.map(|(n, got, _)| format!("{n}={got}")).collect();
+    match text.is_empty() {
+        true => "usual options".into(),
+        false => text.join("; "),
+    }
+}
+
+/// Numbers as options show them: without commas, for readers that split lines at them.
+pub fn numbers(values: &[f64]) -> String {
+    let text: Vec<String> = values.iter().map(ToString::to_string).collect();
+    text.join(" ")
 }

@@ -1,13 +1,14 @@
 //! `striate compare-tuning`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Chosen, Place, Report, neurons, open_run};
+use super::evaluate::on_recording;
 use std::path::PathBuf;
 use striate::recording::Recording;
 use striate::scoring::score_all;
 use striate::statistics::{mean_of_known, median};
 use striate::table::{Column, Table};
-use striate::{Result, files};
+use striate::Result;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -22,6 +23,8 @@ pub struct Arguments {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Columns as in `evaluation.csv`.
@@ -36,9 +39,13 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut model = open_run(global, &arguments.run)?;
     let index = model.readout(arguments.readout.as_deref())?;
     let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
-    let path = arguments.run.join("tuning_comparison.csv");
-    files::check_writable(&path)?;
     let recording = Recording::open(&arguments.recording)?;
+    let output = arguments.place.open(&arguments.run, "compare-tuning")?;
+    let chosen = Chosen::of(&model, &[index], arguments.neurons.as_deref())?;
+    let made_with = format!("recording={}", recording.hash());
+    let files = ("tuning_comparison.csv", None);
+    let results = output.results(files, made_with, &model, chosen.names())?;
+    let path = results.path().to_path_buf();
     let scores = score_all(&mut model, index, &recording)?
         .table
         .select(&rows);
@@ -65,7 +72,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let several = model.readouts.len() > 1;
     let name = model.readouts[index].name.clone();
     let table = Table::stacked(vec![(name, table)], several.then_some("recording"));
-    table.write_csv(&path)?;
+    results.write(&on_recording(table, &recording), None)?;
     let correlation = mean_of_known(&column("correlation_to_average"));
     let images = recording.images.len_of(ndarray::Axis(0));
     let text = format!(

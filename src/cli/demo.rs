@@ -2,6 +2,7 @@
 
 use super::Global;
 use super::common::Report;
+use super::evaluate::on_recording;
 use ndarray::Axis;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,15 +10,18 @@ use striate::device::Device;
 use striate::insilico::search::Gabors;
 use striate::insilico::tuning::{Agreement, Indices, Inputs, Truth, Tuning};
 use striate::insilico::{Watch, optima};
+use striate::lock::Lock;
+use striate::model::checkpoint::MODEL;
 use striate::model::{Config, Model};
 use striate::ops::scan::Places;
 use striate::recording::{Recording, Tier};
+use striate::results::{Arrays, Origin, Results};
 use striate::scoring::{Scored, score};
 use striate::simulation::{CellType, Population, Settings, simulate};
 use striate::statistics::{mean_of_known, pearson};
 use striate::table::{Column, Table};
 use striate::training::{End, Interrupts, Options, Progress, Trainer};
-use striate::{Result, files};
+use striate::{Result, files, results};
 
 /// What the demo trains: small enough for two CPU cores, rich enough for every cell type.
 const CONFIG: &str = include_str!("../../examples/demo.toml");
@@ -48,19 +52,23 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         seed,
         ..Settings::default()
     };
-    eprintln!("simulating {} neurons ...", settings.neurons);
+    striate::say(format_args!("simulating {} neurons ...", settings.neurons));
     let (recording, truth) = simulate(&settings, None)?;
+    files::create_directory(out)?;
+    let _locks = Lock::part(out, "demo")?;
+    files::clear_abandoned(out);
     let directory = out.join("recording");
     replace(&directory)?;
     recording.write(&directory)?;
     truth.write_csv(&directory.join("truth.csv"))?;
 
-    eprintln!("training ...");
+    striate::say("training ...");
     let overrides = [format!("training.seed={seed}")];
     let mut config = Config::parse(CONFIG, "demo.toml", &overrides)?;
     config.recordings = vec![directory.canonicalize().unwrap_or(directory)];
     let options = Options {
         out: out.join("run"),
+        overwrite: true,
         ..Options::default()
     };
     let recordings = [recording];
@@ -68,17 +76,28 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let interrupts = Interrupts::listen()?;
     let outcome = trainer.run(&interrupts, &mut Progress::stderr())?;
 
-    eprintln!("scoring ...");
+    striate::say("scoring ...");
     let mut model = trainer.into_best();
+    let hash = files::hash_of(&options.out.join(MODEL))?;
+    model.hash = results::shown(&hash);
+    let place = In {
+        run: options.out.clone(),
+        names: vec![recordings[0].name.clone()],
+        origin: Origin {
+            model: model.hash.clone(),
+            options: "as the demo does".into(),
+        },
+    };
     let scored = score(&mut model, 0, &recordings[0])?;
     let path = options.out.join("evaluation.csv");
-    scored.table.write_csv(&path)?;
+    let scores = on_recording(scored.table.clone(), &recordings[0]);
+    place.write(("evaluation.csv", None), &scores, None)?;
     let by_type = against_truth(&recordings[0], &truth, &scored)?;
     let summary = out.join("summary.csv");
     by_type.write_csv(&summary)?;
     let agreement = experiments(
         &mut model,
-        &options.out,
+        &place,
         &truth,
         &recordings[0],
         &interrupts,
@@ -88,6 +107,25 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         .facts(&agreement)?
         .fact("seconds", started.elapsed().as_secs_f64())
         .good(outcome.end != End::Diverged))
+}
+
+/// The run that the demo's tables go into.
+struct In {
+    run: PathBuf,
+    names: Vec<String>,
+    origin: Origin,
+}
+
+impl In {
+    fn write(
+        &self,
+        names: (&str, Option<&str>),
+        table: &Table,
+        arrays: Option<Arrays>,
+    ) -> Result<()> {
+        let origin = self.origin.clone();
+        Results::open(&self.run, names, origin, &self.names, None)?.write(table, arrays)
+    }
 }
 
 /// Removes what an earlier demo wrote, and nobody else.
@@ -172,12 +210,12 @@ fn gabors() -> Gabors {
 /// Each neuron's optimal Gabor and tuning, on the twin and on the simulated neurons themselves.
 fn experiments(
     model: &mut Model,
-    run: &Path,
+    place: &In,
     truth: &Table,
     recording: &Recording,
     interrupts: &Interrupts,
 ) -> Result<Agreement> {
-    eprintln!("looking for optimal Gabors ...");
+    striate::say("looking for optimal Gabors ...");
     let (height, width) = (recording.height(), recording.width());
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
@@ -189,16 +227,18 @@ fn experiments(
         columns: width,
     };
     let grid = gabors().grid(places);
-    let path = run.join(optima::GABORS);
-    optima::table(model, 0, &all, &grid, false, &mut watch)?.write_csv(&path)?;
-    eprintln!("running the tuning experiments ...");
-    let inputs = Inputs::read(run, model, 0, &all, None)?;
+    let found = optima::table(model, 0, &all, &grid, false, &mut watch)?;
+    place.write((optima::GABORS, None), &found, None)?;
+    striate::say("running the tuning experiments ...");
+    let file = |name: &str| place.run.join(name);
+    let inputs = Inputs::read(&file, model, 0, &all, None)?;
     let optimal = inputs.gabors().to_vec();
     let (table, tuning) = inputs.tune(model, &mut watch)?;
     let population = Population::from_truth(truth, height, width)?;
     let truth = Truth::of(&population, &gabors());
-    Tuning::write(&run.join("tuning.npz"), std::slice::from_ref(&tuning))?;
-    Indices::columns(&truth.indices, "true_", table).write_csv(&run.join("tuning.csv"))?;
+    let table = Indices::columns(&truth.indices, "true_", table);
+    let curves = Tuning::arrays(std::slice::from_ref(&tuning));
+    place.write(("tuning.csv", Some("tuning.npz")), &table, Some(curves))?;
     Ok(truth.agreement(&optimal, &tuning))
 }
 

@@ -1,12 +1,13 @@
 //! `striate evaluate`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Chosen, Place, Report, open_run, options};
 use std::path::PathBuf;
 use striate::recording::Recording;
-use striate::scoring::{recording_of, score};
+use striate::results::RECORDING_HASH;
+use striate::scoring::{own_recording, score};
 use striate::statistics::mean_of_known;
-use striate::table::Table;
+use striate::table::{Column, Table};
 use striate::{Error, Result};
 
 /// The columns whose means are the summary.
@@ -33,6 +34,8 @@ pub struct Arguments {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
+    #[command(flatten)]
+    place: Place,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
@@ -43,22 +46,37 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     } else {
         (0..model.readouts.len()).collect()
     };
+    let chosen = Chosen::of(&model, &indices, arguments.neurons.as_deref())?;
+    let mut recordings = Vec::new();
+    for &index in &indices {
+        recordings.push(match &arguments.recording {
+            Some(path) => Recording::open(path)?,
+            None => own_recording(&model, index)?,
+        });
+    }
+    let made_with = match &arguments.recording {
+        Some(_) => format!("recording={}", recordings[0].hash()),
+        None => options(&[]),
+    };
+    let output = arguments.place.open(&arguments.run, "evaluate")?;
+    let results = output.results(("evaluation.csv", None), made_with, &model, chosen.names())?;
     let mut parts = Vec::new();
-    for index in indices {
-        let path = match &arguments.recording {
-            Some(path) => path.clone(),
-            None => recording_of(&model, index)?,
-        };
-        let recording = Recording::open(&path)?;
-        let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
-        let table = score(&mut model, index, &recording)?.table.select(&rows);
-        parts.push((model.readouts[index].name.clone(), table));
+    for ((index, rows), recording) in chosen.parts.iter().zip(&recordings) {
+        let table = score(&mut model, *index, recording)?.table.select(rows);
+        let table = on_recording(table, recording);
+        parts.push((model.readouts[*index].name.clone(), table));
     }
     let several = model.readouts.len() > 1;
     let table = Table::stacked(parts, several.then_some("recording"));
-    let path = arguments.run.join("evaluation.csv");
-    table.write_csv(&path)?;
+    let path = results.path().to_path_buf();
+    results.write(&table, None)?;
     summary(&table, &path)
+}
+
+/// With a column that tells the recording.
+pub fn on_recording(table: Table, recording: &Recording) -> Table {
+    let hash = vec![recording.hash(); table.rows()];
+    table.with(RECORDING_HASH, Column::Text(hash))
 }
 
 /// The means of the scores, and where the table is.

@@ -1,14 +1,17 @@
 //! `striate glm`
 
 use super::Global;
-use super::common::{Report, neurons};
-use std::path::{Path, PathBuf};
+use super::common::{Report, neurons, options};
+use super::evaluate::on_recording;
+use std::path::PathBuf;
 use striate::device::Device;
 use striate::glm::{Settings, fit, progress::Progress};
+use striate::lock::Lock;
 use striate::recording::Recording;
+use striate::results::{Arrays, Origin, Results};
 use striate::statistics::{mean_of_known, median};
 use striate::training::Interrupts;
-use striate::{Error, Result, files, npy};
+use striate::{Result, files};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -39,25 +42,41 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         folds: arguments.folds,
         seed: global.seed.unwrap_or(1),
     };
-    check_directory(&arguments.out)?;
+    files::create_directory(&arguments.out)?;
+    let _locks = Lock::part(&arguments.out, "glm")?;
+    files::clear_abandoned(&arguments.out);
+    let (_, height, width) = recording.images.dim();
+    let bytes = rows.len() * height * width * size_of::<f32>();
+    files::require_space(&arguments.out.join("glm_weights.npy"), bytes as u128)?;
+    let made_with = options(&[
+        ("penalties", settings.penalties.to_string(), Settings::default().penalties.to_string()),
+        ("folds", settings.folds.to_string(), Settings::default().folds.to_string()),
+        ("seed", settings.seed.to_string(), "1".into()),
+    ]);
+    // A GLM is its own model: what its rows come from is the recording.
+    let origin = Origin {
+        model: recording.hash(),
+        options: made_with,
+    };
+    let chosen = [(String::new(), rows.clone())];
+    let chosen = arguments.neurons.is_some().then_some(&chosen[..]);
+    let names = ("glm.csv", Some("glm_weights.npy"));
+    let results = Results::open(&arguments.out, names, origin, &[String::new()], chosen)?;
     let table_path = arguments.out.join("glm.csv");
     let weights_path = arguments.out.join("glm_weights.npy");
     let stop = || interrupts.signal();
     let glms = fit(&recording, &rows, &settings, Progress::Stderr, &stop)?;
-    files::create_directory(&arguments.out)?;
-    npy::write(&weights_path, glms.weights.view())?;
-    glms.table.write_csv(&table_path)?;
+    let table = on_recording(glms.table.clone(), &recording);
+    results.write(&table, Some(Arrays::One(glms.weights.clone().into_dyn())))?;
 
     let lost = &glms.unconverged;
     if !lost.is_empty() {
         let named: Vec<String> = lost.iter().take(20).map(ToString::to_string).collect();
         let more = if lost.len() > 20 { ", ..." } else { "" };
-        eprintln!(
-            "striate: {} of {} neurons are unconverged: {}{more}",
+        striate::say(format_args!("striate: {} of {} neurons are unconverged: {}{more}",
             lost.len(),
             rows.len(),
-            named.join(", ")
-        );
+            named.join(", ")));
     }
     let column = |name: &str| glms.table.numbers(name).unwrap_or_default().to_vec();
     let correlation = mean_of_known(&column("test_correlation"));
@@ -80,15 +99,4 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         .fact("table", table_path.display().to_string())
         .fact("weights", weights_path.display().to_string())
         .good(lost.is_empty()))
-}
-
-/// Refuses a directory that could not be made, before the fit.
-fn check_directory(path: &Path) -> Result<()> {
-    match path.ancestors().find(|p| p.exists()) {
-        Some(there) if !there.is_dir() => Err(Error::file(
-            path,
-            format!("cannot write: {} is not a directory", there.display()),
-        )),
-        _ => Ok(()),
-    }
 }

@@ -1,7 +1,7 @@
 //! `striate meis`
 
 use super::Global;
-use super::common::{Report, neurons};
+use super::common::{Chosen, Place, Report, neurons, options};
 use std::path::{Path, PathBuf};
 use striate::device::Device;
 use striate::insilico::Watch;
@@ -9,6 +9,8 @@ use striate::insilico::ascent::{Meis, Member, Method, Recipe, meis};
 use striate::model::Model;
 use striate::ops::ascent::Outcome;
 use striate::statistics::median;
+use striate::results::Arrays;
+use striate::table::Table;
 use striate::training::Interrupts;
 use striate::{Error, Result, files, npy};
 
@@ -43,6 +45,8 @@ pub struct Arguments {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
+    #[command(flatten)]
+    place: Place,
 }
 
 impl Arguments {
@@ -102,6 +106,23 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    /// As the options of the table.
+    fn settings(&self, recipe: &Recipe, members: &[Member]) -> String {
+        let usual = Recipe::default();
+        let others: Vec<&str> = members[1..].iter().map(|m| m.model.hash.as_str()).collect();
+        options(&[
+            ("recipe", self.recipe.clone(), "ecker".into()),
+            ("norm", recipe.norm.to_string(), usual.norm.to_string()),
+            ("starts", recipe.starts.to_string(), usual.starts.to_string()),
+            ("steps", recipe.steps.to_string(), usual.steps.to_string()),
+            ("smoothness", recipe.smoothness.to_string(), usual.smoothness.to_string()),
+            ("seed", recipe.seed.to_string(), "1".into()),
+            ("with", others.join(" "), String::new()),
+        ])
+    }
+}
+
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let recipe = arguments.recipe(global.seed.unwrap_or(1))?;
     let interrupts = Interrupts::listen()?;
@@ -117,20 +138,32 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         let index = of_name(path, &model, &name)?;
         members.push(member(path, model, index));
     }
-    let file = |name: &str| arguments.run.join(name);
+    let output = arguments.place.open(&arguments.run, "meis")?;
+    let file = |name: &str| output.directory().join(name);
     let [images, table, all] = [file("meis.npy"), file("meis.csv"), file("meis_all.npy")];
-    for path in [&images, &table, &all] {
-        files::check_writable(path)?;
+    let model = &members[0].model;
+    let chosen = Chosen::of(model, &[index], arguments.neurons.as_deref())?;
+    let made_with = arguments.settings(&recipe, &members);
+    let file = ("meis.csv", Some("meis.npy"));
+    let results = output.results(file, made_with, model, chosen.names())?;
+    let (height, width) = model.readouts[index].image;
+    let starts = if arguments.all_starts { recipe.starts } else { 0 };
+    let pixels = rows.len() * (1 + starts) * height * width;
+    files::require_space(&images, pixels as u128 * size_of::<f32>() as u128)?;
+    if arguments.all_starts {
+        files::check_writable(&all)?;
     }
+    let several = model.readouts.len() > 1;
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
     let found = meis(&mut members, &rows, &recipe, &mut watch)?;
     watch.finish();
-    npy::write(&images, found.images.view())?;
-    if let Some(starts) = &found.all {
-        npy::write(&all, starts.view())?;
+    match &found.all {
+        Some(starts) => npy::write(&all, starts.view())?,
+        None => files::remove(&all)?,
     }
-    found.table().write_csv(&table)?;
+    let rows = Table::stacked(vec![(name, found.table())], several.then_some("recording"));
+    results.write(&rows, Some(Arrays::One(found.images.clone().into_dyn())))?;
     Ok(summary(&found, &recipe, &images, &table))
 }
 
@@ -180,12 +213,10 @@ fn summary(found: &Meis, recipe: &Recipe, images: &Path, table: &Path) -> Report
     if !diverged.is_empty() {
         let named: Vec<String> = diverged.iter().take(20).map(ToString::to_string).collect();
         let more = if diverged.len() > 20 { ", ..." } else { "" };
-        eprintln!(
-            "striate: the responses of {} of {} neurons are no longer numbers: {}{more}",
+        striate::say(format_args!("striate: the responses of {} of {} neurons are no longer numbers: {}{more}",
             diverged.len(),
             found.found.len(),
-            named.join(", ")
-        );
+            named.join(", ")));
     }
     let responses: Vec<f64> = found.found.iter().map(|m| m.response).collect();
     let response = median(&responses);

@@ -1,7 +1,7 @@
 //! `striate gabors` and `striate dogs`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Chosen, Place, Report, numbers, open_run, options};
 use std::path::PathBuf;
 use striate::insilico::search::{Differences, Gabors, Grid};
 use striate::insilico::{Watch, optima};
@@ -25,6 +25,8 @@ pub struct Common {
     neurons: Option<String>,
     #[command(flatten)]
     search: Search,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Where stimuli are tried, and whether the search goes on from there.
@@ -111,9 +113,22 @@ impl GaborGrid {
 
 pub fn gabors(global: &Global, arguments: &GaborArguments) -> Result<Report> {
     let settings = arguments.grid.settings()?;
-    run(global, &arguments.common, optima::GABORS, |places| {
+    let made_with = settings_of(&settings);
+    run(global, &arguments.common, optima::GABORS, made_with, |places| {
         settings.grid(places)
     })
+}
+
+/// The grid as the options of a table.
+pub fn settings_of(s: &Gabors) -> Vec<(&'static str, String, String)> {
+    let usual = Gabors::default();
+    vec![
+        ("sizes", numbers(&s.sizes), numbers(&usual.sizes)),
+        ("cycles", numbers(&s.cycles), numbers(&usual.cycles)),
+        ("contrasts", numbers(&s.contrasts), numbers(&usual.contrasts)),
+        ("orientations", s.orientations.to_string(), usual.orientations.to_string()),
+        ("phases", s.phases.to_string(), usual.phases.to_string()),
+    ]
 }
 
 pub fn differences(global: &Global, arguments: &DifferenceArguments) -> Result<Report> {
@@ -130,7 +145,18 @@ pub fn differences(global: &Global, arguments: &DifferenceArguments) -> Result<R
             |v| v >= 0.0,
         )?,
     };
-    run(global, &arguments.common, optima::DIFFERENCES, |places| {
+    let usual = Differences::default();
+    let made_with = vec![
+        ("sigmas", numbers(&settings.sigmas), numbers(&usual.sigmas)),
+        ("ratios", numbers(&settings.ratios), numbers(&usual.ratios)),
+        ("contrasts", numbers(&settings.contrasts), numbers(&usual.contrasts)),
+        (
+            "surround-contrasts",
+            numbers(&settings.surround_contrasts),
+            numbers(&usual.surround_contrasts),
+        ),
+    ];
+    run(global, &arguments.common, optima::DIFFERENCES, made_with, |places| {
         settings.grid(places)
     })
 }
@@ -139,22 +165,23 @@ fn run(
     global: &Global,
     common: &Common,
     file: &str,
+    mut made_with: Vec<(&str, String, String)>,
     grid: impl Fn(Places) -> Grid,
 ) -> Result<Report> {
     let interrupts = Interrupts::listen()?;
     let mut model = open_run(global, &common.run)?;
-    let path = common.run.join(file);
-    striate::files::check_writable(&path)?;
-    let indices: Vec<usize> = match &common.readout {
-        Some(name) => vec![model.readout(Some(name))?],
-        None => (0..model.readouts.len()).collect(),
-    };
+    let readout = common.readout.as_deref();
+    let chosen = Chosen::new(&model, readout, common.neurons.as_deref())?;
     let mut work = Vec::new();
-    for &index in &indices {
-        let rows = neurons(common.neurons.as_deref(), model.readouts[index].neurons)?;
-        let grid = common.search.grid(&model, index, &grid)?;
-        work.push((index, rows, grid));
+    for (index, rows) in &chosen.parts {
+        let grid = common.search.grid(&model, *index, &grid)?;
+        work.push((*index, rows.clone(), grid));
     }
+    let command = file.strip_suffix(".csv").unwrap_or(file);
+    let output = common.place.open(&common.run, command)?;
+    made_with.extend(common.search.settings());
+    let results = output.results((file, None), options(&made_with), &model, chosen.names())?;
+    let path = results.path().to_path_buf();
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
     let climb = common.search.climbs();
@@ -165,7 +192,7 @@ fn run(
     }
     let several = model.readouts.len() > 1;
     let table = Table::stacked(parts, several.then_some("recording"));
-    table.write_csv(&path)?;
+    results.write(&table, None)?;
     let stimuli = work[0].2.len();
     let column = |name: &str| table.numbers(name).unwrap_or_default().to_vec();
     let response = column("response");
@@ -199,6 +226,18 @@ impl Search {
     /// Whether anything is asked for besides the default.
     pub fn is_chosen(&self) -> bool {
         self.x.is_some() || self.y.is_some() || self.no_refine || self.exhaustive
+    }
+
+    /// As the options of a table.
+    pub fn settings(&self) -> Vec<(&'static str, String, String)> {
+        let text = |o: &Option<String>| o.clone().unwrap_or_default().replace(',', " ");
+        let flag = |f: bool| f.to_string();
+        vec![
+            ("x", text(&self.x), String::new()),
+            ("y", text(&self.y), String::new()),
+            ("no-refine", flag(self.no_refine), flag(false)),
+            ("exhaustive", flag(self.exhaustive), flag(false)),
+        ]
     }
 
     /// Whether optima are refined.

@@ -25,6 +25,7 @@ pub struct Arguments {
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    files::clear_abandoned(files::directory_of(&arguments.out));
     files::check_writable(&arguments.out)?;
     let mut model = open_run(global, &arguments.run)?;
     let index = model.readout(arguments.readout.as_deref())?;
@@ -61,6 +62,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
             "a finite grey level",
         ));
     }
+    let bytes = images.dim().0 * rows.len() * size_of::<f32>();
+    files::require_space(&arguments.out, bytes as u128)?;
     let predictions = model.predict(index, images.view())?.select(Axis(1), &rows);
     npy::write(&arguments.out, predictions.view())?;
     let (n, cells) = predictions.dim();

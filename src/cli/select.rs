@@ -1,14 +1,15 @@
 //! `striate select-gabors`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
-use super::optima::GaborGrid;
+use super::common::{Place, Report, neurons, open_run, options};
+use super::optima::{GaborGrid, settings_of};
 use ndarray::{Array1, Array2};
 use std::path::PathBuf;
 use striate::insilico::found::Found;
 use striate::insilico::selection::{Pick, Reached, centred};
 use striate::insilico::{Watch, optima};
 use striate::ops::scan::Places;
+use striate::results::{Origin, with_origin};
 use striate::table::{Column, Table};
 use striate::training::Interrupts;
 use striate::{Error, Result, files, npy};
@@ -31,6 +32,8 @@ pub struct Arguments {
     neurons: Option<String>,
     #[command(flatten)]
     grid: GaborGrid,
+    #[command(flatten)]
+    place: Place,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
@@ -51,12 +54,13 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut model = open_run(global, &arguments.run)?;
     let index = model.readout(arguments.readout.as_deref())?;
     let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
-    let table_path = arguments.run.join("selected_gabors.csv");
-    let curve_path = arguments.run.join("selection.npz");
+    let output = arguments.place.open(&arguments.run, "select-gabors")?;
+    let table_path = output.directory().join("selected_gabors.csv");
+    let curve_path = output.directory().join("selection.npz");
     files::check_writable(&table_path)?;
     files::check_writable(&curve_path)?;
-    let path = arguments.run.join(optima::GABORS);
-    let Some(found) = Found::open(&path)? else {
+    let path = output.find(optima::GABORS);
+    let Some(found) = Found::open(&path, &model)? else {
         return Err(Error::file(
             path,
             "does not exist; `striate gabors` writes it",
@@ -107,7 +111,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
             ("share", curves.view().into_dyn()),
         ],
     )?;
-    table(&picks, &gabors).write_csv(&table_path)?;
+    let origin = Origin {
+        model: model.hash.clone(),
+        options: options(&settings_of(&settings)),
+    };
+    with_origin(table(&picks, &gabors), &origin).write_csv(&table_path)?;
     let share = picks.last().map_or(0.0, |p| p.share);
     let text = format!(
         "{} of {} Gabors bring {:.1} % of {} neurons to {percent} % of their optimal response\ntable: {}\ncurves: {}",

@@ -1,14 +1,16 @@
 //! `striate synthesize`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Chosen, Place, Report, neurons, numbers, open_run, options};
 use std::path::PathBuf;
 use striate::insilico::Watch;
 use striate::insilico::ascent::{Member, Synthesis, percentiles, synthesise};
 use striate::recording::Recording;
-use striate::scoring::recording_of;
+use striate::results::Arrays;
+use striate::scoring::own_recording;
+use striate::table::Table;
 use striate::training::Interrupts;
-use striate::{Error, Result, files, npy};
+use striate::{Error, Result, files};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -30,6 +32,8 @@ pub struct Arguments {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
+    #[command(flatten)]
+    place: Place,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
@@ -47,11 +51,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let index = model.readout(arguments.readout.as_deref())?;
     let readout = &model.readouts[index];
     let rows = neurons(arguments.neurons.as_deref(), readout.neurons)?;
-    let path = match &arguments.recording {
-        Some(path) => path.clone(),
-        None => recording_of(&model, index)?,
+    let recording = match &arguments.recording {
+        Some(path) => Recording::open(path)?,
+        None => own_recording(&model, index)?,
     };
-    let recording = Recording::open(&path)?;
     if recording.neuron_count() != readout.neurons {
         return Err(Error::bad(
             format!("recording {}", recording.name),
@@ -60,17 +63,29 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
             format!("{} as in readout {}", readout.neurons, readout.name),
         ));
     }
-    let images = arguments.run.join("synthesized.npy");
-    let table = arguments.run.join("synthesized.csv");
-    files::check_writable(&images)?;
-    files::check_writable(&table)?;
-
     let goals = percentiles(&recording, &rows, &arguments.percentiles);
     let settings = Synthesis {
         steps: arguments.steps,
         seed: global.seed.unwrap_or(1),
         ..Synthesis::default()
     };
+    let usual = Synthesis::default();
+    let made_with = options(&[
+        ("percentiles", numbers(&arguments.percentiles), numbers(&[20.0, 40.0, 60.0, 80.0])),
+        ("steps", settings.steps.to_string(), usual.steps.to_string()),
+        ("seed", settings.seed.to_string(), "1".into()),
+        ("recording", recording.hash(), model.recordings.get(&readout.name).cloned().unwrap_or_default()),
+    ]);
+    let output = arguments.place.open(&arguments.run, "synthesize")?;
+    let chosen = Chosen::of(&model, &[index], arguments.neurons.as_deref())?;
+    let names = ("synthesized.csv", Some("synthesized.npy"));
+    let results = output.results(names, made_with, &model, chosen.names())?;
+    let table = results.path().to_path_buf();
+    let images = output.directory().join("synthesized.npy");
+    let (height, width) = readout.image;
+    let bytes = goals.len() * height * width * size_of::<f32>();
+    files::require_space(&images, bytes as u128)?;
+    let label = (model.readouts.len() > 1).then(|| readout.name.clone());
     let mut member = Member {
         place: arguments.run.display().to_string(),
         model,
@@ -80,8 +95,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut watch = Watch::stderr(&stop);
     let found = synthesise(&mut member, &goals, &settings, &mut watch)?;
     watch.finish();
-    npy::write(&images, found.images.view())?;
-    found.table().write_csv(&table)?;
+    let mut made = found.table();
+    if let Some(name) = label {
+        made = Table::stacked(vec![(name, made)], Some("recording"));
+    }
+    results.write(&made, Some(Arrays::One(found.images.clone().into_dyn())))?;
 
     let reached = found.converged.iter().filter(|c| **c).count();
     let unknown = goals.iter().filter(|g| g.target.is_nan()).count();

@@ -24,6 +24,9 @@ pub struct Arguments {
     /// Start from the weights of a run or a .safetensors file, matched by name and shape
     #[arg(long, value_name = "MODEL")]
     init: Option<PathBuf>,
+    /// Fit anew where a fit lies already; the old one goes when the first weights of the new one are written
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
@@ -68,6 +71,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         out,
         resume: arguments.resume,
         init: arguments.init.clone(),
+        overwrite: arguments.overwrite,
     };
     let outcome = fit(&device, &config, &options)?;
     Ok(summary(&outcome, &options))
@@ -78,14 +82,24 @@ fn fit(device: &Device, config: &Config, options: &Options) -> Result<Outcome> {
     let recordings = open_recordings(config)?;
     let mut trainer = Trainer::new(device, config, &recordings, options)?;
     for (recording, batch) in recordings.iter().zip(trainer.batch_sizes()) {
-        eprintln!(
-            "{}: {} neurons, {} images of {} x {}, batches of {batch}",
+        striate::say(format_args!("{}: {} neurons, {} images of {} x {}, batches of {batch}",
             recording.name,
             recording.neuron_count(),
             recording.images.dim().0,
             recording.height(),
-            recording.width(),
-        );
+            recording.width(),));
+    }
+    if let (Some(start), Some(init)) = (trainer.start(), &options.init) {
+        let all = start.taken.len() + start.fresh.len();
+        let fresh = match start.fresh.is_empty() {
+            true => String::new(),
+            false => format!("; fresh: {}", start.fresh.join(", ")),
+        };
+        striate::say(format_args!(
+            "--init: {} of {all} tensors start from {}{fresh}",
+            start.taken.len(),
+            init.display()
+        ));
     }
     trainer.run(&interrupts, &mut Progress::stderr())
 }

@@ -1,18 +1,19 @@
 //! `striate tune`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
-use super::optima::{GaborGrid, Search};
+use super::common::{Chosen, Place, Report, open_run, options};
+use super::optima::{GaborGrid, Search, settings_of};
 use std::path::{Path, PathBuf};
 use striate::insilico::search::{Gabors, Grid};
 use striate::insilico::tuning::{Indices, Inputs, Truth, Tuning};
 use striate::insilico::{Watch, optima};
 use striate::model::Model;
+use striate::results::MADE_WITH;
 use striate::simulation::Population;
 use striate::statistics::mean_of_known;
 use striate::table::Table;
 use striate::training::Interrupts;
-use striate::{Error, Result, files};
+use striate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -34,42 +35,57 @@ pub struct Arguments {
     search: Search,
     #[command(flatten)]
     grid: GaborGrid,
+    #[command(flatten)]
+    place: Place,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let interrupts = Interrupts::listen()?;
     let mut model = open_run(global, &arguments.run)?;
-    let table_path = arguments.run.join("tuning.csv");
-    let curves_path = arguments.run.join("tuning.npz");
-    files::check_writable(&table_path)?;
-    files::check_writable(&curves_path)?;
-    let gabors_path = arguments.run.join(optima::GABORS);
+    let output = arguments.place.open(&arguments.run, "tune")?;
+    let gabors_path = output.find(optima::GABORS);
     let settings = arguments.grid.settings()?;
     let searched = settings != Gabors::default() || arguments.search.is_chosen();
     if gabors_path.exists() && searched {
         let what = "there already, so options of the search have no effect; remove it or them";
         return Err(Error::file(gabors_path, what));
     }
-    let indices: Vec<usize> = match &arguments.readout {
-        Some(name) => vec![model.readout(Some(name))?],
-        None => (0..model.readouts.len()).collect(),
-    };
+    let choice = arguments.neurons.as_deref();
+    let chosen = Chosen::new(&model, arguments.readout.as_deref(), choice)?;
+    let indices: Vec<usize> = chosen.parts.iter().map(|p| p.0).collect();
     let population = match &arguments.truth {
         Some(path) => Some(population(path, &model, &indices)?),
         None => None,
     };
+    let file = |name: &str| output.find(name);
     let mut inputs = Vec::new();
-    for &index in &indices {
-        let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
+    for (index, rows) in &chosen.parts {
         let glm = arguments.glm.as_deref();
-        inputs.push(Inputs::read(&arguments.run, &model, index, &rows, glm)?);
+        inputs.push(Inputs::read(&file, &model, *index, rows, glm)?);
     }
+    let names = ("tuning.csv", Some("tuning.npz"));
+    let made_with = match gabors_path.exists() {
+        true => format!("gabors={}", gabors_of(&gabors_path)?),
+        false => {
+            let mut all = settings_of(&settings);
+            all.extend(arguments.search.settings());
+            format!("gabors={}", options(&all))
+        }
+    };
+    let results = output.results(names, made_with, &model, chosen.names())?;
+    let (table_path, curves_path) = (
+        results.path().to_path_buf(),
+        output.directory().join("tuning.npz"),
+    );
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
     if !gabors_path.exists() {
         let make = |places| settings.grid(places);
         let grid = |&index: &usize| arguments.search.grid(&model, index, make);
         let grids: Vec<Grid> = indices.iter().map(grid).collect::<Result<_>>()?;
+        let mut all = settings_of(&settings);
+        all.extend(arguments.search.settings());
+        let gabors = output.results((optima::GABORS, None), options(&all), &model, chosen.names())?;
         let mut tables = Vec::new();
         for ((input, grid), &index) in inputs.iter_mut().zip(&grids).zip(&indices) {
             let climb = arguments.search.climbs();
@@ -77,7 +93,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
             tables.push((model.readouts[index].name.clone(), table));
         }
         let label = (model.readouts.len() > 1).then_some("recording");
-        Table::stacked(tables, label).write_csv(&gabors_path)?;
+        gabors.write(&Table::stacked(tables, label), None)?;
     }
     let (mut parts, mut tunings) = (Vec::new(), Vec::new());
     let mut agreement = None;
@@ -85,7 +101,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         let optimal = input.gabors().to_vec();
         let (mut table, tuning) = input.tune(&mut model, &mut watch)?;
         if let Some(population) = &population {
-            eprintln!("running the experiments on the simulated neurons ...");
+            striate::say("running the experiments on the simulated neurons ...");
             let truth = Truth::of(population, &settings);
             table = Indices::columns(&truth.indices, "true_", table);
             agreement = Some(truth.agreement(&optimal, &tuning));
@@ -95,8 +111,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     }
     let several = model.readouts.len() > 1;
     let table = Table::stacked(parts, several.then_some("recording"));
-    Tuning::write(&curves_path, &tunings)?;
-    table.write_csv(&table_path)?;
+    results.write(&table, Some(Tuning::arrays(&tunings)))?;
 
     let mut text = format!(
         "{} neurons, mean over those where it is defined:\n",
@@ -126,6 +141,12 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         .facts(&report.into_facts())?
         .fact("table", table_path.display().to_string())
         .fact("curves", curves_path.display().to_string()))
+}
+
+/// The options that the optimal Gabors were searched with.
+fn gabors_of(path: &Path) -> Result<String> {
+    let made_with = Table::read_csv(path)?.text(MADE_WITH).unwrap_or_default();
+    Ok(made_with.first().cloned().unwrap_or_default())
 }
 
 /// The simulated neurons that a run's only chosen readout was fitted to.

@@ -1,10 +1,11 @@
 //! `striate verify-equivariance`
 
 use super::Global;
-use super::common::{Report, open_run};
+use super::common::{Place, Report, open_run, options};
 use ndarray::Axis;
 use std::path::PathBuf;
-use striate::Result;
+use striate::results::{Origin, with_origin};
+use striate::{Result, files};
 use striate::recording::{Recording, Tier};
 use striate::scoring::{equivariance, recording_of};
 use striate::simulation::dead_leaves;
@@ -19,10 +20,15 @@ const TOLERANCE: f64 = 1e-4;
 pub struct Arguments {
     /// The run
     run: PathBuf,
+    #[command(flatten)]
+    place: Place,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut model = open_run(global, &arguments.run)?;
+    let output = arguments.place.open(&arguments.run, "verify-equivariance")?;
+    let path = output.directory().join("equivariance.csv");
+    files::check_writable(&path)?;
     let recorded = recording_of(&model, 0).and_then(|p| Recording::open(&p));
     let z = match recorded {
         Ok(recording) => {
@@ -41,8 +47,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         }
     };
     let table = equivariance::verify(&mut model, z.view())?;
-    let path = arguments.run.join("equivariance.csv");
-    table.write_csv(&path)?;
+    let origin = Origin {
+        model: model.hash.clone(),
+        options: options(&[]),
+    };
+    with_origin(table.clone(), &origin).write_csv(&path)?;
     let (Some(Column::Integer(layers)), Some(angles), Some(Column::Boolean(exact)), Some(errors)) = (
         table.column("layer"),
         table.numbers("angle"),

@@ -3,7 +3,7 @@
 use crate::model::Model;
 use crate::stimuli::{DifferenceOfGaussians, Gabor};
 use crate::table::{Column, Table};
-use crate::{Error, Result, npy};
+use crate::{Error, Result, npy, results};
 use ndarray::{Array2, Array3, Axis, Ix3};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,15 +18,17 @@ pub struct Found {
 }
 
 impl Found {
-    /// Opens the table if it is there.
+    /// Opens a table of a run if it is there.
     ///
     /// # Errors
-    /// When it is no table of neurons, or has one of them twice.
-    pub fn open(path: &Path) -> Result<Option<Self>> {
+    /// When it is no table of neurons, has one of them twice, or was made with another model than this one.
+    pub fn open(path: &Path, model: &Model) -> Result<Option<Self>> {
         if !path.exists() {
             return Ok(None);
         }
-        Self::of_table(path, Table::read_csv(path)?).map(Some)
+        let table = Table::read_csv(path)?;
+        results::check_model(&table, path, &model.hash)?;
+        Self::of_table(path, table).map(Some)
     }
 
     /// What a file at `path` will hold.
@@ -61,6 +63,29 @@ impl Found {
             table,
             rows,
         })
+    }
+
+    /// The hash of the recording that it was made on, if it says so of all its rows alike.
+    fn recording(&self) -> Option<String> {
+        let hashes = self.table.text(results::RECORDING_HASH)?;
+        let first = hashes.first()?.clone();
+        hashes.iter().all(|h| *h == first).then_some(first)
+    }
+
+    /// Refuses a table that was made on another recording than this one; tables that do not say pass.
+    ///
+    /// # Errors
+    /// Names both tables.
+    pub fn check_same_recording(&self, other: &Self) -> Result<()> {
+        match (self.recording(), other.recording()) {
+            (Some(own), Some(its)) if own != its => Err(Error::bad(
+                other.path.display(),
+                "its recording",
+                its,
+                format!("{own}, as that of {}", self.path.display()),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The table's row of each of these neurons of a readout, where it has one.
@@ -202,6 +227,7 @@ impl Found {
         (height, width): (usize, usize),
         rows: &[Option<usize>],
     ) -> Result<Vec<Option<Array2<f32>>>> {
+        results::check_array(&self.table, &self.path, array)?;
         let (images, _) = npy::read(array)?;
         let wanted = [self.table.rows(), height, width];
         if images.shape() != wanted {

@@ -17,7 +17,7 @@ use super::{Config, Model, Population, core};
 use crate::device::Device;
 use crate::recording::Recording;
 use crate::recording::preprocess::Preprocessing;
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, results};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +27,10 @@ use std::path::Path;
 pub const MODEL: &str = "model.safetensors";
 /// File of the resolved configuration in a run.
 pub const CONFIG: &str = "config.toml";
+/// Key of the metadata that holds the sections of the configuration which the weights are for.
+const ARCHITECTURE: &str = "architecture";
+/// What keys of the metadata that hold the hash of a readout's recording begin with.
+const RECORDING: &str = "recording.";
 
 /// Named tensors of a file, as 32-bit floats.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +39,8 @@ pub struct Tensors {
     pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
     /// Text beside them.
     pub metadata: HashMap<String, String>,
+    /// Hash of the file that they were read from; empty for those that were made here.
+    pub hash: String,
 }
 
 impl Tensors {
@@ -77,6 +83,7 @@ impl Tensors {
         Ok(Self {
             tensors,
             metadata: header.metadata().clone().unwrap_or_default(),
+            hash: files::hash(&bytes),
         })
     }
 
@@ -173,6 +180,7 @@ impl Model {
         let config = Config::open(&run.join(CONFIG), &[])?;
         let path = run.join(MODEL);
         let tensors = Tensors::read(&path)?;
+        check_architecture(run, &config, &tensors)?;
         let populations = populations(&config, &path, &tensors)?;
         let scalar = |name: &str| tensors.shaped(&path, name, &[1]).map(|v| v[0]);
         let preprocessing = Preprocessing {
@@ -191,6 +199,12 @@ impl Model {
         tensors.fill_arena(&path, "", &mut model.params)?;
         tensors.fill_arena(&path, "", &mut model.statistics)?;
         model.check_variances(&path)?;
+        model.hash = results::shown(&tensors.hash);
+        let recordings = tensors.metadata.iter().filter_map(|(key, hash)| {
+            let name = key.strip_prefix(RECORDING)?;
+            Some((name.to_string(), hash.clone()))
+        });
+        model.recordings = recordings.collect();
         Ok(model)
     }
 
@@ -227,39 +241,84 @@ impl Model {
             let name = format!("readout.{}.response_scale", r.name);
             out.insert(name, &[r.neurons], r.response_scale.clone());
         }
+        if let Ok(text) = self.config.architecture() {
+            out.metadata.insert(ARCHITECTURE.into(), text);
+        }
+        for (name, hash) in &self.recordings {
+            out.metadata
+                .insert(format!("{RECORDING}{name}"), hash.clone());
+        }
         out
     }
 
     /// Overwrites every tensor that `from` (a run directory or a `.safetensors` file) holds under the same name and
-    /// shape; returns their names. Pre-processing stays.
+    /// shape; tells which did and which did not. Pre-processing stays.
     ///
     /// # Errors
     /// Names the file when it cannot be read, or when nothing in it fits.
-    pub fn start_from(&mut self, from: &Path) -> Result<Vec<String>> {
+    pub fn start_from(&mut self, from: &Path) -> Result<Start> {
         let path = if from.is_dir() {
             from.join(MODEL)
         } else {
             from.to_path_buf()
         };
         let tensors = Tensors::read(&path)?;
-        let mut taken = Vec::new();
+        let mut start = Start::default();
         for arena in [&mut self.params, &mut self.statistics] {
             for (i, slot) in arena.layout.clone().slots.iter().enumerate() {
-                if let Ok(values) = tensors.of_slot(&path, "", slot) {
-                    arena.view_mut(i).fill_from(values);
-                    taken.push(slot.name.clone());
+                match tensors.of_slot(&path, "", slot) {
+                    Ok(values) => {
+                        arena.view_mut(i).fill_from(values);
+                        start.taken.push(slot.name.clone());
+                    }
+                    Err(_) => {
+                        let there = tensors.tensors.get(&slot.name);
+                        let why = there.map_or("not there".into(), |(shape, _)| {
+                            format!("{shape:?} there, {:?} here", slot.shape)
+                        });
+                        start.fresh.push(format!("{} ({why})", slot.name));
+                    }
                 }
             }
         }
-        if taken.is_empty() {
+        if start.taken.is_empty() {
             return Err(Error::file(
                 &path,
                 "--init: no tensor here has a name and shape of this model",
             ));
         }
         self.check_variances(&path)?;
-        Ok(taken)
+        Ok(start)
     }
+}
+
+/// What a model took from a file to start from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Names of the tensors that were taken.
+    pub taken: Vec<String>,
+    /// Names of those that were not, and why.
+    pub fresh: Vec<String>,
+}
+
+/// Refuses a `config.toml` whose core or readout are not those that the weights were trained with. Hand-written files do not
+/// say, and pass.
+fn check_architecture(run: &Path, config: &Config, tensors: &Tensors) -> Result<()> {
+    let Some(trained) = tensors.metadata.get(ARCHITECTURE) else {
+        return Ok(());
+    };
+    let path = run.join(CONFIG);
+    let (trained, now) = (Config::architecture_of(trained)?, config.architecture()?);
+    if now == trained {
+        return Ok(());
+    }
+    let differ = |(a, b): &(&str, &str)| a != b;
+    let lines = trained.lines().zip(now.lines()).find(differ);
+    let (was, is) = lines.unwrap_or(("something else", "this"));
+    Err(Error::file(
+        &path,
+        format!("says `{is}`, but {MODEL} beside it was trained with `{was}`: they are not of one fit"),
+    ))
 }
 
 /// The readouts that a file's tensors describe.

@@ -22,6 +22,7 @@ use crate::Result;
 use crate::device::Device;
 use crate::recording::preprocess::Preprocessing;
 use params::{Arena, Layout};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A trained or fresh model on a device.
@@ -41,6 +42,10 @@ pub struct Model {
     pub readouts: Vec<readout::Readout>,
     /// Grey levels to z-scores.
     pub preprocessing: Preprocessing,
+    /// Hash of the file that it was read from, as tables show it; empty for one that was made here.
+    pub hash: String,
+    /// Hash of the recording that each readout was fitted to, by the readout's name, where that is known.
+    pub recordings: BTreeMap<String, String>,
 }
 
 /// What a model must know of a recording before it can be built.
@@ -84,6 +89,8 @@ impl Model {
             layers,
             readouts,
             preprocessing,
+            hash: String::new(),
+            recordings: BTreeMap::new(),
         })
     }
 

@@ -1,8 +1,9 @@
 //! Writing: version 1.0, little-endian, C order, data aligned to 64 bytes as NumPy does.
 
 use super::header::shown;
-use crate::{Error, Result, files};
-use ndarray::{ArrayView, ArrayViewD, Dimension};
+use crate::files::{self, Prepared};
+use crate::{Error, Result};
+use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension};
 use std::io::{Cursor, Write};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
@@ -47,6 +48,11 @@ pub fn write<T: Element, D: Dimension>(path: &Path, array: ArrayView<'_, T, D>) 
 /// # Errors
 /// Names the file.
 pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<'_, f32>)]) -> Result<()> {
+    let bytes = npz_bytes(path, arrays)?;
+    files::write(path, |w| w.write_all(&bytes))
+}
+
+fn npz_bytes(path: &Path, arrays: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
@@ -57,8 +63,27 @@ pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<'_, f32>)]) -> Result<
             .map_err(|e| fail(&e))?;
         fill(&mut zip, array).map_err(|e| fail(&e))?;
     }
-    let bytes = zip.finish().map_err(|e| fail(&e))?.into_inner();
-    files::write(path, |w| w.write_all(&bytes))
+    Ok(zip.finish().map_err(|e| fail(&e))?.into_inner())
+}
+
+impl Prepared {
+    /// An array as `.npy`, up to the file's name.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn npy(path: &Path, array: &ArrayD<f32>) -> Result<Self> {
+        Self::new(path, |w| fill(w, &array.view()))
+    }
+
+    /// Named arrays as `.npz`, up to the file's name.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn npz(path: &Path, arrays: &[(String, ArrayD<f32>)]) -> Result<Self> {
+        let views: Vec<_> = arrays.iter().map(|(n, a)| (n.as_str(), a.view())).collect();
+        let bytes = npz_bytes(path, &views)?;
+        Self::new(path, |w| w.write_all(&bytes))
+    }
 }
 
 fn fill<T: Element, D: Dimension>(

@@ -3,12 +3,14 @@
 pub mod ceiling;
 mod check;
 mod identical;
+mod fingerprint;
 pub mod import;
 pub mod inspect;
 mod open;
 pub mod preprocess;
 mod trials;
 
+pub use fingerprint::fingerprint;
 pub use identical::first_identical;
 pub use inspect::{Description, describe};
 

@@ -5,4 +5,4 @@ pub mod metrics;
 mod run;
 
 pub use metrics::{carry_neurons, evaluate};
-pub use run::{Scored, recording_of, score, score_all};
+pub use run::{Scored, own_recording, recording_of, score, score_all};

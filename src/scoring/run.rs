@@ -38,6 +38,22 @@ pub fn recording_of(model: &Model, index: usize) -> Result<PathBuf> {
     }
 }
 
+/// Opens the recording that a readout was trained on.
+///
+/// # Errors
+/// When it cannot be opened, or is no longer what the readout was trained on.
+pub fn own_recording(model: &Model, index: usize) -> Result<Recording> {
+    let path = recording_of(model, index)?;
+    let recording = Recording::open(&path)?;
+    match model.recordings.get(&model.readouts[index].name) {
+        Some(wanted) if *wanted != recording.hash() => Err(Error::file(
+            path,
+            "has changed since the run was trained on it: train again, or say by --recording that it is meant",
+        )),
+        _ => Ok(recording),
+    }
+}
+
 /// Scores readout `index` on the test tier, in the unit of training: rectified responses over each neuron's SD.
 ///
 /// # Errors

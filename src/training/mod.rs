@@ -1,6 +1,7 @@
 //! Fitting: Adam or SGD in phases with early stopping (Ecker et al. 2019), resumable bit for bit.
 
 mod batches;
+mod earlier;
 mod history;
 mod progress;
 mod resume;
@@ -17,11 +18,14 @@ pub use signals::Interrupts;
 
 use crate::device::{Array, Device, Graph};
 use crate::model::params::Arena;
+use crate::lock::Lock;
+use crate::model::checkpoint::Start;
 use crate::model::{Config, Model, Population, Workspace, readout};
-use crate::recording::Recording;
+use crate::recording::{Recording, fingerprint};
 use crate::recording::preprocess::{self, Preprocessing};
 use crate::{Error, Result};
 use batches::{Data, Order};
+use earlier::Earlier;
 use schedule::Schedule;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -40,6 +44,8 @@ pub struct Options {
     pub resume: bool,
     /// A run or a `.safetensors` file to start from.
     pub init: Option<PathBuf>,
+    /// Replace the fit that lies there, when the first weights of this one are written.
+    pub overwrite: bool,
 }
 
 /// How a fit ended.
@@ -130,6 +136,11 @@ pub struct Trainer {
     out: PathBuf,
     /// Of the recordings, so that a run is not resumed on others.
     fingerprint: u64,
+    /// What becomes of the fit that lies in `out`, once this one has something to write.
+    earlier: Earlier,
+    /// What was taken from `init`.
+    start: Option<Start>,
+    _lock: Lock,
 }
 
 impl Trainer {
@@ -144,6 +155,7 @@ impl Trainer {
         options: &Options,
     ) -> Result<Self> {
         run::check_names(recordings)?;
+        let lock = run::claim(&options.out)?;
         let preprocessing = Preprocessing::images(recordings)?;
         let mut populations = Vec::new();
         let mut data = Vec::new();
@@ -212,7 +224,10 @@ impl Trainer {
             },
             history: History::default(),
             out: options.out.clone(),
-            fingerprint: run::fingerprint(recordings),
+            fingerprint: fingerprint(recordings),
+            earlier: Earlier::None,
+            start: None,
+            _lock: lock,
             model,
             data,
             orders,
@@ -220,16 +235,27 @@ impl Trainer {
             space_of,
             buffers,
         };
+        for recording in recordings {
+            let hash = recording.hash();
+            trainer.model.recordings.insert(recording.name.clone(), hash);
+        }
         device.check()?;
+        trainer.require_space()?;
         if options.resume && options.out.join(resume::FILE).exists() {
             trainer.restore_run()?;
         } else {
+            trainer.earlier = trainer.look_for_earlier(options.overwrite)?;
             if let Some(init) = &options.init {
-                trainer.model.start_from(init)?;
+                trainer.start = Some(trainer.model.start_from(init)?);
             }
             trainer.begin_run()?;
         }
         Ok(trainer)
+    }
+
+    /// What was taken from `init`, and what not.
+    pub fn start(&self) -> Option<&Start> {
+        self.start.as_ref()
     }
 
     /// The model as it stands.
@@ -256,7 +282,7 @@ impl Trainer {
         if extends {
             self.state.done = None;
         }
-        progress.start(&settings, self.state.step, self.state.taken);
+        progress.start(&settings, self.state.step);
         while self.state.done.is_none() {
             self.state.seconds = before + started.elapsed().as_secs_f64();
             if let Some(signal) = interrupts.signal() {
@@ -282,7 +308,7 @@ impl Trainer {
             if due && saved.elapsed() >= SAVE_EVERY {
                 self.save()?;
                 saved = Instant::now();
-            } else if due {
+            } else if due && self.earlier == Earlier::None {
                 self.history.write(&self.out.join(history::FILE))?;
             }
             let to_validation = settings.validate_every - self.state.step % settings.validate_every;

@@ -2,9 +2,13 @@
 
 use super::history::Row;
 use crate::model::config::Training;
+use crate::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
+
+/// Between two lines where there is no terminal, at most.
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// Shows how far a fit is.
 #[derive(Debug)]
@@ -12,7 +16,9 @@ pub struct Progress {
     quiet: bool,
     bar: Option<ProgressBar>,
     started: Instant,
-    first: u64,
+    told: Instant,
+    /// Steps taken in this session.
+    taken: u64,
     max_steps: u64,
 }
 
@@ -23,7 +29,8 @@ impl Progress {
             quiet: false,
             bar: None,
             started: Instant::now(),
-            first: 0,
+            told: Instant::now(),
+            taken: 0,
             max_steps: 0,
         }
     }
@@ -36,8 +43,9 @@ impl Progress {
         }
     }
 
-    pub(super) fn start(&mut self, settings: &Training, step: u64, taken: u64) {
-        (self.started, self.first, self.max_steps) = (Instant::now(), taken, settings.max_steps);
+    pub(super) fn start(&mut self, settings: &Training, step: u64) {
+        (self.started, self.max_steps) = (Instant::now(), settings.max_steps);
+        (self.told, self.taken) = (self.started, 0);
         if !self.quiet && std::io::stderr().is_terminal() {
             let style =
                 ProgressStyle::with_template("{bar:32} step {pos}/{len}, {eta} left  {msg}")
@@ -48,13 +56,24 @@ impl Progress {
         }
     }
 
-    pub(super) fn step(&self, step: u64) {
+    pub(super) fn step(&mut self, step: u64) {
+        self.taken += 1;
         if let Some(bar) = &self.bar {
             bar.set_position(step);
+        } else if !self.quiet && self.told.elapsed() >= PAUSE {
+            self.told = Instant::now();
+            say(format_args!("step {step}: {}", self.pace(step)));
         }
     }
 
-    pub(super) fn validated(&self, row: &Row, step: u64, worse: u64) {
+    /// Seconds per step and the time left, if every step that is allowed is taken.
+    fn pace(&self, step: u64) -> String {
+        let per_step = self.started.elapsed().as_secs_f64() / self.taken.max(1) as f64;
+        let left = per_step * self.max_steps.saturating_sub(step) as f64;
+        format!("{per_step:.3} s/step, at most {} left", duration(left))
+    }
+
+    pub(super) fn validated(&mut self, row: &Row, step: u64, worse: u64) {
         if self.quiet {
             return;
         }
@@ -70,16 +89,13 @@ impl Progress {
             bar.set_message(scores);
             return;
         }
-        let taken = (row.step - self.first).max(1);
-        let per_step = self.started.elapsed().as_secs_f64() / taken as f64;
-        let left = per_step * self.max_steps.saturating_sub(step) as f64;
-        eprintln!(
-            "step {} (phase {}, {worse} without improvement): {scores}; {:.3} s/step, at most {} left",
+        self.told = Instant::now();
+        say(format_args!(
+            "step {} (phase {}, {worse} without improvement): {scores}; {}",
             row.step,
             row.phase,
-            per_step,
-            duration(left)
-        );
+            self.pace(step)
+        ));
     }
 
     pub(super) fn finish(&self) {

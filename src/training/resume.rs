@@ -2,7 +2,7 @@
 
 use super::history::{History, Row};
 use super::{Best, End, Snapshot, State, Trainer};
-use crate::model::Config;
+use crate::model::{Config, readout};
 use crate::model::checkpoint::{CONFIG, Tensors};
 use crate::model::params::Arena;
 use crate::{Error, Result};
@@ -25,6 +25,9 @@ struct Saved {
     seconds: f64,
     done: Option<String>,
     recordings: u64,
+    /// The configuration, but for what resuming may change.
+    #[serde(default)]
+    config: Option<String>,
     best: Option<SavedBest>,
     history: Vec<SavedRow>,
 }
@@ -104,6 +107,7 @@ impl Trainer {
             seconds: s.seconds,
             done: s.done.map(|end| format!("{end:?}")),
             recordings: self.fingerprint,
+            config: Some(comparable(&self.model.config)?),
             best: s.best.as_ref().map(|b| SavedBest {
                 loss: b.loss.to_bits(),
                 correlation: b.correlation.to_bits(),
@@ -122,6 +126,7 @@ impl Trainer {
         let path = self.out.join(FILE);
         self.check_same_run()?;
         let tensors = Tensors::read(&path)?;
+        self.check_readouts(&tensors)?;
         let text = tensors
             .metadata
             .get(STATE)
@@ -141,6 +146,15 @@ impl Trainer {
                  weights with --init",
                 self.out.display()
             )));
+        }
+        if let Some(text) = &saved.config {
+            let before = Config::open(&self.out.join(CONFIG), &[])?;
+            if comparable(&before)? != *text {
+                return Err(Error::file(
+                    &path,
+                    format!("was written with another configuration than {CONFIG} beside it: they are not of one fit"),
+                ));
+            }
         }
         let mut now = self.empty_snapshot();
         fill(&tensors, &path, "now", &mut now)?;
@@ -194,6 +208,25 @@ impl Trainer {
         }
     }
 
+    /// Refuses readouts of other names than those that are resumed, as after a recording's directory was renamed.
+    fn check_readouts(&self, tensors: &Tensors) -> Result<()> {
+        let named = |name: &String| {
+            let name = name.strip_prefix("now.values.readout.")?.strip_suffix(".bias")?;
+            Some(name.to_string())
+        };
+        let before: Vec<String> = tensors.tensors.keys().filter_map(named).collect();
+        let missing = |r: &&readout::Readout| !before.is_empty() && !before.contains(&r.name);
+        let Some(new) = self.model.readouts.iter().find(missing) else {
+            return Ok(());
+        };
+        Err(Error::bad(
+            format!("--resume: the run in {}", self.out.display()),
+            "the name of a recording",
+            format!("\"{}\"", new.name),
+            format!("{}; `name` in recording.toml keeps it when a directory is renamed", before.join(" or ")),
+        ))
+    }
+
     /// A resumed run keeps its configuration; only `training.max_steps` may change.
     fn check_same_run(&self) -> Result<()> {
         let path = self.out.join(CONFIG);
@@ -216,6 +249,14 @@ impl Trainer {
             self.out.display()
         )))
     }
+}
+
+/// A configuration without what a resumed run may change.
+fn comparable(config: &Config) -> Result<String> {
+    let mut config = config.clone();
+    config.recordings.clear();
+    config.training.max_steps = 0;
+    config.to_toml()
 }
 
 fn parts(s: &Snapshot) -> [(&'static str, &Arena); 4] {

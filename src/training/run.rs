@@ -1,34 +1,35 @@
 //! What a fit reads and writes: recordings in, a run directory out.
 
-use super::{End, Trainer, history, resume};
+use super::earlier::{Earlier, OWN};
+use super::{End, Trainer, history};
+use crate::lock::Lock;
 use crate::model::Config;
 use crate::model::checkpoint::{CONFIG, MODEL};
 use crate::recording::Recording;
 use crate::{Error, Result, files};
+use crate::results::DERIVED;
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 impl Trainer {
-    /// A fresh run directory: what an earlier run left of its own files goes.
+    /// A fresh run directory; where another fit lies, it stays until this one has weights to write.
     pub(super) fn begin_run(&self) -> Result<()> {
-        if let Some(own) = ["images.npy", "responses.npy", "trials.csv"]
-            .iter()
-            .find(|f| self.out.join(f).exists())
-        {
-            let what =
-                format!("holds {own}: this is a recording, wanted another directory for the run");
-            return Err(Error::file(&self.out, what));
+        if self.earlier != Earlier::None {
+            return Ok(());
         }
-        files::create_directory(&self.out)?;
-        for name in [
-            MODEL,
-            resume::FILE,
-            history::FILE,
-            "evaluation.csv",
-            "equivariance.csv",
-        ] {
+        for name in OWN.iter().chain(&DERIVED) {
             files::remove(&self.out.join(name))?;
         }
         self.write_config()
+    }
+
+    /// Refuses a disk that is too small for the model and for what resuming needs, both of them twice: a new file is
+    /// written beside the old one.
+    pub(super) fn require_space(&self) -> Result<()> {
+        let numbers = self.model.params.layout.len() + self.model.statistics.layout.len();
+        // Now and best: values and two moments each; and the model.
+        let bytes = 2 * 7 * numbers as u128 * size_of::<f32>() as u128;
+        files::require_space(&self.out, bytes)
     }
 
     pub(super) fn write_config(&self) -> Result<()> {
@@ -38,8 +39,13 @@ impl Trainer {
 
     /// Writes the best model, what resuming needs, and the history. A fit that diverged before any validation has no
     /// model that is worth a file.
-    pub(super) fn save(&self) -> Result<()> {
+    pub(super) fn save(&mut self) -> Result<()> {
+        if self.earlier != Earlier::None {
+            self.replace_earlier()?;
+            self.write_config()?;
+        }
         let model = self.out.join(MODEL);
+        let before = files::hash_of(&model).ok();
         match &self.state.best {
             Some(best) => {
                 let mut kept = self.model.clone();
@@ -50,25 +56,30 @@ impl Trainer {
             None if self.state.done == Some(End::Diverged) => files::remove(&model)?,
             None => self.model.tensors().write(&model)?,
         }
+        if before.is_some() && before != files::hash_of(&model).ok() {
+            // What was derived from the weights before.
+            for name in DERIVED {
+                files::remove(&self.out.join(name))?;
+            }
+        }
         self.write_resume()?;
         self.history.write(&self.out.join(history::FILE))
     }
 }
 
-/// FNV-1a over every number of the recordings.
-pub(super) fn fingerprint(recordings: &[Recording]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |word: u64| hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
-    for r in recordings {
-        r.images
-            .iter()
-            .chain(&r.responses)
-            .for_each(|v| add(u64::from(v.to_bits())));
-        r.trials
-            .iter()
-            .for_each(|t| add(3 * t.image as u64 + t.tier as u64));
+/// Takes the run directory for this fit alone, and shows that it can be written.
+pub(super) fn claim(out: &Path) -> Result<Lock> {
+    let recording = ["images.npy", "responses.npy", "trials.csv"];
+    if let Some(own) = recording.iter().find(|f| out.join(f).exists()) {
+        let what =
+            format!("holds {own}: this is a recording, wanted another directory for the run");
+        return Err(Error::file(out, what));
     }
-    hash
+    files::create_directory(out)?;
+    let lock = Lock::whole(out, "train")?;
+    files::clear_abandoned(out);
+    files::check_writable(&out.join(MODEL))?;
+    Ok(lock)
 }
 
 pub(super) fn check_names(recordings: &[Recording]) -> Result<()> {

@@ -1,7 +1,7 @@
-//! Ctrl-C and SIGTERM: asked for between steps while training, fatal as usual otherwise.
+//! Ctrl-C, SIGTERM and what batch systems send instead (SIGHUP, SIGUSR1): asked for between steps while training, fatal as usual otherwise.
 
 use crate::{Error, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -19,7 +19,12 @@ impl Interrupts {
     /// When the system does not let us.
     pub fn listen() -> Result<Self> {
         let this = Self::default();
-        for signal in [SIGINT, SIGTERM] {
+        let ignored = ignored();
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
+            // Under nohup.
+            if signal == SIGHUP && ignored & (1 << (signal - 1)) != 0 {
+                continue;
+            }
             let fail = |e| Error::Other(format!("cannot listen for signals: {e}"));
             signal_hook::flag::register_conditional_default(signal, Arc::clone(&this.fatal))
                 .map_err(fail)?;
@@ -49,6 +54,14 @@ impl Interrupts {
             signal => Some(signal as i32),
         }
     }
+}
+
+/// The signals that the caller wants ignored, a bit each.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 impl Drop for Interrupts {

@@ -15,7 +15,7 @@ impl Trainer {
         &mut self,
         wanted: u64,
         interrupts: &Interrupts,
-        progress: &Progress,
+        progress: &mut Progress,
     ) -> Vec<f32> {
         let wanted = wanted.min(AHEAD as u64) as usize;
         self.prepare(wanted);
@@ -41,10 +41,10 @@ impl Trainer {
     /// Takes `count` steps, each a batch of every recording and one update of the parameters, and returns their losses
     /// (without the penalties, summed over recordings).
     pub fn steps(&mut self, count: u64) -> Vec<f32> {
-        let (none, hidden) = (Interrupts::none(), Progress::hidden());
+        let (none, mut hidden) = (Interrupts::none(), Progress::hidden());
         let mut losses = Vec::new();
         while (losses.len() as u64) < count {
-            losses.extend(self.advance(count - losses.len() as u64, &none, &hidden));
+            losses.extend(self.advance(count - losses.len() as u64, &none, &mut hidden));
         }
         losses
     }

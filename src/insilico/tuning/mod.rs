@@ -15,9 +15,9 @@ use super::{Watch, show};
 use crate::model::Model;
 use crate::model::closeup::Group;
 use crate::stimuli::Gabor;
-use crate::{Error, Result, npy};
+use crate::Result;
+use crate::results::Arrays;
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
-use std::path::Path;
 
 /// Responses of several neurons of one readout, in the recording's unit.
 #[derive(Clone, Debug)]
@@ -47,26 +47,26 @@ impl Tuning {
         })
     }
 
-    /// Writes an archive with every curve of the neurons of several readouts, one readout after the other, and each axis
-    /// as `<curve>_<axis>`.
+    /// Every curve of the neurons of several readouts, one readout after the other (a row per neuron), and each axis as
+    /// `<curve>_<axis>`.
     ///
-    /// # Errors
-    /// When the file cannot be written; then it stays as it was.
-    pub fn write(path: &Path, readouts: &[Self]) -> Result<()> {
-        let mut arrays: Vec<(String, ArrayD<f32>)> = Vec::new();
+    /// # Panics
+    /// Never: all readouts have the same axes.
+    pub fn arrays(readouts: &[Self]) -> Arrays {
+        let mut arrays = Vec::new();
         for curve in Curve::ALL {
             let parts: Vec<ArrayD<f32>> = readouts.iter().map(|t| t.curve(curve)).collect();
             let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
-            let all =
-                ndarray::concatenate(ndarray::Axis(0), &views).map_err(|e| Error::file(path, e))?;
-            arrays.push((curve.name().into(), all));
+            let all = ndarray::concatenate(ndarray::Axis(0), &views)
+                .expect("curves of one kind have the same axes");
+            arrays.push((curve.name().into(), all, true));
             for axis in curve.axes() {
                 let values: Array1<f32> = axis.values.iter().map(|&v| v as f32).collect();
-                arrays.push((format!("{}_{}", curve.name(), axis.name), values.into_dyn()));
+                let name = format!("{}_{}", curve.name(), axis.name);
+                arrays.push((name, values.into_dyn(), false));
             }
         }
-        let named: Vec<_> = arrays.iter().map(|(n, a)| (n.as_str(), a.view())).collect();
-        npy::write_npz(path, &named)
+        Arrays::Several(arrays)
     }
 }
 

@@ -23,33 +23,34 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads `gabors.csv`, `dogs.csv`, `meis.csv` with `meis.npy`, `evaluation.csv` and `glm.csv` where they are.
+    /// Reads `gabors.csv`, `dogs.csv`, `meis.csv` with `meis.npy`, `evaluation.csv` and `glm.csv` where they are; `file`
+    /// says where a file of that name would be.
     ///
     /// # Errors
     /// Names the file that cannot be used, and that of `glm` when it is missing.
     pub fn read(
-        run: &Path,
+        file: &dyn Fn(&str) -> PathBuf,
         model: &Model,
         index: usize,
         neurons: &[usize],
         glm: Option<&Path>,
     ) -> Result<Self> {
-        let gabors = match Found::open(&run.join(optima::GABORS))? {
+        let gabors = match Found::open(&file(optima::GABORS), model)? {
             Some(found) => {
                 let rows = found.rows(model, index, neurons)?;
                 Some(found.gabors(&rows, neurons)?)
             }
             None => None,
         };
-        let differences = match Found::open(&run.join(optima::DIFFERENCES))? {
+        let differences = match Found::open(&file(optima::DIFFERENCES), model)? {
             Some(found) => {
                 let rows = found.rows(model, index, neurons)?;
                 Some(Kind::Differences(found.differences(&rows)?))
             }
             None => None,
         };
-        let array = run.join("meis.npy");
-        let images = match Found::open(&run.join("meis.csv"))? {
+        let array = file("meis.npy");
+        let images = match Found::open(&file("meis.csv"), model)? {
             Some(found) if array.exists() => {
                 let rows = found.rows(model, index, neurons)?;
                 let images = found.images(&array, model.readouts[index].image, &rows)?;
@@ -63,7 +64,7 @@ impl Inputs {
             gabors,
             differences,
             images,
-            nonlinearity: nonlinearity(run, model, index, neurons, glm)?,
+            nonlinearity: nonlinearity(file, model, index, neurons, glm)?,
         })
     }
 
@@ -133,37 +134,44 @@ impl Inputs {
 
 /// The twin's test correlation over the GLM's, where both tables are there; NaN where the GLM's is not above 0.
 fn nonlinearity(
-    run: &Path,
+    file: &dyn Fn(&str) -> PathBuf,
     model: &Model,
     index: usize,
     neurons: &[usize],
     glm: Option<&Path>,
 ) -> Result<Option<Vec<f64>>> {
     let (name, several) = (&model.readouts[index].name, model.readouts.len() > 1);
-    let folders = match glm {
-        Some(folder) => vec![folder.to_path_buf()],
-        None => vec![run.to_path_buf(), run.join("glm")],
-    };
     // A GLM's table knows one recording.
-    let in_folder = |folder: &PathBuf| match several {
+    let in_folder = |folder: &Path| match several {
         true => folder.join(name).join("glm.csv"),
         false => folder.join("glm.csv"),
     };
-    let path = folders.iter().map(in_folder).find(|p| p.exists());
-    let (path, scores) = (path, run.join("evaluation.csv"));
+    let paths = match glm {
+        Some(folder) => vec![in_folder(folder)],
+        None => vec![
+            file(&in_folder(Path::new("")).to_string_lossy()),
+            file(&in_folder(Path::new("glm")).to_string_lossy()),
+        ],
+    };
+    let path = paths.into_iter().find(|p| p.exists());
+    let scores = file("evaluation.csv");
     let (Some(path), true) = (&path, scores.exists()) else {
         let Some(folder) = glm else { return Ok(None) };
         return Err(match &path {
-            None => Error::file(in_folder(&folder.to_path_buf()), "--glm: does not exist"),
+            None => Error::file(in_folder(folder), "--glm: does not exist"),
             Some(_) => Error::file(
                 scores,
                 "does not exist, wanted by --glm; run `striate evaluate`",
             ),
         });
     };
-    let (Some(twin), Some(linear)) = (Found::open(&scores)?, Found::open(path)?) else {
+    let Some(twin) = Found::open(&scores, model)? else {
         return Ok(None);
     };
+    let linear = Found::of_table(path, Table::read_csv(path)?)?;
+    if !several {
+        twin.check_same_recording(&linear)?;
+    }
     let twin = twin.values("correlation_to_average", &twin.rows(model, index, neurons)?)?;
     let rows = linear.rows_of_one(neurons);
     let linear = linear.values("test_correlation", &rows)?;

@@ -92,6 +92,29 @@ impl Config {
         toml::to_string(self).map_err(|e| Error::Other(format!("configuration: {e}")))
     }
 
+    /// TOML of the sections that weights are for: core and readout.
+    ///
+    /// # Errors
+    /// As [`Config::to_toml`].
+    pub fn architecture(&self) -> Result<String> {
+        let text = |e| Error::Other(format!("configuration: {e}"));
+        let mut table = toml::Table::try_from(self).map_err(text)?;
+        table.retain(|key, _| ["core", "readout"].contains(&key));
+        toml::to_string(&table).map_err(text)
+    }
+
+    /// The same of what [`Config::architecture`] wrote, with keys that it did not know yet at their defaults.
+    ///
+    /// # Errors
+    /// As [`Config::to_toml`].
+    pub(crate) fn architecture_of(text: &str) -> Result<String> {
+        match toml::from_str::<Self>(text) {
+            Ok(config) => config.architecture(),
+            // Written by a later version: it can only be compared letter by letter.
+            Err(_) => Ok(text.to_string()),
+        }
+    }
+
     /// TOML with every key written out and explained.
     ///
     /// # Errors

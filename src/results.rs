@@ -1,0 +1,288 @@
+//! Tables about neurons that commands leave in a directory, and the arrays beside them.
+//!
+//! Every table says in its last columns what it came from: `model_hash` (the first digits of the SHA-256 of
+//! `model.safetensors`), `array_hash` where an array belongs to it, and `made_with` (the options that matter). Readers refuse
+//! what another model made; rows of other neurons stay where the same model and options made them.
+
+use crate::files::{self, Prepared};
+use crate::table::{Column, Table};
+use crate::{Error, Result, npy};
+use ndarray::{ArrayD, Axis, concatenate};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// Column with the hash of the model that a row came from.
+pub const MODEL_HASH: &str = "model_hash";
+/// Column with the hash of the recording that a row came from.
+pub const RECORDING_HASH: &str = "recording_hash";
+/// Column with the hash of the array that belongs to the table.
+pub const ARRAY_HASH: &str = "array_hash";
+/// Column with the options that a row was made with.
+pub const MADE_WITH: &str = "made_with";
+
+/// What commands derive from a run's model: stale when the model changes.
+pub const DERIVED: [&str; 15] = [
+    "evaluation.csv",
+    "equivariance.csv",
+    "gabors.csv",
+    "dogs.csv",
+    "meis.csv",
+    "meis.npy",
+    "meis_all.npy",
+    "synthesized.csv",
+    "synthesized.npy",
+    "tuning.csv",
+    "tuning.npz",
+    "selected_gabors.csv",
+    "selection.npz",
+    "tuning_comparison.csv",
+    "report.html",
+];
+
+/// A hash as tables show it: with its kind in front, so that no program takes it for a number.
+pub fn shown(hash: &str) -> String {
+    format!("sha256:{hash}")
+}
+
+/// Where rows come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Hash of the model's file, as [`shown`].
+    pub model: String,
+    /// The options that matter.
+    pub options: String,
+}
+
+/// Arrays with a row (along the first axis) per row of a table, in one file.
+#[derive(Clone, Debug)]
+pub enum Arrays {
+    /// A `.npy`.
+    One(ArrayD<f32>),
+    /// A `.npz`: arrays by name, and whether they have a row per row of the table.
+    Several(Vec<(String, ArrayD<f32>, bool)>),
+}
+
+/// A place for a table, looked at before the work that fills it.
+#[derive(Debug)]
+pub struct Results {
+    table: PathBuf,
+    array: Option<PathBuf>,
+    origin: Origin,
+    /// Readouts in the order of the rows.
+    order: Vec<String>,
+    /// Rows of other neurons, and which of the old ones they are.
+    kept: Option<(Table, Vec<usize>)>,
+}
+
+/// A neuron in a table: its recording, where that is named, and its number.
+type Key = (Option<String>, i64);
+
+impl Results {
+    /// A place in `directory` for `table` (and `array` beside it) about the chosen neurons of these readouts (all there
+    /// are, in order, by name). `chosen` is none where all neurons of all readouts are asked for.
+    ///
+    /// # Errors
+    /// When it cannot be written, or holds rows of other neurons that another model or other options made.
+    pub fn open(
+        directory: &Path,
+        (table, array): (&str, Option<&str>),
+        origin: Origin,
+        readouts: &[String],
+        chosen: Option<&[(String, Vec<usize>)]>,
+    ) -> Result<Self> {
+        let mut this = Self {
+            table: directory.join(table),
+            array: array.map(|a| directory.join(a)),
+            origin,
+            order: readouts.to_vec(),
+            kept: None,
+        };
+        files::check_writable(&this.table)?;
+        this.array.as_deref().map_or(Ok(()), files::check_writable)?;
+        if let (Some(chosen), true) = (chosen, this.table.exists()) {
+            this.keep(chosen)?;
+        }
+        Ok(this)
+    }
+
+    /// The table's file.
+    pub fn path(&self) -> &Path {
+        &self.table
+    }
+
+    fn keep(&mut self, chosen: &[(String, Vec<usize>)]) -> Result<()> {
+        let old = Table::read_csv(&self.table)?;
+        let several = self.order.len() > 1;
+        let asked: HashSet<Key> = chosen
+            .iter()
+            .flat_map(|(name, rows)| {
+                let name = several.then(|| name.clone());
+                rows.iter().map(move |&n| (name.clone(), n as i64))
+            })
+            .collect();
+        let keys = keys(&old);
+        let others: Vec<usize> = (0..keys.len()).filter(|&r| !asked.contains(&keys[r])).collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        let refuse = |why: &str| {
+            let what = format!(
+                "holds rows of {} other neurons, {why}: ask for all neurons, or write elsewhere with --out",
+                others.len()
+            );
+            Err(Error::file(&self.table, what))
+        };
+        let (model, options) = (old.text(MODEL_HASH), old.text(MADE_WITH));
+        let same = |column: &Option<Vec<String>>, wanted: &str| {
+            column.as_ref().is_some_and(|c| others.iter().all(|&r| c[r] == wanted))
+        };
+        if !same(&model, &self.origin.model) {
+            return refuse("which this model did not make");
+        }
+        if !same(&options, &self.origin.options) {
+            let were = options.map_or(String::new(), |o| o[others[0]].clone());
+            return refuse(&format!("made with \"{were}\" and not \"{}\"", self.origin.options));
+        }
+        if let Some(array) = &self.array
+            && check_array(&old, &self.table, array).is_err()
+        {
+            return refuse(&format!("and {} is not theirs", array.display()));
+        }
+        self.kept = Some((old, others));
+        Ok(())
+    }
+
+    /// Writes the rows of this time, with those that stay, in the order of readouts and neurons.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written, or the array whose rows do not fit to those that stay.
+    pub fn write(self, new: &Table, arrays: Option<Arrays>) -> Result<()> {
+        let added = with_origin(new.clone(), &self.origin);
+        let (table, picks) = match &self.kept {
+            None => (added, None),
+            Some((old, rows)) => {
+                let parts = vec![
+                    (String::new(), without(&old.select(rows), ARRAY_HASH)),
+                    (String::new(), added),
+                ];
+                let all = Table::stacked(parts, None);
+                let keys = keys(&all);
+                let place = |k: &Key| {
+                    let at = self.order.iter().position(|n| Some(n) == k.0.as_ref());
+                    (at.unwrap_or(0), k.1)
+                };
+                let mut picks: Vec<usize> = (0..all.rows()).collect();
+                picks.sort_by_key(|&r| place(&keys[r]));
+                (all.select(&picks).reordered(&[MODEL_HASH, MADE_WITH]), Some(picks))
+            }
+        };
+        let (Some(path), Some(arrays)) = (&self.array, arrays) else {
+            return table.prepare(&self.table)?.commit();
+        };
+        let array = match (arrays, &self.kept, picks) {
+            (Arrays::One(new), Some((_, rows)), Some(picks)) => {
+                let old = npy::read(path)?.0;
+                Prepared::npy(path, &merged(path, &old, rows, &new, &picks)?)?
+            }
+            (Arrays::Several(all), Some((_, rows)), Some(picks)) => {
+                let mut archive = npy::Archive::open(path)?;
+                let mut whole = Vec::new();
+                for (name, new, by_row) in all {
+                    let values = match by_row {
+                        true => merged(path, &archive.array(&name)?.numbers()?, rows, &new, &picks)?,
+                        false => new,
+                    };
+                    whole.push((name, values));
+                }
+                Prepared::npz(path, &whole)?
+            }
+            (Arrays::One(new), ..) => Prepared::npy(path, &new)?,
+            (Arrays::Several(all), ..) => {
+                let whole: Vec<_> = all.into_iter().map(|(n, v, _)| (n, v)).collect();
+                Prepared::npz(path, &whole)?
+            }
+        };
+        let hash = Column::Text(vec![shown(array.hash()); table.rows()]);
+        let table = table.with(ARRAY_HASH, hash).reordered(&[MADE_WITH]);
+        let table = table.prepare(&self.table)?;
+        array.commit()?;
+        table.commit()
+    }
+}
+
+/// Rows of an old and a new array, one below the other and picked.
+fn merged(
+    path: &Path,
+    old: &ArrayD<f32>,
+    rows: &[usize],
+    new: &ArrayD<f32>,
+    picks: &[usize],
+) -> Result<ArrayD<f32>> {
+    let fits = old.ndim() == new.ndim() && rows.iter().all(|&r| r < old.shape()[0]);
+    let old = if fits { old.select(Axis(0), rows) } else { old.clone() };
+    let all = concatenate(Axis(0), &[old.view(), new.view()])
+        .map_err(|e| Error::file(path, format!("does not go with the new rows: {e}")))?;
+    Ok(all.select(Axis(0), picks))
+}
+
+/// A table of one of a run's commands that no neurons' rows are kept of.
+#[must_use]
+pub fn with_origin(table: Table, origin: &Origin) -> Table {
+    let rows = table.rows();
+    let own = |t: Table, name: &str, text: &str| t.with(name, Column::Text(vec![text.to_string(); rows]));
+    let mut table = table;
+    for name in [MODEL_HASH, ARRAY_HASH, MADE_WITH] {
+        table = table.renamed(name, &format!("neurons.{name}"));
+    }
+    own(own(table, MODEL_HASH, &origin.model), MADE_WITH, &origin.options)
+}
+
+fn without(table: &Table, name: &str) -> Table {
+    table.clone().dropped(name)
+}
+
+fn keys(table: &Table) -> Vec<Key> {
+    let names = table.text("recording");
+    let numbers = table.column("neuron").and_then(Column::as_numbers).unwrap_or_default();
+    let name = |row: usize| names.as_ref().map(|n| n[row].clone());
+    (0..numbers.len()).map(|row| (name(row), numbers[row] as i64)).collect()
+}
+
+/// Refuses a table that another model made. One that does not say, as of a hand-written run, passes.
+///
+/// # Errors
+/// Names the table, the row and both hashes.
+pub fn check_model(table: &Table, path: &Path, model: &str) -> Result<()> {
+    let Some(hashes) = table.text(MODEL_HASH) else {
+        return Ok(());
+    };
+    match hashes.iter().position(|h| h != model && !h.is_empty()) {
+        Some(row) if !model.is_empty() => Err(Error::bad(
+            format!("{}, row {}", path.display(), row + 2),
+            "the model that it was made with",
+            &hashes[row],
+            format!("{model}, the model of this run; make the table anew, or remove it"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses an array that is not the one which a table was written with. A table that does not say passes.
+///
+/// # Errors
+/// Names both files.
+pub fn check_array(table: &Table, path: &Path, array: &Path) -> Result<()> {
+    let Some(hashes) = table.text(ARRAY_HASH) else {
+        return Ok(());
+    };
+    let got = shown(&files::hash_of(array)?);
+    match hashes.iter().find(|h| **h != got) {
+        Some(wanted) => Err(Error::bad(
+            array.display(),
+            "its hash",
+            got,
+            format!("{wanted}, as {} says: they are not of one kind; make both anew", path.display()),
+        )),
+        None => Ok(()),
+    }
+}
