@@ -61,7 +61,11 @@ pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<'_, f32>)]) -> Result<
     files::write(path, |w| w.write_all(&bytes))
 }
 
-fn fill<T: Element, D: Dimension>(
+/// Hands an array on as `.npy`.
+///
+/// # Errors
+/// Those of the writer.
+pub fn fill<T: Element, D: Dimension>(
     w: &mut (impl Write + ?Sized),
     array: &ArrayView<'_, T, D>,
 ) -> std::io::Result<()> {
