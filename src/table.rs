@@ -2,6 +2,7 @@
 
 use crate::files::{self, Prepared};
 use crate::{Error, Result};
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ pub enum Column {
     Number(Vec<f64>),
     /// `true` or `false`.
     Boolean(Vec<bool>),
-    /// Words; an empty one is a missing value.
+    /// Cells as they stand in a file; an empty one is a missing value.
     Text(Vec<String>),
 }
 
@@ -46,8 +47,26 @@ impl Column {
         }
     }
 
-    /// Its numbers, if that is what it holds: integers too.
+    /// Its numbers, if that is what it holds: integers too, and text whose filled cells all say a number (an empty one
+    /// is NaN).
     pub fn as_numbers(&self) -> Option<Vec<f64>> {
+        match self {
+            Self::Text(cells) => cells.iter().map(|c| said(c)).collect(),
+            _ => self.own_numbers(),
+        }
+    }
+
+    /// Its integers, if that is what it holds: also text whose every cell says one.
+    pub fn as_integers(&self) -> Option<Vec<i64>> {
+        match self {
+            Self::Integer(v) => Some(v.clone()),
+            Self::Text(cells) => cells.iter().map(|c| c.trim().parse().ok()).collect(),
+            _ => None,
+        }
+    }
+
+    /// The numbers of a column that is made of numbers.
+    fn own_numbers(&self) -> Option<Vec<f64>> {
         match self {
             Self::Integer(v) => Some(v.iter().map(|&x| x as f64).collect()),
             Self::Number(v) => Some(v.clone()),
@@ -55,7 +74,8 @@ impl Column {
         }
     }
 
-    /// Columns below each other, in the narrowest kind that holds them all; where one is missing, its rows are empty.
+    /// Columns below each other, in the narrowest kind that holds them all, text as it is; where one is missing, its rows are
+    /// empty.
     fn stacked(parts: &[(Option<&Self>, usize)]) -> Self {
         let whole = |c: Option<&Self>| match c {
             Some(Self::Integer(v)) => Some(v.clone()),
@@ -66,7 +86,7 @@ impl Column {
             _ => None,
         };
         let numbers = |(c, rows): &(Option<&Self>, usize)| match c {
-            Some(c) => c.as_numbers(),
+            Some(c) => c.own_numbers(),
             None => Some(vec![f64::NAN; *rows]),
         };
         if let Some(v) = parts.iter().map(|p| whole(p.0)).collect::<Option<Vec<_>>>() {
@@ -96,6 +116,14 @@ impl Column {
             Self::Boolean(v) => v[row].to_string(),
             Self::Text(v) => v[row].clone(),
         }
+    }
+}
+
+/// What a cell says as a number; NaN when it is empty.
+fn said(cell: &str) -> Option<f64> {
+    match cell.trim() {
+        "" => Some(f64::NAN),
+        cell => cell.parse().ok(),
     }
 }
 
@@ -159,11 +187,11 @@ impl Table {
         self.columns.iter().find(|(n, _)| n == name).map(|(_, c)| c)
     }
 
-    /// The numbers of a [`Column::Number`] of that name.
-    pub fn numbers(&self, name: &str) -> Option<&[f64]> {
+    /// The numbers of the column of that name, see [`Column::as_numbers`].
+    pub fn numbers(&self, name: &str) -> Option<Cow<'_, [f64]>> {
         match self.column(name)? {
-            Column::Number(v) => Some(v),
-            _ => None,
+            Column::Number(v) => Some(Cow::Borrowed(v)),
+            other => other.as_numbers().map(Cow::Owned),
         }
     }
 
@@ -256,55 +284,59 @@ impl Table {
         csv.flush()
     }
 
-    /// Reads a CSV with a header; a column whose filled cells are all numbers becomes [`Column::Number`]
-    /// (all integers: [`Column::Integer`], if no cell is empty), the rest [`Column::Text`].
+    /// Reads a CSV with a header. Every column is [`Column::Text`], its cells letter by letter as they stand there, so
+    /// that whoever writes them again changes none; [`Column::as_numbers`] and [`Column::as_integers`] say what they mean.
     ///
     /// # Errors
     /// Names the file, and the line where it is not a table.
     pub fn read_csv(path: &Path) -> Result<Self> {
         let text = files::read_text(path)?;
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
-        let names: Vec<String> = reader
-            .headers()
-            .map_err(|e| Error::file(path, e))?
-            .iter()
-            .map(|s| s.trim().to_string())
-            .collect();
-        let mut cells: Vec<Vec<String>> = vec![Vec::new(); names.len()];
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .from_reader(text.as_bytes());
+        let header = reader.headers().map_err(|e| Error::file(path, e))?.clone();
+        check_separator(path, &header)?;
+        let mut cells: Vec<Vec<String>> = vec![Vec::new(); header.len()];
         for record in reader.records() {
             let record = record.map_err(|e| Error::file(path, e))?;
+            if record.len() != header.len() {
+                let line = record.position().map_or(0, csv::Position::line);
+                return Err(Error::bad(
+                    format!("{}, line {line}", path.display()),
+                    "number of cells",
+                    record.len(),
+                    format!(
+                        "{} as in the header, separated by commas; decimal numbers have points",
+                        header.len()
+                    ),
+                ));
+            }
             for (column, cell) in cells.iter_mut().zip(record.iter()) {
-                column.push(cell.trim().to_string());
+                column.push(cell.to_string());
             }
         }
-        let columns = names
-            .into_iter()
-            .zip(cells.into_iter().map(typed))
-            .collect();
+        let names = header.iter().map(|name| name.trim().to_string());
+        let columns = names.zip(cells.into_iter().map(Column::Text)).collect();
         Ok(Self { columns })
     }
 }
 
-fn typed(cells: Vec<String>) -> Column {
-    if let Ok(v) = cells.iter().map(|c| c.parse::<i64>()).collect() {
-        return Column::Integer(v);
-    }
-    if let Ok(v) = cells.iter().map(|c| c.parse::<bool>()).collect() {
-        return Column::Boolean(v);
-    }
-    let numbers: std::result::Result<Vec<f64>, _> = cells
-        .iter()
-        .map(|c| {
-            if c.is_empty() {
-                Ok(f64::NAN)
-            } else {
-                c.parse::<f64>()
-            }
-        })
-        .collect();
-    match numbers {
-        Ok(v) => Column::Number(v),
-        Err(_) => Column::Text(cells),
+/// Refuses a header that another mark than the comma separates, as spreadsheets write it in some countries.
+pub(crate) fn check_separator(file: &Path, header: &csv::StringRecord) -> Result<()> {
+    let first = header.get(0).unwrap_or_default();
+    let marks = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")];
+    match marks.into_iter().find(|(mark, _)| first.contains(*mark)) {
+        Some((mark, name)) => {
+            let seen = header.iter().collect::<Vec<_>>().join(",");
+            let wanted = seen.replace(mark, ",");
+            Err(Error::bad(
+                file.display(),
+                "header",
+                format!("\"{}\", separated by {name}", seen.escape_debug()),
+                format!("\"{wanted}\", separated by commas, and points in decimal numbers"),
+            ))
+        }
+        None => Ok(()),
     }
 }
 
@@ -338,9 +370,63 @@ mod tests {
             "neuron,x,ok,type\n0,0.25,true,simple\n1,,false,\"a,b\"\n"
         );
         let back = Table::read_csv(&path).unwrap();
-        assert_eq!(back.column("neuron"), table.column("neuron"));
+        assert_eq!(
+            back.column("neuron").unwrap().as_integers(),
+            Some(vec![0, 1])
+        );
         assert_eq!(back.numbers("x").unwrap()[0], 0.25);
-        assert_eq!(back.column("ok"), table.column("ok"));
+        assert!(back.numbers("x").unwrap()[1].is_nan());
+        assert_eq!(back.numbers("ok"), None);
         assert_eq!(back.column("type"), table.column("type"));
+        back.write_csv(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    /// Cells that a number would not give back.
+    const CELLS: &str = "neuron,id,root,unit,hash,flag,note\n\
+        0,1086606909,864691135474648896,0012,1e5,True, V1 \n\
+        1,,,0013,2e7,false,\"1,5\"\n\
+        2,1120112145,864691135639556411,-0.10,12e3,true,nan\n";
+
+    #[test]
+    fn cells_are_written_as_they_were_read_alone_chosen_and_stacked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, CELLS).unwrap();
+        let table = Table::read_csv(&path).unwrap();
+        let written = |table: &Table| {
+            table.write_csv(&path).unwrap();
+            std::fs::read_to_string(&path).unwrap()
+        };
+        assert_eq!(written(&table), CELLS);
+        let lines: Vec<&str> = CELLS.lines().collect();
+        assert_eq!(
+            written(&table.select(&[2, 0])),
+            format!("{}\n{}\n{}\n", lines[0], lines[3], lines[1])
+        );
+        let fresh = Table::new()
+            .with("neuron", Column::Integer(vec![3]))
+            .with("id", Column::Integer(vec![7]))
+            .with("unit", Column::Number(vec![0.5]));
+        let parts = vec![(String::new(), table), (String::new(), fresh)];
+        let stacked = Table::stacked(parts, None);
+        assert_eq!(written(&stacked), format!("{CELLS}3,7,,0.5,,,\n"));
+    }
+
+    #[test]
+    fn a_foreign_separator_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        for (text, wanted) in [
+            ("neuron;depth\n0;1,5\n", ["\"neuron;depth\"", "semicolons"]),
+            ("neuron\tdepth\n0\t1.5\n", ["\"neuron\\tdepth\"", "tabs"]),
+            ("neuron,depth\n0,1,5\n", ["line 2", "points"]),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let message = Table::read_csv(&path).unwrap_err().to_string();
+            for word in wanted.into_iter().chain(["t.csv", "commas"]) {
+                assert!(message.contains(word), "wanted {word:?} in: {message}");
+            }
+        }
     }
 }

@@ -106,13 +106,10 @@ fn linear_exponential_neurons_get_their_filters_back() {
     ];
     assert_eq!(names, wanted);
     assert_eq!(weights.dim(), (5, SIDE, SIDE));
-    assert_eq!(
-        table.column("neuron"),
-        Some(&Column::Integer((0..5).collect()))
-    );
+    assert_eq!(table.numbers("neuron").unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0]);
     assert_eq!(
         table.column("converged"),
-        Some(&Column::Boolean(vec![true; 5]))
+        Some(&Column::Text(vec!["true".into(); 5]))
     );
     let (penalties, correlations) = (
         table.numbers("penalty").unwrap(),

@@ -59,8 +59,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     files::clear_abandoned(out);
     let directory = out.join("recording");
     replace(&directory)?;
-    recording.write(&directory)?;
-    truth.write_csv(&directory.join("truth.csv"))?;
+    let interrupts = Interrupts::listen()?;
+    recording.write_with(&directory, &[("truth.csv", &truth)], &|| {
+        interrupts.signal()
+    })?;
 
     striate::say("training ...");
     let overrides = [format!("training.seed={seed}")];
@@ -73,7 +75,6 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     };
     let recordings = [recording];
     let mut trainer = Trainer::new(&device, &config, &recordings, &options)?;
-    let interrupts = Interrupts::listen()?;
     let outcome = trainer.run(&interrupts, &mut Progress::stderr())?;
 
     striate::say("scoring ...");

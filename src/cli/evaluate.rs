@@ -90,7 +90,7 @@ pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
         let values = table
             .numbers(name)
             .ok_or_else(|| Error::file(path, format!("column {name} is missing")))?;
-        let mean = mean_of_known(values);
+        let mean = mean_of_known(&values);
         let known = values.iter().filter(|v| !v.is_nan()).count();
         let shown = if known == 0 {
             "-".into()

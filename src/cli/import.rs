@@ -5,6 +5,7 @@ use super::common::Report;
 use std::path::PathBuf;
 use striate::Result;
 use striate::recording::{describe, import};
+use striate::training::Interrupts;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -27,7 +28,9 @@ enum Layout {
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let Layout::Npy { source, out } = &arguments.layout;
     let recording = import::npy(source, global.seed.unwrap_or(1))?;
-    recording.write(out)?;
+    let interrupts = Interrupts::listen()?;
+    recording.write_with(out, &[], &|| interrupts.signal())?;
+    drop(interrupts);
     let description = describe(&recording);
     let text = format!("{description}\nrecording: {}", out.display());
     Ok(Report::new(text)

@@ -14,6 +14,7 @@ mod predict;
 mod select;
 mod simulate;
 mod synthesize;
+mod threads;
 mod train;
 mod tune;
 mod verify;
@@ -88,6 +89,7 @@ enum Command {
 
 /// Runs the command and prints its summary; true unless the answer is bad.
 pub fn run(cli: &Cli) -> Result<bool> {
+    threads::limit()?;
     let global = &cli.global;
     let report = match &cli.command {
         Command::Demo(a) => demo::run(global, a)?,

@@ -2,8 +2,9 @@
 
 use super::Global;
 use super::common::{Report, neurons, open_run};
-use ndarray::{Axis, Ix3, Ix4};
+use ndarray::Axis;
 use std::path::PathBuf;
+use striate::recording::read_images;
 use striate::{Error, Result, files, npy};
 
 #[derive(Debug, clap::Args)]
@@ -30,36 +31,18 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut model = open_run(global, &arguments.run)?;
     let index = model.readout(arguments.readout.as_deref())?;
     let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
-    let (images, _) = npy::read(&arguments.images)?;
-    let shape = images.shape().to_vec();
-    let bad_shape = || {
-        let got = format!("{shape:?}");
-        Error::bad(
-            arguments.images.display(),
-            "its shape",
-            got,
-            "(images, height, width)",
-        )
-    };
-    let images = match images.ndim() {
-        3 => images
-            .into_dimensionality::<Ix3>()
-            .map_err(|_| bad_shape())?,
-        4 if shape[1] == 1 => {
-            let images = images
-                .into_dimensionality::<Ix4>()
-                .map_err(|_| bad_shape())?;
-            images.remove_axis(Axis(1))
-        }
-        _ => return Err(bad_shape()),
-    };
-    if let Some(((i, r, c), v)) = images.indexed_iter().find(|(_, v)| !v.is_finite()) {
-        let what = format!("image {i}, row {r}, column {c}");
+    let images = read_images(&arguments.images)?;
+    let (_, height, width) = images.dim();
+    let (wanted_height, wanted_width) = model.readouts[index].image;
+    if (height, width) != (wanted_height, wanted_width) {
         return Err(Error::bad(
             arguments.images.display(),
-            what,
-            v,
-            "a finite grey level",
+            "image size",
+            format!("{height} x {width}"),
+            format!(
+                "{wanted_height} x {wanted_width} (height x width) as in readout {}",
+                model.readouts[index].name
+            ),
         ));
     }
     let bytes = images.dim().0 * rows.len() * size_of::<f32>();

@@ -2,12 +2,12 @@
 
 use super::Global;
 use super::common::Report;
-use ndarray::Ix3;
 use std::path::PathBuf;
+use striate::Result;
 use striate::device::Device;
-use striate::recording::describe;
+use striate::recording::{describe, name_of, read_images};
 use striate::simulation::{Settings, simulate};
-use striate::{Error, Result, npy};
+use striate::training::Interrupts;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -48,22 +48,11 @@ pub struct Arguments {
 
 pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
     let images = match &a.images {
-        Some(path) => {
-            let (images, _) = npy::read(path)?;
-            let got = format!("{:?}", images.shape());
-            let images = images.into_dimensionality::<Ix3>().map_err(|_| {
-                Error::bad(path.display(), "its shape", got, "(images, height, width)")
-            })?;
-            Some(images)
-        }
+        Some(path) => Some(read_images(path)?),
         None => None,
     };
-    let name = a
-        .out
-        .file_name()
-        .map_or("simulated".into(), |n| n.to_string_lossy().into_owned());
     let settings = Settings {
-        name,
+        name: name_of(&a.out)?,
         neurons: a.neurons,
         train: a.train,
         validation: a.validation,
@@ -89,8 +78,9 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
         Device::open(&global.device)?.require("simulate: the images", bytes)?;
     }
     let (recording, truth) = simulate(&settings, images)?;
-    recording.write(&a.out)?;
-    truth.write_csv(&a.out.join("truth.csv"))?;
+    let interrupts = Interrupts::listen()?;
+    recording.write_with(&a.out, &[("truth.csv", &truth)], &|| interrupts.signal())?;
+    drop(interrupts);
     let description = describe(&recording);
     let text = format!(
         "{description}\nrecording: {0}\ntruth: {0}/truth.csv",

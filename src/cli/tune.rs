@@ -123,7 +123,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         .filter(|n| !["recording", "neuron"].contains(n))
     {
         let values = table.numbers(name).unwrap_or_default();
-        let mean = mean_of_known(values);
+        let mean = mean_of_known(&values);
         let known = values.iter().filter(|v| !v.is_nan()).count();
         text.push_str(&format!("  {name:<22}{mean:>8.4}   ({known} neurons)\n"));
         report = report.fact(name, mean);

@@ -36,14 +36,11 @@ impl Found {
     /// # Errors
     /// As [`Found::open`].
     pub fn of_table(path: &Path, table: Table) -> Result<Self> {
-        let neurons = match table.column("neuron") {
-            Some(Column::Integer(neurons)) => neurons.clone(),
-            Some(_) if table.rows() == 0 => Vec::new(),
-            _ => return Err(Error::file(path, "no column neuron of row numbers")),
-        };
+        let neurons = table.column("neuron").and_then(Column::as_integers);
+        let neurons =
+            neurons.ok_or_else(|| Error::file(path, "no column neuron of row numbers"))?;
         let name = |row: usize| match table.column("recording") {
             Some(Column::Text(names)) => Some(names[row].clone()),
-            Some(Column::Integer(names)) => Some(names[row].to_string()),
             _ => None,
         };
         let mut rows = HashMap::new();

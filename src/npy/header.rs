@@ -26,6 +26,8 @@ pub enum Kind {
     Unicode,
     /// Fixed number of bytes, padded with zeros.
     Bytes,
+    /// Pickled Python: never read, only named in what is said about it.
+    Object,
 }
 
 /// Element type of an array in a file.
@@ -50,6 +52,7 @@ impl Dtype {
             Kind::Float => format!("float{bits}"),
             Kind::Unicode => format!("str{bits}"),
             Kind::Bytes => format!("bytes{bits}"),
+            Kind::Object => "object".to_string(),
         }
     }
 
@@ -66,10 +69,11 @@ impl Dtype {
             _ => ('=', code),
         };
         if rest.starts_with('O') {
-            return Err(
-                "dtype is object (pickled Python), wanted numbers: save with allow_pickle=False"
-                    .to_string(),
-            );
+            return Ok(Self {
+                kind: Kind::Object,
+                size: 8,
+                big_endian: false,
+            });
         }
         let mut characters = rest.chars();
         let letter = characters.next().ok_or_else(unusable)?;
@@ -357,7 +361,6 @@ mod tests {
             "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999999,)}",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 8)}",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904, 8)}",
-            "{'descr': '|O', 'fortran_order': False, 'shape': (3,)}",
             "{'descr': '<c8', 'fortran_order': False, 'shape': (3,)}",
             "{'descr': '<f16', 'fortran_order': False, 'shape': (3,)}",
             "{'descr': '<U99999999999', 'fortran_order': False, 'shape': (3,)}",

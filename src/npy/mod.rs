@@ -10,7 +10,7 @@ mod write;
 
 pub use archive::Archive;
 pub use header::{Dtype, Header, Kind, shown};
-pub use write::{Element, write, write_npz};
+pub use write::{Element, fill, write, write_npz};
 
 use crate::{Error, Result};
 use ndarray::{Array, ArrayD, IxDyn, ShapeBuilder};
@@ -52,6 +52,10 @@ impl<'a> Stored<'a> {
             header,
             data: Box::new(data),
         };
+        if stored.header.dtype.kind == Kind::Object {
+            // What follows is a pickle of any length; `numbers` and `words` say what to save instead.
+            return Ok(stored);
+        }
         let there = u128::from(length).saturating_sub(stored.header.offset as u128);
         let wanted = stored.header.len() as u128 * stored.header.dtype.size as u128;
         if there != wanted {
@@ -84,6 +88,20 @@ impl<'a> Stored<'a> {
         &self.place
     }
 
+    /// Refuses pickled Python, telling how to save numbers or strings instead.
+    ///
+    /// # Errors
+    /// Names the file when the elements are objects.
+    pub fn refuse_objects(&self, wanted: &str, plain: &str) -> Result<()> {
+        if self.header.dtype.kind != Kind::Object {
+            return Ok(());
+        }
+        let name = self.place.file_stem().unwrap_or_default().display();
+        Err(self.fail(format!(
+            "dtype is object (pickled Python), wanted {wanted}: save {name}.astype({plain}), with allow_pickle=False"
+        )))
+    }
+
     fn fail(&self, what: impl std::fmt::Display) -> Error {
         Error::file(&self.place, what)
     }
@@ -94,6 +112,7 @@ impl<'a> Stored<'a> {
     /// Names the file when the elements are words, when a finite number exceeds what `f32` can hold (with its
     /// position), or when reading fails.
     pub fn numbers(mut self) -> Result<ArrayD<f32>> {
+        self.refuse_objects("numbers", "numpy.float32")?;
         let Dtype {
             kind,
             size,
@@ -155,6 +174,7 @@ impl<'a> Stored<'a> {
     /// # Errors
     /// Names the file when elements are floats, not valid text, or when reading fails.
     pub fn words(mut self) -> Result<ArrayD<String>> {
+        self.refuse_objects("strings", "str")?;
         let Dtype {
             kind,
             size,

@@ -86,7 +86,11 @@ impl Prepared {
     }
 }
 
-fn fill<T: Element, D: Dimension>(
+/// Hands an array on as `.npy`.
+///
+/// # Errors
+/// Those of the writer.
+pub fn fill<T: Element, D: Dimension>(
     w: &mut (impl Write + ?Sized),
     array: &ArrayView<'_, T, D>,
 ) -> std::io::Result<()> {

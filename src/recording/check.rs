@@ -4,7 +4,41 @@ use super::{Recording, Tier};
 use crate::table::{Column, Table};
 use crate::{Error, Result};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Where each part of a recording is from: the files to name in messages.
+pub(super) struct Places {
+    pub(super) images: PathBuf,
+    pub(super) responses: PathBuf,
+    pub(super) trials: PathBuf,
+    pub(super) neurons: PathBuf,
+    pub(super) metadata: PathBuf,
+}
+
+impl Places {
+    /// The files of a recording's directory.
+    pub(super) fn within(directory: &Path) -> Self {
+        Self {
+            images: directory.join("images.npy"),
+            responses: directory.join("responses.npy"),
+            trials: directory.join("trials.csv"),
+            neurons: directory.join("neurons.csv"),
+            metadata: directory.join("recording.toml"),
+        }
+    }
+
+    /// A place that has no files yet.
+    pub(super) fn all(place: &Path) -> Self {
+        let place = || place.to_path_buf();
+        Self {
+            images: place(),
+            responses: place(),
+            trials: place(),
+            neurons: place(),
+            metadata: place(),
+        }
+    }
+}
 
 impl Recording {
     /// Checks everything that training and scoring rely on; `place` is the directory to name in messages.
@@ -17,14 +51,18 @@ impl Recording {
     /// # Errors
     /// The first violation: file, value and place in it, and what was wanted.
     pub fn check(&self, place: &Path) -> Result<()> {
-        self.check_images(&place.join("images.npy"))?;
-        self.check_responses(&place.join("responses.npy"))?;
-        self.check_trials(&place.join("trials.csv"))?;
+        self.check_at(&Places::within(place))
+    }
+
+    pub(super) fn check_at(&self, places: &Places) -> Result<()> {
+        self.check_images(&places.images)?;
+        self.check_responses(&places.responses)?;
+        self.check_trials(&places.trials)?;
         if let Some(neurons) = &self.neurons {
-            check_neurons(neurons, self.neuron_count(), &place.join("neurons.csv"))?;
+            check_neurons(neurons, self.neuron_count(), &places.neurons)?;
         }
-        self.check_metadata(&place.join("recording.toml"))?;
-        self.check_recorded(&place.join("responses.npy"))
+        self.check_metadata(&places.metadata)?;
+        self.check_recorded(&places.responses)
     }
 
     fn check_images(&self, file: &Path) -> Result<()> {
@@ -109,6 +147,10 @@ impl Recording {
             let got = format!("\"{}\"", self.name.escape_default());
             return Err(bad(file, "name", got, "a printable word"));
         }
+        if self.name.contains('/') {
+            let got = format!("\"{}\"", self.name);
+            return Err(bad(file, "name", got, "a word without slashes"));
+        }
         match self.degrees_per_pixel {
             Some(d) if !(d > 0.0 && d.is_finite()) => {
                 Err(bad(file, "degrees_per_pixel", d, "a positive number"))
@@ -168,7 +210,7 @@ fn check_neurons(table: &Table, count: usize, file: &Path) -> Result<()> {
         let wanted = format!("{count}, one per column of responses.npy");
         return Err(bad(file, "number of rows", table.rows(), wanted));
     }
-    let Some(Column::Integer(numbers)) = table.column("neuron") else {
+    let Some(numbers) = table.column("neuron").and_then(Column::as_integers) else {
         return Err(bad(
             file,
             "column neuron",
@@ -176,7 +218,7 @@ fn check_neurons(table: &Table, count: usize, file: &Path) -> Result<()> {
             format!("0 to {}", count - 1),
         ));
     };
-    match (0_i64..).zip(numbers).find(|(row, n)| row != *n) {
+    match (0_i64..).zip(numbers).find(|(row, n)| row != n) {
         Some((row, n)) => Err(bad(file, format!("neuron in row {row}"), n, row)),
         None => Ok(()),
     }

@@ -132,10 +132,10 @@ fn describe_ceiling(recording: &Recording) -> CeilingDescription {
         .collect();
     CeilingDescription {
         neurons: column("fev").iter().filter(|x| !x.is_nan()).count(),
-        oracle_correlation: mean_of_known(column("oracle_correlation")),
+        oracle_correlation: mean_of_known(&column("oracle_correlation")),
         conservative_oracle: mean_of_known(&conservative),
-        maximum_correlation: mean_of_known(column("maximum_correlation")),
-        fev: mean_of_known(column("fev")),
+        maximum_correlation: mean_of_known(&column("maximum_correlation")),
+        fev: mean_of_known(&column("fev")),
     }
 }
 
@@ -151,8 +151,20 @@ fn warnings(recording: &Recording, tiers: &[TierDescription], silent: usize) -> 
         ));
     }
     if validation.trials == 0 {
-        warnings.push("no validation trials: training cannot stop early".to_string());
+        warnings.push(
+            "no validation trials: training cannot stop early, the last weights are kept"
+                .to_string(),
+        );
     }
+    warnings.extend(
+        [Tier::Validation, Tier::Test]
+            .into_iter()
+            .filter_map(|tier| {
+                let neurons = unrecorded_in(recording, tier);
+                (neurons > 0)
+                    .then(|| format!("{neurons} neurons were not recorded on any {tier} trial"))
+            }),
+    );
     if test.repeats_max < 2 {
         warnings.push(
             "no test image is repeated: there is no noise ceiling, and correlations have no scale"
@@ -193,6 +205,18 @@ fn warnings(recording: &Recording, tiers: &[TierDescription], silent: usize) -> 
         ));
     }
     warnings
+}
+
+/// Neurons without a response on any trial of a tier that has trials.
+fn unrecorded_in(recording: &Recording, tier: Tier) -> usize {
+    let trials = recording.trials_of(tier);
+    if trials.is_empty() {
+        return 0;
+    }
+    let neurons = recording.responses.axis_iter(Axis(1));
+    neurons
+        .filter(|n| trials.iter().all(|t| n[*t].is_nan()))
+        .count()
 }
 
 /// Images with the same pixels in two tiers.

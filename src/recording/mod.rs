@@ -2,8 +2,9 @@
 
 pub mod ceiling;
 mod check;
-mod identical;
 mod fingerprint;
+mod identical;
+mod images;
 pub mod import;
 pub mod inspect;
 mod open;
@@ -12,7 +13,9 @@ mod trials;
 
 pub use fingerprint::fingerprint;
 pub use identical::first_identical;
+pub use images::read_images;
 pub use inspect::{Description, describe};
+pub use open::name_of;
 
 use crate::table::Table;
 use ndarray::{Array2, Array3};
@@ -48,7 +51,7 @@ pub struct Recording {
     pub responses: Array2<f32>,
     /// One per row of `responses`.
     pub trials: Vec<Trial>,
-    /// `neurons.csv`: first column `neuron`, carried along into result tables.
+    /// `neurons.csv`: first column `neuron`; cells travel letter by letter into result tables.
     pub neurons: Option<Table>,
     /// Of `recording.toml`.
     pub degrees_per_pixel: Option<f64>,

@@ -1,12 +1,15 @@
 //! Reading and writing a recording: a directory of `images.npy`, `responses.npy`, `trials.csv` and, optionally,
 //! `neurons.csv` and `recording.toml`.
 
+use super::check::Places;
+use super::images::grey;
 use super::{Recording, Tier, Trial};
 use crate::npy::{Kind, Stored, shown};
-use crate::table::Table;
+use crate::table::{Table, check_separator};
 use crate::{Error, Result, files, npy};
-use ndarray::{Array, Dimension};
-use std::fmt::Write as _;
+use ndarray::{ArrayD, Ix2};
+use std::fmt::{Display, Write as _};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const METADATA: [&str; 4] = ["name", "degrees_per_pixel", "response_unit", "source"];
@@ -18,12 +21,12 @@ impl Recording {
         declared
             .ok()
             .and_then(|m| m.name)
-            .unwrap_or_else(|| name_of(directory))
+            .unwrap_or_else(|| name_of(directory).unwrap_or_default())
     }
 
     /// Reads and checks a recording.
     ///
-    /// `images.npy` is `uint8` or `float32`, (images, height, width); `responses.npy` is `float32` or `float64`,
+    /// `images.npy` is `uint8` or `float32`, (images, height, width), see [`super::read_images`]; `responses.npy` is `float32` or `float64`,
     /// (trials, neurons), NaN where a neuron was not recorded; `trials.csv` has the header `image,tier`.
     ///
     /// # Errors
@@ -40,18 +43,28 @@ impl Recording {
                 format!("{what}, wanted a recording"),
             ));
         }
+        let images_file = directory.join("images.npy");
         let images = array(
-            &directory.join("images.npy"),
+            &images_file,
             &[(Kind::Unsigned, 1), (Kind::Float, 4)],
             "uint8 or float32",
-            "(images, height, width)",
         )?;
+        let images = grey(&images_file, images)?;
+        let responses_file = directory.join("responses.npy");
         let responses = array(
-            &directory.join("responses.npy"),
+            &responses_file,
             &[(Kind::Float, 4), (Kind::Float, 8)],
             "float32 or float64",
-            "(trials, neurons)",
         )?;
+        let shape = shown(responses.shape());
+        let responses = responses.into_dimensionality::<Ix2>().map_err(|_| {
+            Error::bad(
+                responses_file.display(),
+                "shape",
+                shape,
+                "(trials, neurons)",
+            )
+        })?;
         let trials = read_trials(&directory.join("trials.csv"))?;
         let neurons = match directory.join("neurons.csv") {
             file if file.exists() => Some(Table::read_csv(&file)?),
@@ -61,8 +74,12 @@ impl Recording {
             file if file.exists() => Metadata::read(&file)?,
             _ => Metadata::default(),
         };
+        let name = match metadata.name {
+            Some(name) => name,
+            None => name_of(directory)?,
+        };
         let recording = Self {
-            name: metadata.name.unwrap_or_else(|| name_of(directory)),
+            name,
             images,
             responses,
             trials,
@@ -81,8 +98,22 @@ impl Recording {
     /// # Errors
     /// When the recording is invalid, `directory` holds something already, or it cannot be written.
     pub fn write(&self, directory: &Path) -> Result<()> {
-        self.check(directory)?;
-        let fail = |e: std::io::Error| Error::file(directory, format!("cannot write: {e}"));
+        self.write_with(directory, &[], &|| None)
+    }
+
+    /// As [`Recording::write`], with tables of these file names beside it, until `stop` gives the number of a signal.
+    ///
+    /// # Errors
+    /// As [`Recording::write`], naming the files that should have been; [`Error::Stopped`] after a signal.
+    pub fn write_with(
+        &self,
+        directory: &Path,
+        tables: &[(&str, &Table)],
+        stop: &dyn Fn() -> Option<i32>,
+    ) -> Result<()> {
+        self.check_at(&Places::all(directory))?;
+        let fail =
+            |e: std::io::Error| Error::file(directory, format!("cannot write: {}", reason(e)));
         if directory.exists() {
             let mut entries = std::fs::read_dir(directory).map_err(fail)?;
             if entries.next().is_some() {
@@ -99,7 +130,11 @@ impl Recording {
             .prefix(".striate-")
             .tempdir_in(parent)
             .map_err(fail)?;
-        self.fill(temporary.path())?;
+        let filled = self.fill(temporary.path(), tables, stop);
+        if let Some(signal) = stop() {
+            return Err(Error::Stopped(signal));
+        }
+        filled.map_err(|e| moved(e, temporary.path(), directory))?;
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -112,16 +147,26 @@ impl Recording {
         Ok(())
     }
 
-    fn fill(&self, directory: &Path) -> Result<()> {
-        let images = directory.join("images.npy");
+    fn fill(
+        &self,
+        directory: &Path,
+        tables: &[(&str, &Table)],
+        stop: &dyn Fn() -> Option<i32>,
+    ) -> Result<()> {
+        let write = |name: &str, fill: &dyn Fn(&mut dyn Write) -> std::io::Result<()>| {
+            files::write(&directory.join(name), |writer| {
+                fill(&mut Stoppable { writer, stop })
+            })
+        };
         let exact = |x: &f32| f32::from(*x as u8).to_bits() == x.to_bits();
         if self.images.iter().all(exact) {
-            npy::write(&images, self.images.mapv(|x| x as u8).view())?;
+            let bytes = self.images.mapv(|x| x as u8);
+            write("images.npy", &|w| npy::fill(w, &bytes.view()))?;
         } else {
-            npy::write(&images, self.images.view())?;
+            write("images.npy", &|w| npy::fill(w, &self.images.view()))?;
         }
-        npy::write(&directory.join("responses.npy"), self.responses.view())?;
-        files::write(&directory.join("trials.csv"), |w| {
+        write("responses.npy", &|w| npy::fill(w, &self.responses.view()))?;
+        write("trials.csv", &|w| {
             writeln!(w, "image,tier")?;
             self.trials
                 .iter()
@@ -130,10 +175,11 @@ impl Recording {
         if let Some(neurons) = &self.neurons {
             neurons.write_csv(&directory.join("neurons.csv"))?;
         }
+        for (name, table) in tables {
+            table.write_csv(&directory.join(name))?;
+        }
         let text = self.metadata();
-        files::write(&directory.join("recording.toml"), |w| {
-            w.write_all(text.as_bytes())
-        })
+        write("recording.toml", &|w| w.write_all(text.as_bytes()))
     }
 
     fn metadata(&self) -> String {
@@ -161,37 +207,78 @@ impl Recording {
     }
 }
 
-/// The directory's own name, also for `.` and `..`.
-fn name_of(directory: &Path) -> String {
+/// A writer that fails once a signal has come.
+struct Stoppable<'a> {
+    writer: &'a mut dyn Write,
+    stop: &'a dyn Fn() -> Option<i32>,
+}
+
+impl Write for Stoppable<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match (self.stop)() {
+            Some(signal) => Err(std::io::Error::other(format!("signal {signal}"))),
+            None => self.writer.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// What the system says, without the name of a temporary file that is gone when the message is read.
+fn reason(error: impl Display) -> String {
+    let text = error.to_string();
+    let told = text.split(" at path \"").next();
+    told.unwrap_or(&text).to_string()
+}
+
+/// An error about a file in the temporary directory `from`, as one about the file that it would have become in `to`.
+fn moved(error: Error, from: &Path, to: &Path) -> Error {
+    match error {
+        Error::File { path, what } => {
+            let path = path.strip_prefix(from).map_or(path.clone(), |p| to.join(p));
+            Error::file(path, reason(what))
+        }
+        other => other,
+    }
+}
+
+/// The name of the recording in a directory that says no other: its own, also for `.` and `..`.
+///
+/// # Errors
+/// Names a directory whose name is not UTF-8.
+pub fn name_of(directory: &Path) -> Result<String> {
     let absolute = directory
         .canonicalize()
         .unwrap_or_else(|_| directory.to_path_buf());
-    absolute.file_name().map_or_else(
-        || "recording".to_string(),
-        |n| n.to_string_lossy().into_owned(),
-    )
+    let Some(name) = absolute.file_name() else {
+        return Ok("recording".to_string());
+    };
+    match name.to_str() {
+        Some(name) => Ok(name.to_string()),
+        None => Err(Error::bad(
+            directory.display(),
+            "its name",
+            format!("{name:?}"),
+            "UTF-8: rename it, or give the recording another `name` in recording.toml",
+        )),
+    }
 }
 
-fn array<D: Dimension>(
-    file: &Path,
-    types: &[(Kind, usize)],
-    type_names: &str,
-    axes: &str,
-) -> Result<Array<f32, D>> {
+fn array(file: &Path, types: &[(Kind, usize)], type_names: &str) -> Result<ArrayD<f32>> {
     let stored = Stored::open(file)?;
-    let bad = |what, got, wanted| Error::bad(file.display(), what, got, wanted);
+    stored.refuse_objects("numbers", "numpy.float32")?;
     let dtype = stored.header().dtype;
     if !types.contains(&(dtype.kind, dtype.size)) {
-        return Err(bad("dtype", dtype.name(), type_names));
+        return Err(Error::bad(
+            file.display(),
+            "dtype",
+            dtype.name(),
+            type_names,
+        ));
     }
-    let shape = shown(stored.shape());
-    if Some(stored.shape().len()) != D::NDIM {
-        return Err(bad("shape", shape, axes));
-    }
-    stored
-        .numbers()?
-        .into_dimensionality()
-        .map_err(|_| bad("shape", shape, axes))
+    stored.numbers()
 }
 
 fn read_trials(file: &Path) -> Result<Vec<Trial>> {
@@ -205,6 +292,7 @@ fn read_trials(file: &Path) -> Result<Vec<Trial>> {
         .flexible(true)
         .from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| Error::file(file, e))?;
+    check_separator(file, header)?;
     if header != vec!["image", "tier"] {
         let got = format!("\"{}\"", header.iter().collect::<Vec<_>>().join(","));
         return Err(bad(String::new(), "header", got, "\"image,tier\""));

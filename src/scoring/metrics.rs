@@ -134,8 +134,8 @@ fn feve(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> f64 {
     1.0 - (mean(&squared_errors) - noise) / explainable
 }
 
-/// Appends the columns of `neurons.csv` to a table with one row per neuron; a name that is taken already gets the
-/// prefix `neurons.`.
+/// Appends the columns of `neurons.csv`, cells as they are there, to a table with one row per neuron; a name that is
+/// taken already gets the prefix `neurons.`.
 ///
 /// # Errors
 /// When the tables differ in length.
@@ -153,11 +153,10 @@ pub fn carry_neurons(mut scores: Table, neurons: &Table) -> Result<Table> {
             continue;
         };
         // Scores of several recordings get a first column of that name.
-        let free = if name == "recording" || scores.column(name).is_some() {
-            format!("neurons.{name}")
-        } else {
-            name.to_string()
-        };
+        let mut free = name.to_string();
+        while free == "recording" || scores.column(&free).is_some() {
+            free.insert_str(0, "neurons.");
+        }
         scores = scores.with(&free, column.clone());
     }
     Ok(scores)

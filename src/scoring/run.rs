@@ -95,6 +95,15 @@ fn score_on(
             format!("{} as in readout {}", readout.neurons, readout.name),
         ));
     }
+    let ((height, width), (h, w)) = ((recording.height(), recording.width()), readout.image);
+    if (height, width) != (h, w) {
+        return Err(Error::bad(
+            format!("recording {}", recording.name),
+            "image size",
+            format!("{height} x {width}"),
+            format!("{h} x {w} (height x width) as in readout {}", readout.name),
+        ));
+    }
     let scale = readout.response_scale.clone();
     let responses = preprocess::normalised_responses(recording, ArrayView1::from(&scale));
     let images = recording.images.select(Axis(0), images);

@@ -129,10 +129,9 @@ impl Population {
         let Some(Column::Text(types)) = truth.column("type") else {
             return Err(missing("type", "a column of cell types"));
         };
-        let numbers = |name: &str| match truth.column(name) {
-            Some(Column::Number(v)) => Ok(v.clone()),
-            Some(Column::Integer(v)) => Ok(v.iter().map(|&i| i as f64).collect()),
-            _ => Err(missing(name, "a column of numbers")),
+        let numbers = |name: &str| {
+            let numbers = truth.column(name).and_then(Column::as_numbers);
+            numbers.ok_or_else(|| missing(name, "a column of numbers"))
         };
         let (x, y, size) = (numbers("x")?, numbers("y")?, numbers("size")?);
         let (orientation, phase) = (numbers("orientation")?, numbers("phase")?);
@@ -160,7 +159,7 @@ impl Population {
         let filled = |v: f64| (!v.is_nan()).then_some(v);
         let build = |i: usize| {
             let parameters = Parameters {
-                cell_type: types[i].parse()?,
+                cell_type: types[i].trim().parse()?,
                 x: x[i],
                 y: y[i],
                 orientation: filled(orientation[i]),

@@ -251,7 +251,7 @@ fn rates_are_sparse_and_reliable_as_chosen() {
         .numbers("reliability")
         .unwrap()
         .iter()
-        .zip(truth.numbers("mean_rate").unwrap())
+        .zip(truth.numbers("mean_rate").unwrap().iter())
     {
         assert_relative_eq!(expected, 0.4, epsilon = 1e-6);
         assert_relative_eq!(rate, 0.4 / 0.6, epsilon = 1e-3);

@@ -9,7 +9,7 @@ use std::path::Path;
 use striate::device::Device;
 use striate::model::Model;
 use striate::npy;
-use striate::table::{Column, Table};
+use striate::table::Table;
 
 fn images(file: &Path) -> Array3<f32> {
     let (images, _) = npy::read(file).unwrap();
@@ -17,11 +17,8 @@ fn images(file: &Path) -> Array3<f32> {
 }
 
 fn numbers(file: &Path, column: &str) -> Vec<f64> {
-    match Table::read_csv(file).unwrap().column(column).unwrap() {
-        Column::Integer(values) => values.iter().map(|&v| v as f64).collect(),
-        Column::Number(values) => values.clone(),
-        other => panic!("{column}: {other:?}"),
-    }
+    let table = Table::read_csv(file).unwrap();
+    table.numbers(column).unwrap().to_vec()
 }
 
 fn header(file: &Path) -> String {

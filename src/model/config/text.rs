@@ -87,8 +87,16 @@ impl Config {
     /// TOML with every key written out.
     ///
     /// # Errors
-    /// Only if serialisation fails, which no valid configuration does.
+    /// Names the recording whose path is not UTF-8, for TOML holds nothing else.
     pub fn to_toml(&self) -> Result<String> {
+        if let Some(path) = self.recordings.iter().find(|p| p.to_str().is_none()) {
+            return Err(Error::bad(
+                "configuration",
+                "recordings",
+                format!("{path:?}"),
+                "a path in UTF-8: rename the folder",
+            ));
+        }
         toml::to_string(self).map_err(|e| Error::Other(format!("configuration: {e}")))
     }
 

@@ -3,8 +3,9 @@
 use super::arrays::{Source, names};
 use crate::npy::shown;
 use crate::recording::Tier;
+use crate::recording::images::grey;
 use crate::{Error, Result};
-use ndarray::{Array2, Array3, ArrayD, Axis, Ix2, Ix3};
+use ndarray::{Array2, Array3, Axis, Dimension, Ix2, Ix3};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,8 @@ pub(super) struct Block {
     /// Row of `images` that each trial showed.
     pub(super) shown: Vec<usize>,
     pub(super) responses: Array2<f32>,
+    /// Their file.
+    pub(super) responses_place: PathBuf,
     /// Whether trials were made here, from (repeats, images, neurons).
     unrolled: bool,
 }
@@ -32,6 +35,14 @@ impl Block {
         let stored = source.wanted(&names("responses", tier))?;
         let responses_place = stored.place().to_path_buf();
         let responses = stored.numbers()?;
+        if let Some((place, r)) = responses.indexed_iter().find(|(_, r)| r.is_infinite()) {
+            return Err(Error::bad(
+                responses_place.display(),
+                format!("response at {}", shown(place.slice())),
+                r,
+                "a number, or NaN where it was not recorded",
+            ));
+        }
         let shape = shown(responses.shape());
         let wanted = format!("(trials, neurons) or (repeats, {count} images, neurons)");
         let misshapen = || Error::bad(responses_place.display(), "shape", &shape, &wanted);
@@ -70,6 +81,7 @@ impl Block {
             images,
             shown,
             responses,
+            responses_place,
             unrolled,
         })
     }
@@ -110,29 +122,6 @@ impl Block {
                 wanted,
             ))
         }
-    }
-}
-
-/// (images, height, width) from that or from one with a grey channel.
-fn grey(place: &Path, images: ArrayD<f32>) -> Result<Array3<f32>> {
-    let shape = shown(images.shape());
-    let images = match *images.shape() {
-        [_, 1, _, _] => images.index_axis_move(Axis(1), 0),
-        [_, _, _, 1] => images.index_axis_move(Axis(3), 0),
-        _ => images,
-    };
-    let wanted = "(images, height, width), with or without an axis of one channel";
-    let images = images
-        .into_dimensionality::<Ix3>()
-        .map_err(|_| Error::bad(place.display(), "shape", shape, wanted))?;
-    match images.indexed_iter().find(|(_, x)| !x.is_finite()) {
-        Some(((i, r, c), x)) => Err(Error::bad(
-            place.display(),
-            format!("image {i}, row {r}, column {c}"),
-            x,
-            "a finite grey level",
-        )),
-        None => Ok(images),
     }
 }
 

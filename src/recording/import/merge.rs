@@ -33,7 +33,7 @@ impl Merged {
             let (got, wanted) = (block.responses.ncols(), blocks[0].responses.ncols());
             if got != wanted {
                 return Err(Error::bad(
-                    block.place.display(),
+                    block.responses_place.display(),
                     "number of neurons",
                     got,
                     wanted,

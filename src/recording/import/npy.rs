@@ -20,7 +20,8 @@ use super::arrays::{Source, names};
 use super::block::Block;
 use super::merge::Merged;
 use super::split;
-use crate::recording::{Recording, Tier};
+use crate::recording::check::Places;
+use crate::recording::{Recording, Tier, name_of};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -65,16 +66,15 @@ pub fn npy(source: &Path, seed: u64) -> Result<Recording> {
         }
     };
     let merged = Merged::new(&blocks)?;
+    let drawn = tiers.is_none();
     let trials = match tiers {
         Some(tiers) => merged.tiered(&tiers)?,
         None => split::by_image(&merged.shown, seed),
     };
+    let name = name_of(source)?;
+    let stem = Path::new(&name).file_stem().and_then(|s| s.to_str());
     let recording = Recording {
-        name: source
-            .canonicalize()
-            .ok()
-            .and_then(|p| p.file_stem().map(|s| s.to_string_lossy().into_owned()))
-            .unwrap_or_else(|| "recording".to_string()),
+        name: stem.unwrap_or(&name).to_string(),
         images: merged.images,
         responses: merged.responses,
         trials,
@@ -83,6 +83,16 @@ pub fn npy(source: &Path, seed: u64) -> Result<Recording> {
         response_unit: None,
         source: None,
     };
-    recording.check(source)?;
+    recording.check_at(&Places {
+        images: blocks[0].place.clone(),
+        responses: blocks[0].responses_place.clone(),
+        trials: if whole && !drawn {
+            arrays.place("tiers")
+        } else {
+            source.to_path_buf()
+        },
+        neurons: source.join("neurons.csv"),
+        metadata: source.to_path_buf(),
+    })?;
     Ok(recording)
 }
