@@ -1,10 +1,12 @@
 //! What several commands share: the summary, opening a run, choosing neurons.
 
+use ndarray::ArrayView3;
 use serde_json::{Map, Value};
 use std::io::Write;
 use std::path::Path;
 use striate::device::Device;
 use striate::model::Model;
+use striate::recording::warnings::grey;
 use striate::{Error, Result};
 
 use super::Global;
@@ -78,6 +80,18 @@ impl Report {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// One line of warning on standard error; whether anybody reads it is not this program's concern.
+pub fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "warning: {text}");
+}
+
+/// Warns of images on another grey scale than the model's.
+pub fn warn_of_grey(place: impl std::fmt::Display, model: &Model, images: ArrayView3<'_, f32>) {
+    if let Some(text) = grey(&model.preprocessing, images) {
+        warn(&format!("{place}: {text}"));
     }
 }
 

@@ -1,7 +1,7 @@
 //! `striate compare-tuning`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Report, neurons, open_run, warn_of_grey};
 use std::path::PathBuf;
 use striate::recording::Recording;
 use striate::scoring::score_all;
@@ -39,6 +39,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let path = arguments.run.join("tuning_comparison.csv");
     files::check_writable(&path)?;
     let recording = Recording::open(&arguments.recording)?;
+    warn_of_grey(&recording.name, &model, recording.images.view());
     let scores = score_all(&mut model, index, &recording)?
         .table
         .select(&rows);

@@ -1,9 +1,10 @@
 //! `striate evaluate`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Report, neurons, open_run, warn, warn_of_grey};
+use ndarray::Axis;
 use std::path::PathBuf;
-use striate::recording::Recording;
+use striate::recording::{Recording, Tier, warnings};
 use striate::scoring::{recording_of, score};
 use striate::statistics::mean_of_known;
 use striate::table::Table;
@@ -51,6 +52,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         };
         let recording = Recording::open(&path)?;
         let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
+        warnings::of_scores(&recording).iter().for_each(|w| warn(w));
+        let shown = recording
+            .images
+            .select(Axis(0), &recording.images_of(Tier::Test));
+        warn_of_grey(&recording.name, &model, shown.view());
         let table = score(&mut model, index, &recording)?.table.select(&rows);
         parts.push((model.readouts[index].name.clone(), table));
     }
@@ -64,7 +70,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
 /// The means of the scores, and where the table is.
 pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
     let mut text = format!(
-        "{} neurons, mean over those where it is defined:\n",
+        "{} neurons, mean over those where it is defined, of responses as they are trained on (negative ones set to 0):\n",
         table.rows()
     );
     let mut report = Report::new(String::new()).fact("neurons", table.rows());

@@ -1,11 +1,11 @@
 //! `striate glm`
 
 use super::Global;
-use super::common::{Report, neurons};
+use super::common::{Report, neurons, warn};
 use std::path::{Path, PathBuf};
 use striate::device::Device;
 use striate::glm::{Settings, fit, progress::Progress};
-use striate::recording::Recording;
+use striate::recording::{Recording, warnings};
 use striate::statistics::{mean_of_known, median};
 use striate::training::Interrupts;
 use striate::{Error, Result, files, npy};
@@ -42,6 +42,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     check_directory(&arguments.out)?;
     let table_path = arguments.out.join("glm.csv");
     let weights_path = arguments.out.join("glm_weights.npy");
+    let together = std::slice::from_ref(&recording);
+    warnings::of_fit(together).iter().for_each(|w| warn(w));
     let stop = || interrupts.signal();
     let glms = fit(&recording, &rows, &settings, Progress::Stderr, &stop)?;
     files::create_directory(&arguments.out)?;

@@ -1,7 +1,7 @@
 //! `striate predict`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Report, neurons, open_run, warn_of_grey};
 use ndarray::{Axis, Ix3, Ix4};
 use std::path::PathBuf;
 use striate::{Error, Result, files, npy};
@@ -61,6 +61,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
             "a finite grey level",
         ));
     }
+    warn_of_grey(arguments.images.display(), &model, images.view());
     let predictions = model.predict(index, images.view())?.select(Axis(1), &rows);
     npy::write(&arguments.out, predictions.view())?;
     let (n, cells) = predictions.dim();

@@ -1,10 +1,11 @@
 //! `striate train`
 
 use super::Global;
-use super::common::Report;
+use super::common::{Report, warn};
 use std::path::{Path, PathBuf};
 use striate::device::Device;
 use striate::model::Config;
+use striate::recording::warnings;
 use striate::training::{End, Interrupts, Options, Outcome, Progress, Trainer, open_recordings};
 use striate::{Error, Result};
 
@@ -76,6 +77,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
 fn fit(device: &Device, config: &Config, options: &Options) -> Result<Outcome> {
     let interrupts = Interrupts::listen()?;
     let recordings = open_recordings(config)?;
+    warnings::of_fit(&recordings).iter().for_each(|w| warn(w));
     let mut trainer = Trainer::new(device, config, &recordings, options)?;
     for (recording, batch) in recordings.iter().zip(trainer.batch_sizes()) {
         eprintln!(

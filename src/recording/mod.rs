@@ -8,6 +8,7 @@ pub mod inspect;
 mod open;
 pub mod preprocess;
 mod trials;
+pub mod warnings;
 
 pub use identical::first_identical;
 pub use inspect::{Description, describe};
