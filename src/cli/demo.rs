@@ -87,7 +87,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     Ok(report(&by_type, &scored.table, &agreement, &path, &summary)
         .facts(&agreement)?
         .fact("seconds", started.elapsed().as_secs_f64())
-        .good(outcome.end != End::Diverged))
+        .good(!outcome.is_bad()))
 }
 
 /// Removes what an earlier demo wrote, and nobody else.

@@ -50,24 +50,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     npy::write(&weights_path, glms.weights.view())?;
     glms.table.write_csv(&table_path)?;
 
-    let lost = &glms.unconverged;
-    if !lost.is_empty() {
-        let named: Vec<String> = lost.iter().take(20).map(ToString::to_string).collect();
-        let more = if lost.len() > 20 { ", ..." } else { "" };
-        eprintln!(
-            "striate: {} of {} neurons are unconverged: {}{more}",
-            lost.len(),
-            rows.len(),
-            named.join(", ")
-        );
-    }
+    let (lost, left) = (&glms.unconverged, &glms.not_fitted);
+    tell(lost, left, rows.len());
     let column = |name: &str| glms.table.numbers(name).unwrap_or_default().to_vec();
     let correlation = mean_of_known(&column("test_correlation"));
     let penalty = median(&column("penalty"));
     let text = format!(
-        "{} neurons, {} unconverged\nmean test correlation {correlation:.4}, median penalty {penalty:.4}\n\
+        "{} neurons, {} not fitted (silent or constant), {} unconverged\nmean test correlation {correlation:.4}, median penalty {penalty:.4}\n\
          table: {}\nweights: {}",
         rows.len(),
+        left.len(),
         lost.len(),
         table_path.display(),
         weights_path.display()
@@ -75,6 +67,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     Ok(Report::new(text)
         .fact("neurons", rows.len())
         .fact("unconverged", lost.clone())
+        .fact("not_fitted", left.clone())
         .fact("test_correlation", correlation)
         .fact("median_penalty", penalty)
         .fact("largest_gradient", glms.largest_gradient)
@@ -82,6 +75,37 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         .fact("table", table_path.display().to_string())
         .fact("weights", weights_path.display().to_string())
         .good(lost.is_empty()))
+}
+
+/// Names the neurons without a GLM: only those whose fit failed are a bad answer.
+fn tell(lost: &[usize], left: &[usize], all: usize) {
+    let named = |neurons: &[usize]| {
+        let first: Vec<String> = neurons.iter().take(20).map(ToString::to_string).collect();
+        let more = if neurons.len() > 20 { ", ..." } else { "" };
+        format!("{}{more}", first.join(", "))
+    };
+    let why = "silent or constant on all training and validation trials";
+    match (lost, left) {
+        ([], []) => (),
+        ([], left) => {
+            let (count, which) = (left.len(), named(left));
+            warn(&format!(
+                "{count} of {all} neurons are not fitted, {why}: {which}"
+            ));
+        }
+        (lost, left) => {
+            let mut both = [lost, left].concat();
+            both.sort_unstable();
+            let (count, which) = (both.len(), named(&both));
+            let some = match left {
+                [] => String::new(),
+                left => format!("; not fitted, {why}: {}", named(left)),
+            };
+            warn(&format!(
+                "{count} of {all} neurons are unconverged: {which}{some}"
+            ));
+        }
+    }
 }
 
 /// Refuses a directory that could not be made, before the fit.

@@ -71,6 +71,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         init: arguments.init.clone(),
     };
     let outcome = fit(&device, &config, &options)?;
+    if let Some(told) = verdict(&outcome) {
+        warn(&told);
+    }
     Ok(summary(&outcome, &options))
 }
 
@@ -112,8 +115,9 @@ fn summary(outcome: &Outcome, options: &Options) -> Report {
         _ => "not validated: the last weights are kept\n".to_string(),
     };
     let run = options.out.display();
+    let verdict = verdict(outcome).map_or(String::new(), |v| format!("{v}\n"));
     Report::new(format!(
-        "{end} after {} steps\n{best}run: {run}",
+        "{end} after {} steps\n{best}{verdict}run: {run}",
         outcome.steps
     ))
     .fact("end", format!("{:?}", outcome.end).to_lowercase())
@@ -124,6 +128,29 @@ fn summary(outcome: &Outcome, options: &Options) -> Report {
         "best_validation_correlation",
         outcome.best_validation_correlation,
     )
+    .fact("constant_loss", outcome.constant_loss)
+    .fact("dead", outcome.dead)
     .fact("run", run.to_string())
-    .good(outcome.end != End::Diverged)
+    .good(!outcome.is_bad())
+}
+
+/// What is bad about a model that is there.
+fn verdict(outcome: &Outcome) -> Option<String> {
+    if outcome.end == End::Diverged {
+        return None;
+    }
+    if outcome.dead {
+        let told = "the model is dead: no neuron's rate depends on the image; try a lower training.learning_rate";
+        return Some(told.to_string());
+    }
+    let constant = outcome
+        .constant_loss
+        .filter(|_| outcome.is_worse_than_the_mean())?;
+    let advice = match outcome.end {
+        End::OutOfSteps => "train for more steps, or try a lower training.learning_rate",
+        _ => "try a lower training.learning_rate",
+    };
+    Some(format!(
+        "no better than each neuron's mean training response (validation loss {constant:.5}): {advice}"
+    ))
 }

@@ -73,6 +73,8 @@ impl From<SavedRow> for Row {
 struct SavedBest {
     loss: u64,
     correlation: u64,
+    #[serde(default)]
+    dead: bool,
     taken: u64,
     t: u64,
 }
@@ -107,6 +109,7 @@ impl Trainer {
             best: s.best.as_ref().map(|b| SavedBest {
                 loss: b.loss.to_bits(),
                 correlation: b.correlation.to_bits(),
+                dead: b.dead,
                 taken: b.taken,
                 t: b.t,
             }),
@@ -151,6 +154,7 @@ impl Trainer {
                 Some(Best {
                     loss: f64::from_bits(b.loss),
                     correlation: f64::from_bits(b.correlation),
+                    dead: b.dead,
                     taken: b.taken,
                     t: b.t,
                     snapshot,
