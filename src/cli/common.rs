@@ -95,6 +95,19 @@ pub fn warn_of_grey(place: impl std::fmt::Display, model: &Model, images: ArrayV
     }
 }
 
+/// Names the neurons that have no optimum.
+pub fn warn_of_flat(flat: &[usize], all: usize) {
+    if flat.is_empty() {
+        return;
+    }
+    let named: Vec<String> = flat.iter().take(20).map(ToString::to_string).collect();
+    let more = if flat.len() > 20 { ", ..." } else { "" };
+    let (count, named) = (flat.len(), named.join(", "));
+    warn(&format!(
+        "{count} of {all} neurons answer alike to every image and have no optimum: {named}{more}"
+    ));
+}
+
 /// Opens the device and a run.
 pub fn open_run(global: &Global, run: &Path) -> Result<Model> {
     Model::open(run, &Device::open(&global.device)?)

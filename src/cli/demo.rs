@@ -16,7 +16,7 @@ use striate::scoring::{Scored, score};
 use striate::simulation::{CellType, Population, Settings, simulate};
 use striate::statistics::{mean_of_known, pearson};
 use striate::table::{Column, Table};
-use striate::training::{End, Interrupts, Options, Progress, Trainer};
+use striate::training::{Interrupts, Options, Progress, Trainer};
 use striate::{Result, files};
 
 /// What the demo trains: small enough for two CPU cores, rich enough for every cell type.

@@ -1,7 +1,7 @@
 //! `striate meis`
 
 use super::Global;
-use super::common::{Report, neurons};
+use super::common::{Report, neurons, warn_of_flat};
 use std::path::{Path, PathBuf};
 use striate::device::Device;
 use striate::insilico::Watch;
@@ -169,7 +169,8 @@ fn of_name(path: &Path, model: &Model, name: &str) -> Result<usize> {
 
 fn summary(found: &Meis, recipe: &Recipe, images: &Path, table: &Path) -> Report {
     let of = |outcome: Outcome| -> Vec<usize> {
-        let all = found.found.iter().filter(|m| m.outcome == outcome);
+        let all = found.found.iter();
+        let all = all.filter(|m| m.outcome == outcome && !m.is_flat());
         all.map(|m| m.neuron).collect()
     };
     let (converged, out, diverged) = (
@@ -187,15 +188,19 @@ fn summary(found: &Meis, recipe: &Recipe, images: &Path, table: &Path) -> Report
             named.join(", ")
         );
     }
+    let flat = found.found.iter().filter(|m| m.is_flat());
+    let flat: Vec<usize> = flat.map(|m| m.neuron).collect();
+    warn_of_flat(&flat, found.found.len());
     let responses: Vec<f64> = found.found.iter().map(|m| m.response).collect();
     let response = median(&responses);
     let text = format!(
-        "{} neurons, {} starts each: {converged} converged, {out} still rising after {} steps, {} diverged\n\
+        "{} neurons, {} starts each: {converged} converged, {out} still rising after {} steps, {} diverged, {} without an answer\n\
          median response {response:.4}\nimages: {}\ntable: {}",
         found.found.len(),
         recipe.starts,
         recipe.steps,
         diverged.len(),
+        flat.len(),
         images.display(),
         table.display()
     );
@@ -204,6 +209,7 @@ fn summary(found: &Meis, recipe: &Recipe, images: &Path, table: &Path) -> Report
         .fact("converged", converged)
         .fact("out_of_steps", out)
         .fact("diverged", diverged.clone())
+        .fact("without_answer", flat)
         .fact("median_response", response)
         .fact("images", images.display().to_string())
         .fact("table", table.display().to_string())

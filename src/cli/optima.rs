@@ -1,7 +1,7 @@
 //! `striate gabors` and `striate dogs`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Report, neurons, open_run, warn_of_flat};
 use std::path::PathBuf;
 use striate::insilico::search::{Differences, Gabors, Grid};
 use striate::insilico::{Watch, optima};
@@ -161,6 +161,10 @@ fn run(
     let mut parts = Vec::new();
     for (index, rows, grid) in &work {
         let table = optima::table(&mut model, *index, rows, grid, climb, &mut watch)?;
+        let known = table.numbers("response").unwrap_or_default();
+        let without = rows.iter().zip(known).filter(|(_, r)| r.is_nan());
+        let without: Vec<usize> = without.map(|(n, _)| *n).collect();
+        warn_of_flat(&without, rows.len());
         parts.push((model.readouts[*index].name.clone(), table));
     }
     let several = model.readouts.len() > 1;

@@ -1,7 +1,7 @@
 //! `striate synthesize`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Report, neurons, open_run, warn_of_flat};
 use std::path::PathBuf;
 use striate::insilico::Watch;
 use striate::insilico::ascent::{Member, Synthesis, percentiles, synthesise};
@@ -85,6 +85,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
 
     let reached = found.converged.iter().filter(|c| **c).count();
     let unknown = goals.iter().filter(|g| g.target.is_nan()).count();
+    let driven = goals.iter().zip(&found.responses);
+    let without = driven.filter(|(g, r)| g.target.is_finite() && r.is_nan());
+    let mut flat: Vec<usize> = without.map(|(g, _)| g.neuron).collect();
+    flat.dedup();
+    warn_of_flat(&flat, rows.len());
     let missed = goals.len() - reached - unknown;
     let without = match unknown {
         0 => String::new(),

@@ -103,9 +103,10 @@ fn score(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> Scores {
     }
 }
 
-/// Pearson, 0 where either side is constant; NaN where `images`, those with a response, are too few to vary.
+/// Pearson, 0 where either side is constant; NaN where `images`, those with a response, are too few to
+/// vary, or a prediction is not finite.
 pub(crate) fn model_correlation(predicted: &[f64], measured: &[f64], images: usize) -> f64 {
-    if images < 2 || predicted.iter().any(|p| p.is_nan()) {
+    if images < 2 || predicted.iter().any(|p| !p.is_finite()) {
         f64::NAN
     } else if constant(predicted) || constant(measured) {
         0.0
@@ -128,7 +129,7 @@ fn feve(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> f64 {
             trials.push(*r);
         }
     }
-    if trials.is_empty() || !varies(&trials) {
+    if trials.is_empty() || !varies(&trials) || !mean(&squared_errors).is_finite() {
         return f64::NAN;
     }
     let (noise, total) = (mean(&noise), variance(&trials, 1));
