@@ -183,8 +183,15 @@ pub fn clear_abandoned(directory: &Path) {
             !process.is_some_and(is_running)
         } else {
             let age = entry.metadata().and_then(|m| m.modified()).ok();
-            let old = age.and_then(|t| t.elapsed().ok()).is_some_and(|t| t > A_DAY);
-            let locked = || matches!(File::open(&path).map(|f| f.try_lock_shared()), Ok(Err(TryLockError::WouldBlock)));
+            let old = age
+                .and_then(|t| t.elapsed().ok())
+                .is_some_and(|t| t > A_DAY);
+            let locked = || {
+                matches!(
+                    File::open(&path).map(|f| f.try_lock_shared()),
+                    Ok(Err(TryLockError::WouldBlock))
+                )
+            };
             old && !locked()
         };
         if !abandoned {

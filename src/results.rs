@@ -98,7 +98,9 @@ impl Results {
             kept: None,
         };
         files::check_writable(&this.table)?;
-        this.array.as_deref().map_or(Ok(()), files::check_writable)?;
+        this.array
+            .as_deref()
+            .map_or(Ok(()), files::check_writable)?;
         if let (Some(chosen), true) = (chosen, this.table.exists()) {
             this.keep(chosen)?;
         }
@@ -121,7 +123,9 @@ impl Results {
             })
             .collect();
         let keys = keys(&old);
-        let others: Vec<usize> = (0..keys.len()).filter(|&r| !asked.contains(&keys[r])).collect();
+        let others: Vec<usize> = (0..keys.len())
+            .filter(|&r| !asked.contains(&keys[r]))
+            .collect();
         if others.is_empty() {
             return Ok(());
         }
@@ -134,14 +138,19 @@ impl Results {
         };
         let (model, options) = (old.text(MODEL_HASH), old.text(MADE_WITH));
         let same = |column: &Option<Vec<String>>, wanted: &str| {
-            column.as_ref().is_some_and(|c| others.iter().all(|&r| c[r] == wanted))
+            column
+                .as_ref()
+                .is_some_and(|c| others.iter().all(|&r| c[r] == wanted))
         };
         if !same(&model, &self.origin.model) {
             return refuse("which this model did not make");
         }
         if !same(&options, &self.origin.options) {
             let were = options.map_or(String::new(), |o| o[others[0]].clone());
-            return refuse(&format!("made with \"{were}\" and not \"{}\"", self.origin.options));
+            return refuse(&format!(
+                "made with \"{were}\" and not \"{}\"",
+                self.origin.options
+            ));
         }
         if let Some(array) = &self.array
             && check_array(&old, &self.table, array).is_err()
@@ -173,7 +182,10 @@ impl Results {
                 };
                 let mut picks: Vec<usize> = (0..all.rows()).collect();
                 picks.sort_by_key(|&r| place(&keys[r]));
-                (all.select(&picks).reordered(&[MODEL_HASH, MADE_WITH]), Some(picks))
+                (
+                    all.select(&picks).reordered(&[MODEL_HASH, MADE_WITH]),
+                    Some(picks),
+                )
             }
         };
         let (Some(path), Some(arrays)) = (&self.array, arrays) else {
@@ -189,7 +201,9 @@ impl Results {
                 let mut whole = Vec::new();
                 for (name, new, by_row) in all {
                     let values = match by_row {
-                        true => merged(path, &archive.array(&name)?.numbers()?, rows, &new, &picks)?,
+                        true => {
+                            merged(path, &archive.array(&name)?.numbers()?, rows, &new, &picks)?
+                        }
                         false => new,
                     };
                     whole.push((name, values));
@@ -219,7 +233,11 @@ fn merged(
     picks: &[usize],
 ) -> Result<ArrayD<f32>> {
     let fits = old.ndim() == new.ndim() && rows.iter().all(|&r| r < old.shape()[0]);
-    let old = if fits { old.select(Axis(0), rows) } else { old.clone() };
+    let old = if fits {
+        old.select(Axis(0), rows)
+    } else {
+        old.clone()
+    };
     let all = concatenate(Axis(0), &[old.view(), new.view()])
         .map_err(|e| Error::file(path, format!("does not go with the new rows: {e}")))?;
     Ok(all.select(Axis(0), picks))
@@ -229,12 +247,17 @@ fn merged(
 #[must_use]
 pub fn with_origin(table: Table, origin: &Origin) -> Table {
     let rows = table.rows();
-    let own = |t: Table, name: &str, text: &str| t.with(name, Column::Text(vec![text.to_string(); rows]));
+    let own =
+        |t: Table, name: &str, text: &str| t.with(name, Column::Text(vec![text.to_string(); rows]));
     let mut table = table;
     for name in [MODEL_HASH, ARRAY_HASH, MADE_WITH] {
         table = table.renamed(name, &format!("neurons.{name}"));
     }
-    own(own(table, MODEL_HASH, &origin.model), MADE_WITH, &origin.options)
+    own(
+        own(table, MODEL_HASH, &origin.model),
+        MADE_WITH,
+        &origin.options,
+    )
 }
 
 fn without(table: &Table, name: &str) -> Table {
@@ -243,9 +266,14 @@ fn without(table: &Table, name: &str) -> Table {
 
 fn keys(table: &Table) -> Vec<Key> {
     let names = table.text("recording");
-    let numbers = table.column("neuron").and_then(Column::as_numbers).unwrap_or_default();
+    let numbers = table
+        .column("neuron")
+        .and_then(Column::as_numbers)
+        .unwrap_or_default();
     let name = |row: usize| names.as_ref().map(|n| n[row].clone());
-    (0..numbers.len()).map(|row| (name(row), numbers[row] as i64)).collect()
+    (0..numbers.len())
+        .map(|row| (name(row), numbers[row] as i64))
+        .collect()
 }
 
 /// Refuses a table that another model made. One that does not say, as of a hand-written run, passes.
@@ -281,7 +309,10 @@ pub fn check_array(table: &Table, path: &Path, array: &Path) -> Result<()> {
             array.display(),
             "its hash",
             got,
-            format!("{wanted}, as {} says: they are not of one kind; make both anew", path.display()),
+            format!(
+                "{wanted}, as {} says: they are not of one kind; make both anew",
+                path.display()
+            ),
         )),
         None => Ok(()),
     }

@@ -192,20 +192,56 @@ fn the_command_agrees_with_scikit_learn() {
 }
 
 #[test]
-fn a_silent_neuron_is_reported() {
+fn a_silent_and_a_constant_neuron_are_left_out_and_named() {
     let f = tempfile::tempdir().unwrap();
     let (mut silent, _) = recording(100);
     silent.responses.column_mut(3).fill(0.0);
+    silent.responses.column_mut(1).fill(5.0);
     silent.write(&f.path().join("rec")).unwrap();
     let done = striate(f.path(), "glm rec --out out --penalties 3");
-    assert_eq!(done.code, 1, "{}", done.err);
-    assert!(
-        done.err.contains("1 of 5 neurons are unconverged: 3"),
-        "{}",
-        done.err
-    );
+    assert_eq!(done.code, 0, "{}", done.err);
+    let told = done.err.lines().filter(|l| l.contains("not fitted"));
+    assert_eq!(told.count(), 1, "{}", done.err);
+    assert!(done.err.contains("2 of 5 neurons are not fitted") && done.err.contains(": 1, 3"));
     let csv = fs::read_to_string(f.path().join("out/glm.csv")).unwrap();
+    assert_eq!(csv.lines().nth(2), Some("1,,,,false"));
     assert_eq!(csv.lines().nth(4), Some("3,,,,false"));
+    let alone = striate(f.path(), "glm rec --out alone --neurons 1,3").ok();
+    assert!(alone.contains("2 not fitted"), "{alone}");
+}
+
+#[test]
+fn a_fit_that_fails_is_what_the_exit_code_tells() {
+    let f = tempfile::tempdir().unwrap();
+    let (mut r, _) = recording(100);
+    r.responses.column_mut(3).fill(0.0);
+    r.responses.column_mut(2).fill(0.0);
+    // Silent on all images but one, whose fold is held out once.
+    r.responses[[7, 2]] = 1.0;
+    r.write(&f.path().join("rec")).unwrap();
+    let done = striate(f.path(), "glm rec --out out --penalties 3");
+    assert_eq!(done.code, 1, "{}", done.err);
+    for part in ["2 of 5 neurons are unconverged: 2, 3", "not fitted"] {
+        assert!(done.err.contains(part), "{}", done.err);
+    }
+}
+
+#[test]
+fn one_test_image_has_no_correlation() {
+    let f = tempfile::tempdir().unwrap();
+    let (mut r, _) = recording(40);
+    for trial in r
+        .trials
+        .iter_mut()
+        .filter(|t| t.tier == Tier::Test && t.image > 40)
+    {
+        trial.tier = Tier::Train;
+    }
+    r.write(&f.path().join("rec")).unwrap();
+    striate(f.path(), "glm rec --out out --penalties 2").ok();
+    let (table, _) = results(&f.path().join("out"));
+    let found = table.numbers("test_correlation");
+    assert!(found.is_none_or(|all| all.iter().all(|r| r.is_nan())));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! What several commands share: the summary, opening a run, choosing neurons.
 
+use ndarray::ArrayView3;
 use serde_json::{Map, Value};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use striate::device::Device;
 use striate::lock::Lock;
 use striate::model::Model;
+use striate::recording::warnings::grey;
 use striate::results::{Origin, Results};
 use striate::{Error, Result, files, say};
 
@@ -91,6 +93,31 @@ impl Report {
             Ok(()) => Ok(()),
         }
     }
+}
+
+/// One line of warning on standard error; whether anybody reads it is not this program's concern.
+pub fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "warning: {text}");
+}
+
+/// Warns of images on another grey scale than the model's.
+pub fn warn_of_grey(place: impl std::fmt::Display, model: &Model, images: ArrayView3<'_, f32>) {
+    if let Some(text) = grey(&model.preprocessing, images) {
+        warn(&format!("{place}: {text}"));
+    }
+}
+
+/// Names the neurons that have no optimum.
+pub fn warn_of_flat(flat: &[usize], all: usize) {
+    if flat.is_empty() {
+        return;
+    }
+    let named: Vec<String> = flat.iter().take(20).map(ToString::to_string).collect();
+    let more = if flat.len() > 20 { ", ..." } else { "" };
+    let (count, named) = (flat.len(), named.join(", "));
+    warn(&format!(
+        "{count} of {all} neurons answer alike to every image and have no optimum: {named}{more}"
+    ));
 }
 
 /// Opens the device and a run.

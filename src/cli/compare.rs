@@ -1,14 +1,14 @@
 //! `striate compare-tuning`
 
 use super::Global;
-use super::common::{Chosen, Place, Report, neurons, open_run};
+use super::common::{Chosen, Place, Report, neurons, open_run, warn_of_grey};
 use super::evaluate::on_recording;
 use std::path::PathBuf;
+use striate::Result;
 use striate::recording::Recording;
 use striate::scoring::score_all;
 use striate::statistics::{mean_of_known, median};
 use striate::table::{Column, Table};
-use striate::Result;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -46,6 +46,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let files = ("tuning_comparison.csv", None);
     let results = output.results(files, made_with, &model, chosen.names())?;
     let path = results.path().to_path_buf();
+    warn_of_grey(&recording.name, &model, recording.images.view());
     let scores = score_all(&mut model, index, &recording)?
         .table
         .select(&rows);

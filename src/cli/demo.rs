@@ -20,7 +20,7 @@ use striate::scoring::{Scored, score};
 use striate::simulation::{CellType, Population, Settings, simulate};
 use striate::statistics::{mean_of_known, pearson};
 use striate::table::{Column, Table};
-use striate::training::{End, Interrupts, Options, Progress, Trainer};
+use striate::training::{Interrupts, Options, Progress, Trainer};
 use striate::{Result, files, results};
 
 /// What the demo trains: small enough for two CPU cores, rich enough for every cell type.
@@ -96,18 +96,12 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let by_type = against_truth(&recordings[0], &truth, &scored)?;
     let summary = out.join("summary.csv");
     by_type.write_csv(&summary)?;
-    let agreement = experiments(
-        &mut model,
-        &place,
-        &truth,
-        &recordings[0],
-        &interrupts,
-    )?;
+    let agreement = experiments(&mut model, &place, &truth, &recordings[0], &interrupts)?;
     drop(interrupts);
     Ok(report(&by_type, &scored.table, &agreement, &path, &summary)
         .facts(&agreement)?
         .fact("seconds", started.elapsed().as_secs_f64())
-        .good(outcome.end != End::Diverged))
+        .good(!outcome.is_bad()))
 }
 
 /// The run that the demo's tables go into.

@@ -1,9 +1,10 @@
 //! `striate evaluate`
 
 use super::Global;
-use super::common::{Chosen, Place, Report, open_run, options};
+use super::common::{Chosen, Place, Report, open_run, options, warn, warn_of_grey};
+use ndarray::Axis;
 use std::path::PathBuf;
-use striate::recording::Recording;
+use striate::recording::{Recording, Tier, warnings};
 use striate::results::RECORDING_HASH;
 use striate::scoring::{own_recording, score};
 use striate::statistics::mean_of_known;
@@ -62,6 +63,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let results = output.results(("evaluation.csv", None), made_with, &model, chosen.names())?;
     let mut parts = Vec::new();
     for ((index, rows), recording) in chosen.parts.iter().zip(&recordings) {
+        warnings::of_scores(recording).iter().for_each(|w| warn(w));
+        let tested = recording.images_of(Tier::Test);
+        let shown = recording.images.select(Axis(0), &tested);
+        warn_of_grey(&recording.name, &model, shown.view());
         let table = score(&mut model, *index, recording)?.table.select(rows);
         let table = on_recording(table, recording);
         parts.push((model.readouts[*index].name.clone(), table));
@@ -82,7 +87,7 @@ pub fn on_recording(table: Table, recording: &Recording) -> Table {
 /// The means of the scores, and where the table is.
 pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
     let mut text = format!(
-        "{} neurons, mean over those where it is defined:\n",
+        "{} neurons, mean over those where it is defined, of responses as they are trained on (negative ones set to 0):\n",
         table.rows()
     );
     let mut report = Report::new(String::new()).fact("neurons", table.rows());

@@ -1,13 +1,13 @@
 //! `striate glm`
 
 use super::Global;
-use super::common::{Report, neurons, options};
+use super::common::{Report, neurons, options, warn};
 use super::evaluate::on_recording;
 use std::path::PathBuf;
 use striate::device::Device;
 use striate::glm::{Settings, fit, progress::Progress};
 use striate::lock::Lock;
-use striate::recording::Recording;
+use striate::recording::{Recording, warnings};
 use striate::results::{Arrays, Origin, Results};
 use striate::statistics::{mean_of_known, median};
 use striate::training::Interrupts;
@@ -49,8 +49,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let bytes = rows.len() * height * width * size_of::<f32>();
     files::require_space(&arguments.out.join("glm_weights.npy"), bytes as u128)?;
     let made_with = options(&[
-        ("penalties", settings.penalties.to_string(), Settings::default().penalties.to_string()),
-        ("folds", settings.folds.to_string(), Settings::default().folds.to_string()),
+        (
+            "penalties",
+            settings.penalties.to_string(),
+            Settings::default().penalties.to_string(),
+        ),
+        (
+            "folds",
+            settings.folds.to_string(),
+            Settings::default().folds.to_string(),
+        ),
         ("seed", settings.seed.to_string(), "1".into()),
     ]);
     // A GLM is its own model: what its rows come from is the recording.
@@ -64,27 +72,23 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let results = Results::open(&arguments.out, names, origin, &[String::new()], chosen)?;
     let table_path = arguments.out.join("glm.csv");
     let weights_path = arguments.out.join("glm_weights.npy");
+    let together = std::slice::from_ref(&recording);
+    warnings::of_fit(together).iter().for_each(|w| warn(w));
     let stop = || interrupts.signal();
     let glms = fit(&recording, &rows, &settings, Progress::Stderr, &stop)?;
     let table = on_recording(glms.table.clone(), &recording);
     results.write(&table, Some(Arrays::One(glms.weights.clone().into_dyn())))?;
 
-    let lost = &glms.unconverged;
-    if !lost.is_empty() {
-        let named: Vec<String> = lost.iter().take(20).map(ToString::to_string).collect();
-        let more = if lost.len() > 20 { ", ..." } else { "" };
-        striate::say(format_args!("striate: {} of {} neurons are unconverged: {}{more}",
-            lost.len(),
-            rows.len(),
-            named.join(", ")));
-    }
+    let (lost, left) = (&glms.unconverged, &glms.not_fitted);
+    tell(lost, left, rows.len());
     let column = |name: &str| glms.table.numbers(name).unwrap_or_default().to_vec();
     let correlation = mean_of_known(&column("test_correlation"));
     let penalty = median(&column("penalty"));
     let text = format!(
-        "{} neurons, {} unconverged\nmean test correlation {correlation:.4}, median penalty {penalty:.4}\n\
+        "{} neurons, {} not fitted (silent or constant), {} unconverged\nmean test correlation {correlation:.4}, median penalty {penalty:.4}\n\
          table: {}\nweights: {}",
         rows.len(),
+        left.len(),
         lost.len(),
         table_path.display(),
         weights_path.display()
@@ -92,6 +96,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     Ok(Report::new(text)
         .fact("neurons", rows.len())
         .fact("unconverged", lost.clone())
+        .fact("not_fitted", left.clone())
         .fact("test_correlation", correlation)
         .fact("median_penalty", penalty)
         .fact("largest_gradient", glms.largest_gradient)
@@ -99,4 +104,35 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         .fact("table", table_path.display().to_string())
         .fact("weights", weights_path.display().to_string())
         .good(lost.is_empty()))
+}
+
+/// Names the neurons without a GLM: only those whose fit failed are a bad answer.
+fn tell(lost: &[usize], left: &[usize], all: usize) {
+    let named = |neurons: &[usize]| {
+        let first: Vec<String> = neurons.iter().take(20).map(ToString::to_string).collect();
+        let more = if neurons.len() > 20 { ", ..." } else { "" };
+        format!("{}{more}", first.join(", "))
+    };
+    let why = "silent or constant on all training and validation trials";
+    match (lost, left) {
+        ([], []) => (),
+        ([], left) => {
+            let (count, which) = (left.len(), named(left));
+            warn(&format!(
+                "{count} of {all} neurons are not fitted, {why}: {which}"
+            ));
+        }
+        (lost, left) => {
+            let mut both = [lost, left].concat();
+            both.sort_unstable();
+            let (count, which) = (both.len(), named(&both));
+            let some = match left {
+                [] => String::new(),
+                left => format!("; not fitted, {why}: {}", named(left)),
+            };
+            warn(&format!(
+                "{count} of {all} neurons are unconverged: {which}{some}"
+            ));
+        }
+    }
 }

@@ -1,15 +1,15 @@
 //! `striate meis`
 
 use super::Global;
-use super::common::{Chosen, Place, Report, neurons, options};
+use super::common::{Chosen, Place, Report, neurons, options, warn_of_flat};
 use std::path::{Path, PathBuf};
 use striate::device::Device;
 use striate::insilico::Watch;
 use striate::insilico::ascent::{Meis, Member, Method, Recipe, meis};
 use striate::model::Model;
 use striate::ops::ascent::Outcome;
-use striate::statistics::median;
 use striate::results::Arrays;
+use striate::statistics::median;
 use striate::table::Table;
 use striate::training::Interrupts;
 use striate::{Error, Result, files, npy};
@@ -114,9 +114,17 @@ impl Arguments {
         options(&[
             ("recipe", self.recipe.clone(), "ecker".into()),
             ("norm", recipe.norm.to_string(), usual.norm.to_string()),
-            ("starts", recipe.starts.to_string(), usual.starts.to_string()),
+            (
+                "starts",
+                recipe.starts.to_string(),
+                usual.starts.to_string(),
+            ),
             ("steps", recipe.steps.to_string(), usual.steps.to_string()),
-            ("smoothness", recipe.smoothness.to_string(), usual.smoothness.to_string()),
+            (
+                "smoothness",
+                recipe.smoothness.to_string(),
+                usual.smoothness.to_string(),
+            ),
             ("seed", recipe.seed.to_string(), "1".into()),
             ("with", others.join(" "), String::new()),
         ])
@@ -147,7 +155,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let file = ("meis.csv", Some("meis.npy"));
     let results = output.results(file, made_with, model, chosen.names())?;
     let (height, width) = model.readouts[index].image;
-    let starts = if arguments.all_starts { recipe.starts } else { 0 };
+    let starts = if arguments.all_starts {
+        recipe.starts
+    } else {
+        0
+    };
     let pixels = rows.len() * (1 + starts) * height * width;
     files::require_space(&images, pixels as u128 * size_of::<f32>() as u128)?;
     if arguments.all_starts {
@@ -202,7 +214,8 @@ fn of_name(path: &Path, model: &Model, name: &str) -> Result<usize> {
 
 fn summary(found: &Meis, recipe: &Recipe, images: &Path, table: &Path) -> Report {
     let of = |outcome: Outcome| -> Vec<usize> {
-        let all = found.found.iter().filter(|m| m.outcome == outcome);
+        let all = found.found.iter();
+        let all = all.filter(|m| m.outcome == outcome && !m.is_flat());
         all.map(|m| m.neuron).collect()
     };
     let (converged, out, diverged) = (
@@ -213,20 +226,26 @@ fn summary(found: &Meis, recipe: &Recipe, images: &Path, table: &Path) -> Report
     if !diverged.is_empty() {
         let named: Vec<String> = diverged.iter().take(20).map(ToString::to_string).collect();
         let more = if diverged.len() > 20 { ", ..." } else { "" };
-        striate::say(format_args!("striate: the responses of {} of {} neurons are no longer numbers: {}{more}",
+        striate::say(format_args!(
+            "striate: the responses of {} of {} neurons are no longer numbers: {}{more}",
             diverged.len(),
             found.found.len(),
-            named.join(", ")));
+            named.join(", ")
+        ));
     }
+    let flat = found.found.iter().filter(|m| m.is_flat());
+    let flat: Vec<usize> = flat.map(|m| m.neuron).collect();
+    warn_of_flat(&flat, found.found.len());
     let responses: Vec<f64> = found.found.iter().map(|m| m.response).collect();
     let response = median(&responses);
     let text = format!(
-        "{} neurons, {} starts each: {converged} converged, {out} still rising after {} steps, {} diverged\n\
+        "{} neurons, {} starts each: {converged} converged, {out} still rising after {} steps, {} diverged, {} without an answer\n\
          median response {response:.4}\nimages: {}\ntable: {}",
         found.found.len(),
         recipe.starts,
         recipe.steps,
         diverged.len(),
+        flat.len(),
         images.display(),
         table.display()
     );
@@ -235,6 +254,7 @@ fn summary(found: &Meis, recipe: &Recipe, images: &Path, table: &Path) -> Report
         .fact("converged", converged)
         .fact("out_of_steps", out)
         .fact("diverged", diverged.clone())
+        .fact("without_answer", flat)
         .fact("median_response", response)
         .fact("images", images.display().to_string())
         .fact("table", table.display().to_string())

@@ -1,7 +1,7 @@
 //! `striate gabors` and `striate dogs`
 
 use super::Global;
-use super::common::{Chosen, Place, Report, numbers, open_run, options};
+use super::common::{Chosen, Place, Report, numbers, open_run, options, warn_of_flat};
 use std::path::PathBuf;
 use striate::insilico::search::{Differences, Gabors, Grid};
 use striate::insilico::{Watch, optima};
@@ -114,9 +114,13 @@ impl GaborGrid {
 pub fn gabors(global: &Global, arguments: &GaborArguments) -> Result<Report> {
     let settings = arguments.grid.settings()?;
     let made_with = settings_of(&settings);
-    run(global, &arguments.common, optima::GABORS, made_with, |places| {
-        settings.grid(places)
-    })
+    run(
+        global,
+        &arguments.common,
+        optima::GABORS,
+        made_with,
+        |places| settings.grid(places),
+    )
 }
 
 /// The grid as the options of a table.
@@ -125,8 +129,16 @@ pub fn settings_of(s: &Gabors) -> Vec<(&'static str, String, String)> {
     vec![
         ("sizes", numbers(&s.sizes), numbers(&usual.sizes)),
         ("cycles", numbers(&s.cycles), numbers(&usual.cycles)),
-        ("contrasts", numbers(&s.contrasts), numbers(&usual.contrasts)),
-        ("orientations", s.orientations.to_string(), usual.orientations.to_string()),
+        (
+            "contrasts",
+            numbers(&s.contrasts),
+            numbers(&usual.contrasts),
+        ),
+        (
+            "orientations",
+            s.orientations.to_string(),
+            usual.orientations.to_string(),
+        ),
         ("phases", s.phases.to_string(), usual.phases.to_string()),
     ]
 }
@@ -149,16 +161,24 @@ pub fn differences(global: &Global, arguments: &DifferenceArguments) -> Result<R
     let made_with = vec![
         ("sigmas", numbers(&settings.sigmas), numbers(&usual.sigmas)),
         ("ratios", numbers(&settings.ratios), numbers(&usual.ratios)),
-        ("contrasts", numbers(&settings.contrasts), numbers(&usual.contrasts)),
+        (
+            "contrasts",
+            numbers(&settings.contrasts),
+            numbers(&usual.contrasts),
+        ),
         (
             "surround-contrasts",
             numbers(&settings.surround_contrasts),
             numbers(&usual.surround_contrasts),
         ),
     ];
-    run(global, &arguments.common, optima::DIFFERENCES, made_with, |places| {
-        settings.grid(places)
-    })
+    run(
+        global,
+        &arguments.common,
+        optima::DIFFERENCES,
+        made_with,
+        |places| settings.grid(places),
+    )
 }
 
 fn run(
@@ -188,6 +208,10 @@ fn run(
     let mut parts = Vec::new();
     for (index, rows, grid) in &work {
         let table = optima::table(&mut model, *index, rows, grid, climb, &mut watch)?;
+        let known = table.numbers("response").unwrap_or_default();
+        let without = rows.iter().zip(known.iter()).filter(|(_, r)| r.is_nan());
+        let without: Vec<usize> = without.map(|(n, _)| *n).collect();
+        warn_of_flat(&without, rows.len());
         parts.push((model.readouts[*index].name.clone(), table));
     }
     let several = model.readouts.len() > 1;

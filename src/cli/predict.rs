@@ -1,7 +1,7 @@
 //! `striate predict`
 
 use super::Global;
-use super::common::{Report, neurons, open_run};
+use super::common::{Report, neurons, open_run, warn_of_grey};
 use ndarray::Axis;
 use std::path::PathBuf;
 use striate::recording::read_images;
@@ -47,6 +47,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     }
     let bytes = images.dim().0 * rows.len() * size_of::<f32>();
     files::require_space(&arguments.out, bytes as u128)?;
+    warn_of_grey(arguments.images.display(), &model, images.view());
     let predictions = model.predict(index, images.view())?.select(Axis(1), &rows);
     npy::write(&arguments.out, predictions.view())?;
     let (n, cells) = predictions.dim();

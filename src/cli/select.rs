@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2};
 use std::path::PathBuf;
 use striate::insilico::found::Found;
 use striate::insilico::selection::{Pick, Reached, centred};
-use striate::insilico::{Watch, optima};
+use striate::insilico::{Flat, Watch, optima};
 use striate::ops::scan::Places;
 use striate::results::{Origin, with_origin};
 use striate::table::{Column, Table};
@@ -68,7 +68,13 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     };
     let places = found.rows(&model, index, &rows)?;
     found.gabors(&places, &rows)?;
-    let optimal = found.values("response", &places)?;
+    let mut optimal = found.values("response", &places)?;
+    let flat = Flat::of(&mut model, index, &rows)?;
+    for (place, response) in optimal.iter_mut().enumerate() {
+        if flat.explains(place, *response) {
+            *response = f64::NAN;
+        }
+    }
 
     let middle = Places {
         row: 0,

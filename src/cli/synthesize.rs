@@ -1,7 +1,7 @@
 //! `striate synthesize`
 
 use super::Global;
-use super::common::{Chosen, Place, Report, neurons, numbers, open_run, options};
+use super::common::{Chosen, Place, Report, neurons, numbers, open_run, options, warn_of_flat};
 use std::path::PathBuf;
 use striate::insilico::Watch;
 use striate::insilico::ascent::{Member, Synthesis, percentiles, synthesise};
@@ -71,10 +71,22 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     };
     let usual = Synthesis::default();
     let made_with = options(&[
-        ("percentiles", numbers(&arguments.percentiles), numbers(&[20.0, 40.0, 60.0, 80.0])),
+        (
+            "percentiles",
+            numbers(&arguments.percentiles),
+            numbers(&[20.0, 40.0, 60.0, 80.0]),
+        ),
         ("steps", settings.steps.to_string(), usual.steps.to_string()),
         ("seed", settings.seed.to_string(), "1".into()),
-        ("recording", recording.hash(), model.recordings.get(&readout.name).cloned().unwrap_or_default()),
+        (
+            "recording",
+            recording.hash(),
+            model
+                .recordings
+                .get(&readout.name)
+                .cloned()
+                .unwrap_or_default(),
+        ),
     ]);
     let output = arguments.place.open(&arguments.run, "synthesize")?;
     let chosen = Chosen::of(&model, &[index], arguments.neurons.as_deref())?;
@@ -103,6 +115,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
 
     let reached = found.converged.iter().filter(|c| **c).count();
     let unknown = goals.iter().filter(|g| g.target.is_nan()).count();
+    let driven = goals.iter().zip(&found.responses);
+    let without = driven.filter(|(g, r)| g.target.is_finite() && r.is_nan());
+    let mut flat: Vec<usize> = without.map(|(g, _)| g.neuron).collect();
+    flat.dedup();
+    warn_of_flat(&flat, rows.len());
     let missed = goals.len() - reached - unknown;
     let without = match unknown {
         0 => String::new(),

@@ -1,10 +1,11 @@
 //! `striate train`
 
 use super::Global;
-use super::common::Report;
+use super::common::{Report, warn};
 use std::path::{Path, PathBuf};
 use striate::device::Device;
 use striate::model::Config;
+use striate::recording::warnings;
 use striate::training::{End, Interrupts, Options, Outcome, Progress, Trainer, open_recordings};
 use striate::{Error, Result};
 
@@ -74,20 +75,26 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         overwrite: arguments.overwrite,
     };
     let outcome = fit(&device, &config, &options)?;
+    if let Some(told) = verdict(&outcome) {
+        warn(&told);
+    }
     Ok(summary(&outcome, &options))
 }
 
 fn fit(device: &Device, config: &Config, options: &Options) -> Result<Outcome> {
     let interrupts = Interrupts::listen()?;
     let recordings = open_recordings(config)?;
+    warnings::of_fit(&recordings).iter().for_each(|w| warn(w));
     let mut trainer = Trainer::new(device, config, &recordings, options)?;
     for (recording, batch) in recordings.iter().zip(trainer.batch_sizes()) {
-        striate::say(format_args!("{}: {} neurons, {} images of {} x {}, batches of {batch}",
+        striate::say(format_args!(
+            "{}: {} neurons, {} images of {} x {}, batches of {batch}",
             recording.name,
             recording.neuron_count(),
             recording.images.dim().0,
             recording.height(),
-            recording.width(),));
+            recording.width(),
+        ));
     }
     if let (Some(start), Some(init)) = (trainer.start(), &options.init) {
         let all = start.taken.len() + start.fresh.len();
@@ -124,8 +131,9 @@ fn summary(outcome: &Outcome, options: &Options) -> Report {
         _ => "not validated: the last weights are kept\n".to_string(),
     };
     let run = options.out.display();
+    let verdict = verdict(outcome).map_or(String::new(), |v| format!("{v}\n"));
     Report::new(format!(
-        "{end} after {} steps\n{best}run: {run}",
+        "{end} after {} steps\n{best}{verdict}run: {run}",
         outcome.steps
     ))
     .fact("end", format!("{:?}", outcome.end).to_lowercase())
@@ -136,6 +144,29 @@ fn summary(outcome: &Outcome, options: &Options) -> Report {
         "best_validation_correlation",
         outcome.best_validation_correlation,
     )
+    .fact("constant_loss", outcome.constant_loss)
+    .fact("dead", outcome.dead)
     .fact("run", run.to_string())
-    .good(outcome.end != End::Diverged)
+    .good(!outcome.is_bad())
+}
+
+/// What is bad about a model that is there.
+fn verdict(outcome: &Outcome) -> Option<String> {
+    if outcome.end == End::Diverged {
+        return None;
+    }
+    if outcome.dead {
+        let told = "the model is dead: no neuron's rate depends on the image; try a lower training.learning_rate";
+        return Some(told.to_string());
+    }
+    let constant = outcome
+        .constant_loss
+        .filter(|_| outcome.is_worse_than_the_mean())?;
+    let advice = match outcome.end {
+        End::OutOfSteps => "train for more steps, or try a lower training.learning_rate",
+        _ => "try a lower training.learning_rate",
+    };
+    Some(format!(
+        "no better than each neuron's mean training response (validation loss {constant:.5}): {advice}"
+    ))
 }

@@ -85,7 +85,12 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         let grids: Vec<Grid> = indices.iter().map(grid).collect::<Result<_>>()?;
         let mut all = settings_of(&settings);
         all.extend(arguments.search.settings());
-        let gabors = output.results((optima::GABORS, None), options(&all), &model, chosen.names())?;
+        let gabors = output.results(
+            (optima::GABORS, None),
+            options(&all),
+            &model,
+            chosen.names(),
+        )?;
         let mut tables = Vec::new();
         for ((input, grid), &index) in inputs.iter_mut().zip(&grids).zip(&indices) {
             let climb = arguments.search.climbs();

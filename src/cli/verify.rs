@@ -4,12 +4,12 @@ use super::Global;
 use super::common::{Place, Report, open_run, options};
 use ndarray::Axis;
 use std::path::PathBuf;
-use striate::results::{Origin, with_origin};
-use striate::{Result, files};
 use striate::recording::{Recording, Tier};
+use striate::results::{Origin, with_origin};
 use striate::scoring::{equivariance, recording_of};
 use striate::simulation::dead_leaves;
 use striate::table::Column;
+use striate::{Result, files};
 
 /// Images looked at.
 const IMAGES: usize = 8;
@@ -26,7 +26,9 @@ pub struct Arguments {
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let mut model = open_run(global, &arguments.run)?;
-    let output = arguments.place.open(&arguments.run, "verify-equivariance")?;
+    let output = arguments
+        .place
+        .open(&arguments.run, "verify-equivariance")?;
     let path = output.directory().join("equivariance.csv");
     files::check_writable(&path)?;
     let recorded = recording_of(&model, 0).and_then(|p| Recording::open(&p));

@@ -111,7 +111,10 @@ mod tests {
         let limits = "Limit  Soft Limit  Hard Limit  Units\nMax data size             unlimited  unlimited  bytes\n\
                       Max address space         3221225472  unlimited  bytes\n";
         assert_eq!(of_process(limits), Some(3 << 30));
-        assert_eq!(of_process("Max address space  unlimited  unlimited  bytes"), None);
+        assert_eq!(
+            of_process("Max address space  unlimited  unlimited  bytes"),
+            None
+        );
     }
 
     #[test]

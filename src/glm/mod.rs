@@ -93,7 +93,9 @@ pub struct Glms {
     pub table: Table,
     /// Weights on z-scored pixels, (neurons, height, width).
     pub weights: Array3<f32>,
-    /// Rows of the recording with a column, of cross-validation or the final fit, that did not converge.
+    /// Rows of the recording without anything to fit: silent or constant on all training and validation trials.
+    pub not_fitted: Vec<usize>,
+    /// Others with a column, of cross-validation or the final fit, that did not converge.
     pub unconverged: Vec<usize>,
     /// Largest norm of the gradient of a converged column over its norm without weights; at most [`TOLERANCE`].
     pub largest_gradient: f64,
@@ -103,8 +105,8 @@ pub struct Glms {
 
 /// Fits a GLM to each of `neurons`; `stop` is asked for a signal between iterations.
 ///
-/// A neuron without any response above zero has no finite intercept: its weights are 0, intercept and penalty missing,
-/// and it counts as unconverged. So does a neuron that is silent on all images but those of one fold.
+/// A neuron whose rectified responses are all the same, 0 or another number, is not fitted: its weights are 0, intercept,
+/// penalty and correlation missing. A neuron that is silent on all images but those of one fold counts as unconverged.
 ///
 /// # Errors
 /// Names the setting, or what the recording lacks; [`Error::Stopped`].
@@ -119,40 +121,50 @@ pub fn fit(
     let trials = Trials::new(recording, settings.folds, settings.seed)?;
     let pixels = recording.height() * recording.width();
     let (coordinates, design) = Coordinates::new(trials.pixels()?, pixels);
-    let mut fits = Fits::new(neurons.len(), settings);
-    fits.cross_validate(&trials, neurons, &design, progress, stop)?;
+    let (rows, rest): (Vec<usize>, Vec<usize>) =
+        (0..neurons.len()).partition(|row| trials.varies(neurons[*row]));
+    let fitted: Vec<usize> = rows.iter().map(|row| neurons[*row]).collect();
+    let mut fits = Fits::new(fitted.len(), settings);
+    let mut last = Vec::new();
+    if !fitted.is_empty() {
+        fits.cross_validate(&trials, &fitted, &design, progress, stop)?;
+        last = fits.refit(&trials, &fitted, &design, progress, stop)?;
+    }
     let mut weights = Array3::zeros((neurons.len(), recording.height(), recording.width()));
-    let last = fits.refit(&trials, neurons, &design, progress, stop)?;
-    let mut intercepts = vec![f64::NAN; neurons.len()];
-    for (n, solution) in last.iter().enumerate().filter(|(_, s)| !s.is_empty()) {
+    let (mut intercepts, mut penalties) =
+        (vec![f64::NAN; neurons.len()], vec![f64::NAN; neurons.len()]);
+    for ((&n, solution), penalty) in rows.iter().zip(&last).zip(&fits.chosen) {
+        if solution.is_empty() {
+            continue;
+        }
         let (of, intercept) = coordinates.to_pixels(solution);
-        intercepts[n] = intercept;
+        (intercepts[n], penalties[n]) = (intercept, *penalty);
         for (to, from) in weights.index_axis_mut(Axis(0), n).iter_mut().zip(of) {
             *to = from as f32;
         }
     }
-    for (penalty, intercept) in fits.chosen.iter_mut().zip(&intercepts) {
-        if intercept.is_nan() {
-            *penalty = f64::NAN;
-        }
-    }
     let correlations = test_correlations(recording, neurons, &weights, &intercepts)?;
-    let unconverged = neurons.iter().zip(&fits.converged).filter(|(_, c)| !**c);
+    let unconverged = fitted.iter().zip(&fits.converged).filter(|(_, c)| !**c);
+    let mut converged = vec![false; neurons.len()];
+    for (row, good) in rows.iter().zip(&fits.converged) {
+        converged[*row] = *good;
+    }
     let mut table = Table::new()
         .with(
             "neuron",
             Column::Integer(neurons.iter().map(|n| *n as i64).collect()),
         )
-        .with("penalty", Column::Number(fits.chosen.clone()))
+        .with("penalty", Column::Number(penalties))
         .with("intercept", Column::Number(intercepts))
         .with("test_correlation", Column::Number(correlations))
-        .with("converged", Column::Boolean(fits.converged.clone()));
+        .with("converged", Column::Boolean(converged));
     if let Some(known) = &recording.neurons {
         table = carry_neurons(table, &known.select(neurons))?;
     }
     Ok(Glms {
         table,
         weights,
+        not_fitted: rest.iter().map(|row| neurons[*row]).collect(),
         unconverged: unconverged.map(|(n, _)| *n).collect(),
         largest_gradient: fits.largest_gradient,
         iterations: fits.iterations,

@@ -46,11 +46,13 @@ pub(super) struct Observer {
 impl Observer {
     fn line(&mut self, left: f64) {
         self.told = Instant::now();
-        crate::say(format_args!("{}: {} of {} columns in {:.1} s",
+        crate::say(format_args!(
+            "{}: {} of {} columns in {:.1} s",
             self.what,
             self.all - left,
             self.all,
-            self.started.elapsed().as_secs_f64()));
+            self.started.elapsed().as_secs_f64()
+        ));
     }
 }
 

@@ -82,6 +82,17 @@ impl<'a> Trials<'a> {
         Ok(z.iter().map(|x| f64::from(*x)).collect())
     }
 
+    /// Whether a neuron's rectified responses differ at all.
+    pub(super) fn varies(&self, neuron: usize) -> bool {
+        let all = self.repeats.iter().flatten();
+        let mut recorded = all
+            .map(|t| self.recording.responses[[*t, neuron]])
+            .filter(|r| !r.is_nan())
+            .map(|r| r.max(0.0));
+        let first = recorded.next();
+        recorded.any(|r| Some(r) != first)
+    }
+
     /// Responses of a neuron, rectified and over its SD; those of `fold` are held out.
     pub(super) fn responses<T: crate::ops::Real>(
         &self,
@@ -161,9 +172,19 @@ mod tests {
         let all: Responses<f64> = trials.responses(0, None);
         assert_eq!(all.counts, [1.0, 0.0, 2.0]);
         assert_eq!(all.total, 3.0);
+        assert!(trials.varies(0));
         let scale = f64::from(trials.scale[0]);
         assert_eq!(all.sums, [0.0, 0.0, 1.0 / scale + 3.0 / scale]);
         assert_eq!(all.mean, all.sums[2] / 3.0);
+    }
+
+    #[test]
+    fn what_is_silent_or_constant_once_rectified_does_not_vary() {
+        for responses in [[-1.0, -2.0, 0.0, f32::NAN, 9.0], [2.0, 2.0, 2.0, 2.0, 1.0]] {
+            let mut recording = recording();
+            recording.responses = Array2::from_shape_vec((5, 1), responses.to_vec()).unwrap();
+            assert!(!Trials::new(&recording, 3, 1).unwrap().varies(0));
+        }
     }
 
     #[test]

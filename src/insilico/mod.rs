@@ -2,6 +2,7 @@
 
 pub mod ascent;
 mod family;
+mod flat;
 pub mod found;
 pub mod harmonics;
 pub mod optima;
@@ -13,4 +14,5 @@ pub mod tuning;
 mod watch;
 
 pub use family::Family;
+pub use flat::Flat;
 pub use watch::Watch;

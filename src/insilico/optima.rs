@@ -1,7 +1,7 @@
 //! `gabors.csv` and `dogs.csv`: each neuron's best stimulus of a grid, and the top of the hill that it lies on.
 
 use super::search::{Grid, Optimum, refine, search};
-use super::{Family, Watch, show};
+use super::{Family, Flat, Watch, show};
 use crate::Result;
 use crate::model::Model;
 use crate::table::{Column, Table};
@@ -36,7 +36,7 @@ fn columns(family: Family) -> &'static [(&'static str, usize)] {
 
 /// The optima of neurons (rows of readout `index`), one row each: `neuron`, the parameters of the grid's best stimulus and
 /// its `response` in the recording's unit; with `climb` the same after refinement, as `refined_...`. Empty cells for a
-/// neuron without a finite answer.
+/// neuron without a finite answer, or with the same one to everything.
 ///
 /// # Errors
 /// When the maps do not fit into memory, or a signal has come.
@@ -56,10 +56,11 @@ pub fn table(
         .collect();
     let rows = neurons.iter().map(|&n| n as i64).collect();
     let mut table = Table::new().with("neuron", Column::Integer(rows));
-    table = with_optima(table, grid.family, "", &found, &scales);
+    let flat = Flat::of(model, index, neurons)?;
+    table = with_optima(table, grid.family, "", &found, &scales, &flat);
     if climb {
         let refined = refine(model, &groups, grid, &found, watch)?;
-        table = with_optima(table, grid.family, "refined_", &refined, &scales);
+        table = with_optima(table, grid.family, "refined_", &refined, &scales, &flat);
     }
     watch.finish();
     Ok(table)
@@ -71,22 +72,24 @@ fn with_optima(
     prefix: &str,
     optima: &[Optimum],
     scales: &[f64],
+    flat: &Flat,
 ) -> Table {
-    let known = |o: &Optimum, v: f64| {
-        if o.answer.rate.is_finite() {
-            v
-        } else {
-            f64::NAN
-        }
-    };
+    let responses: Vec<f64> = optima
+        .iter()
+        .zip(scales)
+        .map(|(o, scale)| f64::from(o.answer.rate) * scale)
+        .collect();
+    let answered: Vec<bool> = responses
+        .iter()
+        .enumerate()
+        .map(|(place, response)| !flat.explains(place, *response))
+        .collect();
+    let known = |(v, answered): (f64, &bool)| if *answered { v } else { f64::NAN };
     for &(name, at) in columns(family) {
-        let values = optima.iter().map(|o| known(o, f64::from(o.stimulus[at])));
-        table = table.with(&format!("{prefix}{name}"), Column::Number(values.collect()));
+        let values = optima.iter().map(|o| f64::from(o.stimulus[at]));
+        let values = values.zip(&answered).map(known).collect();
+        table = table.with(&format!("{prefix}{name}"), Column::Number(values));
     }
-    let responses = optima.iter().zip(scales);
-    let responses = responses.map(|(o, scale)| known(o, f64::from(o.answer.rate) * scale));
-    table.with(
-        &format!("{prefix}response"),
-        Column::Number(responses.collect()),
-    )
+    let responses = responses.into_iter().zip(&answered).map(known).collect();
+    table.with(&format!("{prefix}response"), Column::Number(responses))
 }

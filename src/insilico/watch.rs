@@ -67,7 +67,10 @@ impl<'a> Watch<'a> {
         } else if self.shown && self.told.elapsed() >= PAUSE {
             self.told = Instant::now();
             let seconds = self.started.elapsed().as_secs_f64();
-            crate::say(format_args!("{}: {done} of {all} in {seconds:.0} s", self.what));
+            crate::say(format_args!(
+                "{}: {done} of {all} in {seconds:.0} s",
+                self.what
+            ));
         }
         Ok(())
     }

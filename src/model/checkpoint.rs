@@ -317,7 +317,9 @@ fn check_architecture(run: &Path, config: &Config, tensors: &Tensors) -> Result<
     let (was, is) = lines.unwrap_or(("something else", "this"));
     Err(Error::file(
         &path,
-        format!("says `{is}`, but {MODEL} beside it was trained with `{was}`: they are not of one fit"),
+        format!(
+            "says `{is}`, but {MODEL} beside it was trained with `{was}`: they are not of one fit"
+        ),
     ))
 }
 

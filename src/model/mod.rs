@@ -20,7 +20,7 @@ pub use workspace::Workspace;
 
 use crate::Result;
 use crate::device::Device;
-use crate::recording::preprocess::Preprocessing;
+use crate::recording::preprocess::{BASELINE, Preprocessing};
 use params::{Arena, Layout};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -95,7 +95,8 @@ impl Model {
     }
 
     /// Draws fresh parameters: `mean_responses` are the mean normalised training responses of each readout's neurons,
-    /// from which the biases start (half the inverse of the output at the mean).
+    /// from which the biases start: half the inverse of the output at the mean, as published, and all of it above
+    /// [`BASELINE`], where the core would have to make up for the other half.
     pub fn initialise(&mut self, mean_responses: &[Vec<f32>]) {
         let seed = self.config.training.seed;
         let slots = self.params.layout.slots.clone();
@@ -113,9 +114,10 @@ impl Model {
         }
         for (readout, means) in self.readouts.iter().zip(mean_responses) {
             let output = self.config.readout.output;
+            let share = |m: f32| if m > BASELINE { 1.0 } else { 0.5 };
             let biases: Vec<f32> = means
                 .iter()
-                .map(|&m| (0.5 * output.inverse(f64::from(m))) as f32)
+                .map(|&m| (share(m) * output.inverse(f64::from(m))) as f32)
                 .collect();
             self.params.view_mut(readout.bias).fill_from(&biases);
         }

@@ -1,17 +1,17 @@
 //! Images with the same pixels: the same stimulus, whatever their row numbers say.
 
-use ndarray::{Array3, Axis};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 
 /// For every image the first row with exactly its pixels: itself, unless an earlier one is identical.
-pub fn first_identical(images: &Array3<f32>) -> Vec<usize> {
-    let hashes: Vec<u64> = (0..images.shape()[0])
-        .into_par_iter()
-        .map(|row| {
+pub fn first_identical(images: &[ArrayView2<'_, f32>]) -> Vec<usize> {
+    let hashes: Vec<u64> = images
+        .par_iter()
+        .map(|image| {
             let mut hasher = DefaultHasher::new();
-            for pixel in images.index_axis(Axis(0), row) {
+            for pixel in image {
                 // Adding zero makes -0 and 0 the same grey level.
                 hasher.write_u32((pixel + 0.0).to_bits());
             }
@@ -22,10 +22,7 @@ pub fn first_identical(images: &Array3<f32>) -> Vec<usize> {
     let mut first = Vec::with_capacity(hashes.len());
     for (row, hash) in hashes.into_iter().enumerate() {
         let candidates = seen.entry(hash).or_default();
-        let image = images.index_axis(Axis(0), row);
-        let twin = candidates
-            .iter()
-            .find(|c| images.index_axis(Axis(0), **c) == image);
+        let twin = candidates.iter().find(|c| images[**c] == images[row]);
         match twin {
             Some(twin) => first.push(*twin),
             None => {
@@ -44,6 +41,7 @@ mod tests {
     #[test]
     fn identical_pixels_are_found() {
         let images = ndarray::array![[[0.0, 1.0]], [[1.0, 0.0]], [[-0.0, 1.0]], [[1.0, 0.0]]];
+        let images: Vec<_> = images.outer_iter().collect();
         assert_eq!(first_identical(&images), [0, 1, 0, 1]);
     }
 }

@@ -1,7 +1,8 @@
 //! What a recording holds and what is wrong with it, before anybody trains on it.
 
 use super::ceiling::{Repeats, ceiling};
-use super::{Recording, Tier, first_identical};
+use super::warnings::{leak_among, of_responses};
+use super::{Recording, Tier, first_identical, preprocess};
 use crate::statistics::{mean_of_known, median};
 use ndarray::Axis;
 use rayon::prelude::*;
@@ -28,7 +29,8 @@ pub struct TierDescription {
     pub repeats_max: usize,
 }
 
-/// Means over neurons, of those for which it is defined; NaN (null) if for none. From the test tier.
+/// Means over neurons, of those for which it is defined; NaN (null) if for none. From the test tier, of responses as they
+/// are trained on: negative ones set to 0.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CeilingDescription {
     /// Neurons with a defined noise ceiling.
@@ -124,11 +126,14 @@ fn describe_tier(recording: &Recording, tier: Tier) -> TierDescription {
 
 fn describe_ceiling(recording: &Recording) -> CeilingDescription {
     let repeats = recording.repeats(Tier::Test);
-    let table = ceiling(&repeats, recording.responses.view()).unwrap_or_default();
+    // What is trained on and scored, so that one ceiling is meant everywhere.
+    let scale = preprocess::response_scale(recording);
+    let responses = preprocess::normalised_responses(recording, scale.view());
+    let table = ceiling(&repeats, responses.view()).unwrap_or_default();
     let column = |name| table.numbers(name).unwrap_or_default();
     let conservative: Vec<f64> = (0..recording.neuron_count())
         .into_par_iter()
-        .map(|n| Repeats::new(&repeats, recording.responses.column(n)).conservative_oracle())
+        .map(|n| Repeats::new(&repeats, responses.column(n)).conservative_oracle())
         .collect();
     CeilingDescription {
         neurons: column("fev").iter().filter(|x| !x.is_nan()).count(),
@@ -171,7 +176,8 @@ fn warnings(recording: &Recording, tiers: &[TierDescription], silent: usize) -> 
                 .to_string(),
         );
     }
-    let first = first_identical(&recording.images);
+    let images: Vec<_> = recording.images.outer_iter().collect();
+    let first = first_identical(&images);
     let copies = first
         .iter()
         .enumerate()
@@ -182,7 +188,7 @@ fn warnings(recording: &Recording, tiers: &[TierDescription], silent: usize) -> 
             "{copies} images repeat the pixels of an earlier one"
         ));
     }
-    warnings.extend(leak(recording, &first));
+    warnings.extend(leak_among(&[recording], &first));
     let constant = recording
         .images
         .axis_iter(Axis(0))
@@ -194,16 +200,7 @@ fn warnings(recording: &Recording, tiers: &[TierDescription], silent: usize) -> 
     if silent > 0 {
         warnings.push(format!("{silent} neurons never respond"));
     }
-    let negative = recording
-        .responses
-        .axis_iter(Axis(1))
-        .filter(|n| n.iter().any(|r| *r < 0.0))
-        .count();
-    if negative > 0 {
-        warnings.push(format!(
-            "{negative} neurons have negative responses: they are set to 0 for training"
-        ));
-    }
+    warnings.extend(of_responses(recording));
     warnings
 }
 
@@ -217,30 +214,6 @@ fn unrecorded_in(recording: &Recording, tier: Tier) -> usize {
     neurons
         .filter(|n| trials.iter().all(|t| n[*t].is_nan()))
         .count()
-}
-
-/// Images with the same pixels in two tiers.
-fn leak(recording: &Recording, first: &[usize]) -> Option<String> {
-    let mut earlier: Vec<Option<(Tier, usize)>> = vec![None; first.len()];
-    let mut leaks = Vec::new();
-    for trial in &recording.trials {
-        let (tier, image) = *earlier[first[trial.image]].get_or_insert((trial.tier, trial.image));
-        if tier != trial.tier {
-            leaks.push(format!(
-                "{image} ({tier}) and {} ({})",
-                trial.image, trial.tier
-            ));
-        }
-    }
-    leaks.sort_unstable();
-    leaks.dedup();
-    let shown = leaks.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-    (!leaks.is_empty()).then(|| {
-        format!(
-            "leak: {} pairs of images in different tiers have the same pixels: {shown}",
-            leaks.len()
-        )
-    })
 }
 
 impl fmt::Display for Description {
@@ -291,7 +264,7 @@ impl fmt::Display for Description {
         } else {
             writeln!(
                 f,
-                "  ceiling     mean over {} neurons: maximum correlation {:.3}, oracle {:.3} (conservative {:.3}), explainable variance {:.3}",
+                "  ceiling     mean over {} neurons: maximum correlation {:.3}, oracle {:.3} (conservative {:.3}), explainable variance {:.3}; of responses as they are trained on, negative ones set to 0",
                 c.neurons,
                 c.maximum_correlation,
                 c.oracle_correlation,

@@ -10,6 +10,7 @@ pub mod inspect;
 mod open;
 pub mod preprocess;
 mod trials;
+pub mod warnings;
 
 pub use fingerprint::fingerprint;
 pub use identical::first_identical;

@@ -112,6 +112,7 @@ impl Recording {
         stop: &dyn Fn() -> Option<i32>,
     ) -> Result<()> {
         self.check_at(&Places::all(directory))?;
+        files::require_space(directory, self.bytes())?;
         let fail =
             |e: std::io::Error| Error::file(directory, format!("cannot write: {}", reason(e)));
         if directory.exists() {
@@ -121,30 +122,25 @@ impl Recording {
                 return Err(Error::file(directory, what));
             }
         }
-        let parent = match directory.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let parent = files::directory_of(directory);
         files::create_directory(parent)?;
-        let temporary = tempfile::Builder::new()
-            .prefix(".striate-")
-            .tempdir_in(parent)
-            .map_err(fail)?;
+        files::clear_abandoned(parent);
+        let temporary = files::temporary_directory(parent)?;
         let filled = self.fill(temporary.path(), tables, stop);
         if let Some(signal) = stop() {
             return Err(Error::Stopped(signal));
         }
         filled.map_err(|e| moved(e, temporary.path(), directory))?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(temporary.path(), mode).map_err(fail)?;
-        }
         // Renaming replaces an empty directory; from here on there is nothing to clean up.
         std::fs::rename(temporary.path(), directory).map_err(fail)?;
         let _moved: PathBuf = temporary.keep();
         Ok(())
+    }
+
+    /// What its arrays take on a disk, at most.
+    fn bytes(&self) -> u128 {
+        let numbers = self.images.len() as u128 + self.responses.len() as u128;
+        numbers * size_of::<f32>() as u128
     }
 
     fn fill(

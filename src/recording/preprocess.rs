@@ -10,6 +10,10 @@ use crate::{Error, Result};
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
+/// Mean normalised response above which a neuron counts as having a baseline that the stimulus does not explain, such as
+/// that of raw fluorescence. Rates of spikes and of deconvolved activity lie below.
+pub const BASELINE: f32 = 3.0;
+
 /// Grey levels to z-scores: z = (x - mean) / sd.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocessing {
@@ -77,13 +81,23 @@ fn pooled(recordings: &[Recording], f: impl Fn(f64) -> f64 + Sync) -> f64 {
     recordings.iter().map(sum).sum()
 }
 
+/// Over recorded training trials, each neuron's mean after rectification and its SD (ddof 0) before, in the recording's
+/// unit.
+pub fn training_statistics(recording: &Recording) -> (Vec<f64>, Vec<f64>) {
+    let trials = recording.trials_of(Tier::Train);
+    (0..recording.neuron_count())
+        .into_par_iter()
+        .map(|n| {
+            let all = known(recording.responses.column(n), &trials);
+            let positive: Vec<f64> = all.iter().map(|r| r.max(0.0)).collect();
+            (mean(&positive), variance(&all, 0).sqrt())
+        })
+        .unzip()
+}
+
 /// The SD by which each neuron's responses are divided, in the recording's unit; positive.
 pub fn response_scale(recording: &Recording) -> Array1<f32> {
-    let trials = recording.trials_of(Tier::Train);
-    let sds: Vec<f64> = (0..recording.neuron_count())
-        .into_par_iter()
-        .map(|n| variance(&known(recording.responses.column(n), &trials), 0).sqrt())
-        .collect();
+    let (_, sds) = training_statistics(recording);
     let smallest = mean(&sds) / 100.0;
     sds.into_iter()
         // A population that never varies has no SD to divide by either.

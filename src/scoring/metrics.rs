@@ -10,7 +10,8 @@
 //! | `feve` | 1 - (mean squared error - noise) / (total - noise): noise = mean over images of the variance over repeats, total = variance over trials, both ddof 1 |
 //!
 //! The two correlations of the model are 0 where prediction or response has an SD of at most 1e-5: a model that has
-//! gone silent explains nothing. Whatever else is undefined is NaN, an empty cell: without repeats all but the two.
+//! gone silent explains nothing. Whatever else is undefined is NaN, an empty cell: without repeats all but the two, and
+//! the two as well where a neuron was recorded on fewer than two images.
 //! Images with one recorded repeat are left out of oracle, fev and feve. `feve` means nothing for a neuron whose
 //! explainable variance, total - noise, is not clearly positive: filter by `fev` first.
 
@@ -94,24 +95,29 @@ fn score(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> Scores {
         trials.extend_from_slice(responses);
     }
     Scores {
-        to_average: model_correlation(&predicted, &average),
-        single_trial: model_correlation(&predicted_trials, &trials),
+        to_average: model_correlation(&predicted, &average, average.len()),
+        single_trial: model_correlation(&predicted_trials, &trials, average.len()),
         oracle: neuron.oracle_correlation(),
         fev: neuron.fev(),
         feve: feve(prediction, neuron),
     }
 }
 
-/// Pearson, 0 where either side is constant; NaN of no data.
-fn model_correlation(predicted: &[f64], measured: &[f64]) -> f64 {
-    let constant = |x: &[f64]| variance(x, 0).sqrt() <= SMALLEST_SD || !varies(x);
-    if measured.is_empty() || predicted.iter().any(|p| p.is_nan()) {
+/// Pearson, 0 where either side is constant; NaN where `images`, those with a response, are too few to
+/// vary, or a prediction is not finite.
+pub(crate) fn model_correlation(predicted: &[f64], measured: &[f64], images: usize) -> f64 {
+    if images < 2 || predicted.iter().any(|p| !p.is_finite()) {
         f64::NAN
     } else if constant(predicted) || constant(measured) {
         0.0
     } else {
         pearson(predicted, measured)
     }
+}
+
+/// Whether numbers count as all the same: by their SD, or within rounding.
+pub(crate) fn constant(x: &[f64]) -> bool {
+    variance(x, 0).sqrt() <= SMALLEST_SD || !varies(x)
 }
 
 fn feve(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> f64 {
@@ -123,7 +129,7 @@ fn feve(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> f64 {
             trials.push(*r);
         }
     }
-    if trials.is_empty() || !varies(&trials) {
+    if trials.is_empty() || !varies(&trials) || !mean(&squared_errors).is_finite() {
         return f64::NAN;
     }
     let (noise, total) = (mean(&noise), variance(&trials, 1));
@@ -235,6 +241,22 @@ mod tests {
         let table = table.unwrap();
         let r = table.numbers("correlation_to_average").unwrap();
         assert!(r[0] == 0.0 && r[1].is_nan());
+    }
+
+    #[test]
+    fn one_image_correlates_with_nothing() {
+        let responses = array![[1.0_f32, 1.0], [3.0, f32::NAN], [4.0, f32::NAN]];
+        for repeats in [vec![vec![0, 1, 2]], vec![vec![0], vec![1]]] {
+            let predictions = ndarray::Array2::from_shape_fn((repeats.len(), 2), |(i, _)| i as f64);
+            let table = evaluate(predictions.view(), &repeats, responses.view()).unwrap();
+            for name in ["correlation_to_average", "single_trial_correlation"] {
+                let r = table.numbers(name).unwrap();
+                assert!(
+                    r[1].is_nan() && r[0].is_nan() == (repeats.len() == 1),
+                    "{r:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use super::schedule::Rows;
 use crate::device::{Array, Device, View};
 use crate::model::{Workspace, readout};
-use crate::ops::gather;
+use crate::ops::{gather, loss};
 use crate::recording::preprocess::Preprocessing;
 use crate::recording::{Recording, Tier};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -23,15 +23,19 @@ pub struct Data {
     pub training: Vec<u32>,
     /// Validation trials; none if nothing was recorded on any of them.
     pub validation: Vec<u32>,
+    /// Validation loss of a prediction that is each neuron's mean training response, whatever the image; 0 without
+    /// validation.
+    pub constant_loss: f64,
 }
 
 impl Data {
-    /// Uploads z-scored images and the given responses (trials, neurons).
+    /// Uploads z-scored images and the given responses (trials, neurons), whose means over training trials are `means`.
     pub fn new(
         device: &Device,
         recording: &Recording,
         preprocessing: &Preprocessing,
         responses: Array2<f32>,
+        means: &[f32],
     ) -> Self {
         let z = preprocessing.z_score(recording.images.view());
         let (n, h, w) = z.dim();
@@ -48,6 +52,11 @@ impl Data {
         if !validation.iter().any(known) {
             validation.clear();
         }
+        let constant_loss = validation
+            .iter()
+            .map(|t| loss_of_means(responses.row(*t as usize), means))
+            .sum::<f64>()
+            / validation.len().max(1) as f64;
         let flat: Vec<f32> = responses.into_iter().collect();
         Self {
             images: device.upload(&z.into_iter().collect::<Vec<f32>>(), &[n, h * w]),
@@ -56,6 +65,7 @@ impl Data {
             image: (h, w),
             training: of_tier(Tier::Train),
             validation,
+            constant_loss,
         }
     }
 
@@ -95,6 +105,15 @@ impl Data {
         pick(&self.images, &rows.images, &mut space.images);
         pick(&self.responses, &rows.trials, &mut buffers.responses);
     }
+}
+
+/// Loss of a trial where every rate is the neuron's mean.
+fn loss_of_means(responses: ArrayView1<'_, f32>, means: &[f32]) -> f64 {
+    let pairs = responses.into_iter().zip(means);
+    let recorded = pairs.filter(|(r, _)| !r.is_nan());
+    recorded
+        .map(|(r, m)| f64::from(*m) - f64::from(*r) * (f64::from(*m) + loss::EPSILON).ln())
+        .sum()
 }
 
 fn pick(device: &Device, source: &Array, rows: &[u32], out: &mut Array) {
@@ -145,5 +164,18 @@ impl Order {
         }
         let at = (taken % per_epoch) as usize * self.batch;
         &self.order[at..at + self.batch]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loss_of_a_constant_rate_is_that_of_the_recorded_neurons() {
+        let responses = ndarray::array![2.0_f32, f32::NAN, 0.0];
+        let got = loss_of_means(responses.view(), &[1.0, 5.0, 0.5]);
+        let wanted = 1.0 - 2.0 * (1.0 + loss::EPSILON).ln() + 0.5;
+        assert!((got - wanted).abs() <= 1e-12, "{got}");
     }
 }

@@ -61,7 +61,11 @@ impl Trainer {
     /// Moves or removes the earlier fit with all that was derived from it, now that there is something to put in its
     /// place.
     pub(super) fn replace_earlier(&mut self) -> Result<()> {
-        let there = || OWN.iter().chain(&DERIVED).filter(|f| self.out.join(f).exists());
+        let there = || {
+            OWN.iter()
+                .chain(&DERIVED)
+                .filter(|f| self.out.join(f).exists())
+        };
         match self.earlier {
             Earlier::None => {}
             Earlier::Removed => {

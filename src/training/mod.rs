@@ -17,12 +17,12 @@ pub use run::open_recordings;
 pub use signals::Interrupts;
 
 use crate::device::{Array, Device, Graph};
-use crate::model::params::Arena;
 use crate::lock::Lock;
 use crate::model::checkpoint::Start;
+use crate::model::params::Arena;
 use crate::model::{Config, Model, Population, Workspace, readout};
-use crate::recording::{Recording, fingerprint};
 use crate::recording::preprocess::{self, Preprocessing};
+use crate::recording::{Recording, fingerprint};
 use crate::{Error, Result};
 use batches::{Data, Order};
 use earlier::Earlier;
@@ -72,6 +72,27 @@ pub struct Outcome {
     pub best_step: u64,
     /// Mean validation correlation there (single trials).
     pub best_validation_correlation: Option<f64>,
+    /// Validation loss of each neuron's mean training response as its rate, if validated.
+    pub constant_loss: Option<f64>,
+    /// Whether no neuron's rate depends on the image.
+    pub dead: bool,
+}
+
+impl Outcome {
+    /// Whether the model explains no more than each neuron's mean response does.
+    pub fn is_worse_than_the_mean(&self) -> bool {
+        match (self.best_validation_loss, self.constant_loss) {
+            (Some(loss), Some(constant)) => loss >= constant,
+            _ => false,
+        }
+    }
+
+    /// Whether the answer is bad: diverged, dead, or at its end no better than the mean response. A fit that `max_steps`
+    /// ended may yet become better.
+    pub fn is_bad(&self) -> bool {
+        let at_its_end = self.end == End::Converged && self.is_worse_than_the_mean();
+        self.end == End::Diverged || self.dead || at_its_end
+    }
 }
 
 /// Everything that changes from step to step, besides the model.
@@ -98,6 +119,8 @@ struct State {
 struct Best {
     loss: f64,
     correlation: f64,
+    /// Whether no rate depended on the image.
+    dead: bool,
     taken: u64,
     t: u64,
     snapshot: Snapshot,
@@ -163,8 +186,15 @@ impl Trainer {
         for recording in recordings {
             let scale = preprocess::response_scale(recording);
             let responses = preprocess::normalised_responses(recording, scale.view());
-            means.push(preprocess::mean_training_response(recording, responses.view()).to_vec());
-            data.push(Data::new(device, recording, &preprocessing, responses));
+            let mean = preprocess::mean_training_response(recording, responses.view()).to_vec();
+            data.push(Data::new(
+                device,
+                recording,
+                &preprocessing,
+                responses,
+                &mean,
+            ));
+            means.push(mean);
             populations.push(Population {
                 name: recording.name.clone(),
                 height: recording.height(),
@@ -180,6 +210,9 @@ impl Trainer {
             .enumerate()
             .map(|(i, d)| Order::new(d.training.len(), config.training.batch_size, seed, i as u64))
             .collect();
+        for (readout, order) in model.readouts.iter().zip(&orders) {
+            run::check_normalisation(config, readout, order)?;
+        }
         let mut bytes = 8 * model.params.layout.len() as u128 * size_of::<f32>() as u128;
         let mut sizes = HashSet::new();
         for (d, o) in data.iter().zip(&orders) {
@@ -237,7 +270,10 @@ impl Trainer {
         };
         for recording in recordings {
             let hash = recording.hash();
-            trainer.model.recordings.insert(recording.name.clone(), hash);
+            trainer
+                .model
+                .recordings
+                .insert(recording.name.clone(), hash);
         }
         device.check()?;
         trainer.require_space()?;
@@ -326,7 +362,9 @@ impl Trainer {
         Ok(self.outcome())
     }
 
-    fn outcome(&self) -> Outcome {
+    fn outcome(&mut self) -> Outcome {
+        let unvalidated = self.state.best.is_none() && self.state.done != Some(End::Diverged);
+        let dead_unseen = unvalidated && self.is_dead_on_training();
         let best = self.state.best.as_ref();
         Outcome {
             end: self.state.done.unwrap_or(End::OutOfSteps),
@@ -334,6 +372,8 @@ impl Trainer {
             best_validation_loss: best.map(|b| b.loss),
             best_step: best.map_or(self.state.taken, |b| b.taken),
             best_validation_correlation: best.map(|b| b.correlation),
+            constant_loss: best.map(|_| self.data.iter().map(|d| d.constant_loss).sum()),
+            dead: best.map_or(dead_unseen, |b| b.dead),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use super::history::{History, Row};
 use super::{Best, End, Snapshot, State, Trainer};
-use crate::model::{Config, readout};
 use crate::model::checkpoint::{CONFIG, Tensors};
 use crate::model::params::Arena;
+use crate::model::{Config, readout};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,8 @@ impl From<SavedRow> for Row {
 struct SavedBest {
     loss: u64,
     correlation: u64,
+    #[serde(default)]
+    dead: bool,
     taken: u64,
     t: u64,
 }
@@ -111,6 +113,7 @@ impl Trainer {
             best: s.best.as_ref().map(|b| SavedBest {
                 loss: b.loss.to_bits(),
                 correlation: b.correlation.to_bits(),
+                dead: b.dead,
                 taken: b.taken,
                 t: b.t,
             }),
@@ -152,7 +155,9 @@ impl Trainer {
             if comparable(&before)? != *text {
                 return Err(Error::file(
                     &path,
-                    format!("was written with another configuration than {CONFIG} beside it: they are not of one fit"),
+                    format!(
+                        "was written with another configuration than {CONFIG} beside it: they are not of one fit"
+                    ),
                 ));
             }
         }
@@ -165,6 +170,7 @@ impl Trainer {
                 Some(Best {
                     loss: f64::from_bits(b.loss),
                     correlation: f64::from_bits(b.correlation),
+                    dead: b.dead,
                     taken: b.taken,
                     t: b.t,
                     snapshot,
@@ -211,7 +217,9 @@ impl Trainer {
     /// Refuses readouts of other names than those that are resumed, as after a recording's directory was renamed.
     fn check_readouts(&self, tensors: &Tensors) -> Result<()> {
         let named = |name: &String| {
-            let name = name.strip_prefix("now.values.readout.")?.strip_suffix(".bias")?;
+            let name = name
+                .strip_prefix("now.values.readout.")?
+                .strip_suffix(".bias")?;
             Some(name.to_string())
         };
         let before: Vec<String> = tensors.tensors.keys().filter_map(named).collect();
@@ -223,7 +231,10 @@ impl Trainer {
             format!("--resume: the run in {}", self.out.display()),
             "the name of a recording",
             format!("\"{}\"", new.name),
-            format!("{}; `name` in recording.toml keeps it when a directory is renamed", before.join(" or ")),
+            format!(
+                "{}; `name` in recording.toml keeps it when a directory is renamed",
+                before.join(" or ")
+            ),
         ))
     }
 

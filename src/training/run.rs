@@ -1,13 +1,15 @@
 //! What a fit reads and writes: recordings in, a run directory out.
 
+use super::batches::Order;
 use super::earlier::{Earlier, OWN};
 use super::{End, Trainer, history};
 use crate::lock::Lock;
 use crate::model::Config;
 use crate::model::checkpoint::{CONFIG, MODEL};
+use crate::model::readout::Readout;
 use crate::recording::Recording;
-use crate::{Error, Result, files};
 use crate::results::DERIVED;
+use crate::{Error, Result, files};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -80,6 +82,27 @@ pub(super) fn claim(out: &Path) -> Result<Lock> {
     files::clear_abandoned(out);
     files::check_writable(&out.join(MODEL))?;
     Ok(lock)
+}
+
+/// Refuses batches whose last map has one value per channel: normalised it is 0, whatever the image.
+pub(super) fn check_normalisation(config: &Config, readout: &Readout, order: &Order) -> Result<()> {
+    let shared = match config.core.shared_norm {
+        true => config.orientations(),
+        false => 1,
+    };
+    if order.batch * readout.map.0 * readout.map.1 * shared > 1 {
+        return Ok(());
+    }
+    let got = match config.training.batch_size {
+        1 => "1".to_string(),
+        n => format!("{n}, of one training trial"),
+    };
+    Err(Error::bad(
+        format!("recording {}", readout.name),
+        "training.batch_size",
+        got,
+        "at least 2 trials: the core's map is 1 x 1 pixel, and normalised over one value nothing can be learnt",
+    ))
 }
 
 pub(super) fn check_names(recordings: &[Recording]) -> Result<()> {

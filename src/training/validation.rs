@@ -2,6 +2,7 @@
 
 use super::{Best, End, Interrupts, Progress, Snapshot, Trainer, history, total};
 use crate::model::{Mode, core, readout};
+use crate::scoring::metrics::{constant, model_correlation};
 use crate::statistics;
 
 impl Trainer {
@@ -33,13 +34,9 @@ impl Trainer {
     }
 
     /// Keeps the best, ends the phase when patience is used up.
-    pub(super) fn validated(
-        &mut self,
-        scores: (Option<f64>, Option<f64>),
-        progress: &mut Progress,
-    ) {
-        let (loss, correlation) = scores;
-        self.note(scores, progress);
+    pub(super) fn validated(&mut self, scores: Scores, progress: &mut Progress) {
+        let (loss, correlation) = (scores.loss, scores.correlation);
+        self.note((loss, correlation), progress);
         if loss.is_some_and(|l| !l.is_finite()) {
             self.state.done = Some(End::Diverged);
             return;
@@ -58,6 +55,7 @@ impl Trainer {
             self.state.best = Some(Best {
                 loss,
                 correlation: correlation.unwrap_or(f64::NAN),
+                dead: scores.dead,
                 taken: self.state.taken,
                 t: self.state.t,
                 snapshot,
@@ -103,44 +101,89 @@ impl Trainer {
 
     /// Unregularised loss (mean over trials, summed over recordings) and mean correlation with single trials, of the
     /// neurons recorded there; nothing at all after a signal.
-    pub(super) fn score_validation(
-        &mut self,
-        interrupts: &Interrupts,
-    ) -> Option<(Option<f64>, Option<f64>)> {
+    pub(super) fn score_validation(&mut self, interrupts: &Interrupts) -> Option<Scores> {
         if self.data.iter().all(|d| d.validation.is_empty()) {
-            return Some((None, None));
+            return Some(Scores::default());
         }
-        let device = self.model.device.clone();
         let mut loss = 0.0;
-        let mut correlations = Vec::new();
+        let (mut correlations, mut alive) = (Vec::new(), Vec::new());
         for r in 0..self.data.len() {
             let trials = self.data[r].validation.clone();
-            let (mut rates, mut responses) = (Vec::new(), Vec::new());
-            for chunk in trials.chunks(self.orders[r].batch) {
-                if interrupts.signal().is_some() {
-                    return None;
-                }
-                let space = &mut self.spaces[self.space_of[r]];
-                let buffers = &mut self.buffers[r];
-                self.data[r].load(&device, chunk, space, buffers);
-                core::forward(&mut self.model, space, chunk.len(), Mode::Prediction);
-                readout::forward(&self.model, r, space, buffers, chunk.len());
-                readout::losses(&self.model, r, buffers, chunk.len(), false);
-                readout::rates(&self.model, r, buffers, chunk.len());
-                let share = chunk.len() as f64 / trials.len() as f64;
-                loss += share * total(&buffers.losses.slice(0..chunk.len()).download());
-                let len = chunk.len() * self.model.readouts[r].neurons;
-                rates.extend(buffers.rates.slice(0..len).download());
-                responses.extend(buffers.responses.slice(0..len).download());
-            }
-            correlations.extend(correlate(
-                &rates,
-                &responses,
-                self.model.readouts[r].neurons,
-            ));
+            let seen = self.show(r, &trials, interrupts)?;
+            loss += seen.loss;
+            correlations.extend(seen.correlations());
+            alive.extend(seen.is_alive());
         }
-        Some((Some(loss), Some(statistics::mean_of_known(&correlations))))
+        Some(Scores {
+            loss: Some(loss),
+            correlation: Some(statistics::mean_of_known(&correlations)),
+            dead: !alive.is_empty() && !alive.contains(&true),
+        })
     }
+
+    /// Whether no rate depends on the image, over a batch of training trials: for fits without validation.
+    pub(super) fn is_dead_on_training(&mut self) -> bool {
+        let mut alive = Vec::new();
+        for r in 0..self.data.len() {
+            let training = &self.data[r].training;
+            let trials = training[..self.orders[r].batch.min(training.len())].to_vec();
+            let seen = self.show(r, &trials, &Interrupts::none());
+            alive.extend(seen.and_then(|s| s.is_alive()));
+        }
+        !alive.is_empty() && !alive.contains(&true)
+    }
+
+    /// Shows trials of a recording to the model as it stands; nothing after a signal.
+    fn show(&mut self, r: usize, trials: &[u32], interrupts: &Interrupts) -> Option<Seen> {
+        let device = self.model.device.clone();
+        let mut seen = Seen {
+            images: trials.iter().map(|&t| self.data[r].image_of(t)).collect(),
+            neurons: self.model.readouts[r].neurons,
+            rates: Vec::new(),
+            responses: Vec::new(),
+            loss: 0.0,
+        };
+        for chunk in trials.chunks(self.orders[r].batch) {
+            if interrupts.signal().is_some() {
+                return None;
+            }
+            let space = &mut self.spaces[self.space_of[r]];
+            let buffers = &mut self.buffers[r];
+            self.data[r].load(&device, chunk, space, buffers);
+            core::forward(&mut self.model, space, chunk.len(), Mode::Prediction);
+            readout::forward(&self.model, r, space, buffers, chunk.len());
+            readout::losses(&self.model, r, buffers, chunk.len(), false);
+            readout::rates(&self.model, r, buffers, chunk.len());
+            let share = chunk.len() as f64 / trials.len() as f64;
+            seen.loss += share * total(&buffers.losses.slice(0..chunk.len()).download());
+            let len = chunk.len() * seen.neurons;
+            seen.rates.extend(buffers.rates.slice(0..len).download());
+            seen.responses
+                .extend(buffers.responses.slice(0..len).download());
+        }
+        Some(seen)
+    }
+}
+
+/// What a validation finds; nothing without validation trials.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scores {
+    pub loss: Option<f64>,
+    pub correlation: Option<f64>,
+    /// Whether no rate depends on the image.
+    pub dead: bool,
+}
+
+/// Trials of a recording that were shown.
+struct Seen {
+    /// Of each trial.
+    images: Vec<u32>,
+    neurons: usize,
+    /// (trials, neurons).
+    rates: Vec<f32>,
+    /// (trials, neurons), NaN where not recorded.
+    responses: Vec<f32>,
+    loss: f64,
 }
 
 impl Snapshot {
@@ -158,44 +201,76 @@ impl Snapshot {
     }
 }
 
-/// Pearson correlation per neuron over trials with a recorded response: 0 where either side does not vary, NaN without
-/// any such trial.
-fn correlate(rates: &[f32], responses: &[f32], neurons: usize) -> Vec<f64> {
-    (0..neurons)
-        .map(|n| {
-            let of = |v: &[f32]| -> Vec<f64> {
-                v.iter()
-                    .skip(n)
-                    .step_by(neurons)
-                    .zip(responses.iter().skip(n).step_by(neurons))
-                    .filter(|(_, r)| !r.is_nan())
-                    .map(|(&v, _)| f64::from(v))
-                    .collect()
-            };
-            let (rates, responses) = (of(rates), of(responses));
-            let correlation = statistics::pearson(&rates, &responses);
-            if correlation.is_nan() && !responses.is_empty() {
-                0.0
-            } else {
-                correlation
-            }
-        })
-        .collect()
+impl Seen {
+    /// Pearson correlation per neuron over trials with a recorded response: 0 where either side does not vary, NaN where
+    /// these are of fewer than two images.
+    fn correlations(&self) -> Vec<f64> {
+        (0..self.neurons)
+            .map(|n| {
+                let (mut rates, mut responses, mut images) = (Vec::new(), Vec::new(), Vec::new());
+                for (t, image) in self.images.iter().enumerate() {
+                    let response = self.responses[t * self.neurons + n];
+                    if !response.is_nan() {
+                        rates.push(f64::from(self.rates[t * self.neurons + n]));
+                        responses.push(f64::from(response));
+                        images.push(*image);
+                    }
+                }
+                model_correlation(&rates, &responses, different(images))
+            })
+            .collect()
+    }
+
+    /// Whether any rate depends on the image; unknown from one image.
+    fn is_alive(&self) -> Option<bool> {
+        let varies = |n: usize| {
+            let rates = self.rates.iter().skip(n).step_by(self.neurons);
+            !constant(&rates.map(|r| f64::from(*r)).collect::<Vec<_>>())
+        };
+        (different(self.images.clone()) > 1).then(|| (0..self.neurons).any(varies))
+    }
+}
+
+fn different(mut images: Vec<u32>) -> usize {
+    images.sort_unstable();
+    images.dedup();
+    images.len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn seen(images: &[u32], neurons: usize, rates: &[f32], responses: &[f32]) -> Seen {
+        Seen {
+            images: images.to_vec(),
+            neurons,
+            rates: rates.to_vec(),
+            responses: responses.to_vec(),
+            loss: 0.0,
+        }
+    }
+
     #[test]
     fn an_unrecorded_neuron_has_no_correlation_and_a_constant_one_has_none_to_speak_of() {
         let rates = [1.0, 1.0, 3.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0];
         let nan = f32::NAN;
         let responses = [2.0, nan, 1.0, 4.0, nan, 2.0, nan, nan, 5.0];
-        let got = correlate(&rates, &responses, 3);
+        let got = seen(&[7, 8, 9], 3, &rates, &responses).correlations();
         assert!(
             (got[0] - 1.0).abs() < 1e-12 && got[1].is_nan() && got[2] == 0.0,
             "{got:?}"
         );
+        let repeated = seen(&[7, 7, 7], 3, &rates, &responses);
+        assert!(repeated.correlations().iter().all(|r| r.is_nan()));
+        assert_eq!(repeated.is_alive(), None);
+    }
+
+    #[test]
+    fn rates_that_never_change_are_dead() {
+        let alive = |rates: &[f32]| seen(&[1, 2], 2, rates, &[1.0; 4]).is_alive();
+        assert_eq!(alive(&[0.0, 2.0, 0.0, 2.0]), Some(false));
+        assert_eq!(alive(&[0.0, 2.0, 1e-9, 2.0]), Some(false));
+        assert_eq!(alive(&[0.0, 2.0, 0.0, 2.5]), Some(true));
     }
 }

@@ -6,8 +6,8 @@ use super::responses::responses;
 use super::turns::take_turns;
 use super::walk::Walk;
 use crate::Result;
-use crate::insilico::Watch;
 use crate::insilico::preconditioner::{convolution, transfer};
+use crate::insilico::{Flat, Watch};
 use crate::ops::ascent::{AVERAGES, Follow, Outcome};
 use crate::table::{Column, Table};
 use ndarray::{Array2, Array3, Array4, ArrayView3, Axis};
@@ -69,14 +69,27 @@ impl Default for Recipe {
 pub struct Mei {
     /// Row of the readout.
     pub neuron: usize,
-    /// Response to the whole image, in the recording's unit.
+    /// Response to the whole image, in the recording's unit; NaN where it is not finite, or the same to every image: then
+    /// there is no most exciting one, and the image is 0.
     pub response: f64,
-    /// Norm of the image.
+    /// Norm of the image; NaN without one.
     pub norm: f64,
     /// Steps taken by the start that was kept.
     pub steps: u32,
     /// How that start ended.
     pub outcome: Outcome,
+}
+
+impl Mei {
+    /// Whether the image is one that excites most.
+    pub fn converged(&self) -> bool {
+        self.outcome == Outcome::Converged && !self.response.is_nan()
+    }
+
+    /// Whether there is none, for the neuron answers alike to every image.
+    pub fn is_flat(&self) -> bool {
+        self.outcome != Outcome::Diverged && self.response.is_nan()
+    }
 }
 
 /// The most exciting images of several neurons.
@@ -97,7 +110,7 @@ impl Meis {
     pub fn table(&self) -> Table {
         let number = |f: fn(&Mei) -> f64| Column::Number(self.found.iter().map(f).collect());
         let integer = |f: fn(&Mei) -> i64| Column::Integer(self.found.iter().map(f).collect());
-        let converged = self.found.iter().map(|m| m.outcome == Outcome::Converged);
+        let converged = self.found.iter().map(Mei::converged);
         Table::new()
             .with("neuron", integer(|m| m.neuron as i64))
             .with("response", number(|m| m.response))
@@ -156,6 +169,10 @@ pub fn meis(
         }
     }
     let rows = report(members, neurons, found.images.view(), found.ends, watch)?;
+    for (row, _) in rows.iter().enumerate().filter(|(_, m)| m.response.is_nan()) {
+        found.images.index_axis_mut(Axis(0), row).fill(0.0);
+        found.all.index_axis_mut(Axis(0), row).fill(0.0);
+    }
     Ok(Meis {
         found: rows,
         images: found.images,
@@ -172,17 +189,31 @@ fn report(
     watch: &mut Watch,
 ) -> Result<Vec<Mei>> {
     let responses = responses(members, neurons, images, watch)?;
+    let flat: Vec<Flat> = members
+        .iter_mut()
+        .map(|m| Flat::of(&mut m.model, m.index, neurons))
+        .collect::<Result<_>>()?;
+    let flat = Flat::mean(&flat);
     let square = |v: &f32| f64::from(*v) * f64::from(*v);
     Ok(neurons
         .iter()
         .zip(images.outer_iter())
         .zip(responses.iter().zip(ends))
-        .map(|((&neuron, image), (&response, end))| Mei {
-            neuron,
-            response,
-            norm: image.iter().map(square).sum::<f64>().sqrt(),
-            steps: end.as_ref().map_or(0, |e| e.steps),
-            outcome: end.map_or(Outcome::Diverged, |e| e.outcome),
+        .enumerate()
+        .map(|(place, ((&neuron, image), (&response, end)))| {
+            let diverged = !response.is_finite();
+            let none = flat.explains(place, response);
+            let known = |v: f64| if none { f64::NAN } else { v };
+            Mei {
+                neuron,
+                response: known(response),
+                norm: known(image.iter().map(square).sum::<f64>().sqrt()),
+                steps: end.as_ref().map_or(0, |e| e.steps),
+                outcome: match end {
+                    Some(end) if !diverged => end.outcome,
+                    _ => Outcome::Diverged,
+                },
+            }
         })
         .collect())
 }

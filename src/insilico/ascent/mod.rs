@@ -8,7 +8,7 @@
 mod climb;
 mod eyes;
 mod meis;
-mod noise;
+pub(super) mod noise;
 mod responses;
 mod synthesis;
 mod turns;

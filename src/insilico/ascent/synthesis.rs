@@ -7,7 +7,7 @@ use super::responses::responses;
 use super::turns::{Searches, take_turns};
 use crate::Result;
 use crate::device::Array;
-use crate::insilico::Watch;
+use crate::insilico::{Flat, Watch};
 use crate::ops::ascent::{self, Aim, COUNTERS, Follow, Outcome};
 use crate::recording::{Recording, Tier};
 use crate::table::{Column, Table};
@@ -57,9 +57,10 @@ pub struct Goal {
 pub struct Synthesised {
     /// One per image.
     pub goals: Vec<Goal>,
-    /// z-scored images (goals, H, W); 0 where there is no target.
+    /// z-scored images (goals, H, W); 0 where there is no response.
     pub images: Array3<f32>,
-    /// Responses to the whole images, in the recording's unit; NaN where there is no target.
+    /// Responses to the whole images, in the recording's unit; NaN where there is no target, or the response is the same to
+    /// every image or not finite.
     pub responses: Vec<f64>,
     /// Whether they are the targets.
     pub converged: Vec<bool>,
@@ -145,6 +146,15 @@ pub fn synthesise(
         let responses = responses(members, &neurons, shown.view(), watch)?;
         left.iter().zip(responses).for_each(|(&i, r)| found[i] = r);
         left.retain(|&i| !settings.reached(&goals[i], found[i], member.scale(goals[i].neuron)));
+    }
+    // A neuron that answers alike to every image is driven by none.
+    let neurons: Vec<usize> = goals.iter().map(|g| g.neuron).collect();
+    let flat = Flat::of(&mut member.model, member.index, &neurons)?;
+    for (i, response) in found.iter_mut().enumerate() {
+        if flat.explains(i, *response) {
+            *response = f64::NAN;
+            images.index_axis_mut(Axis(0), i).fill(0.0);
+        }
     }
     let converged = goals.iter().zip(&found);
     Ok(Synthesised {

@@ -12,11 +12,11 @@ pub use run::Inputs;
 pub use truth::{Agreement, Truth};
 
 use super::{Watch, show};
+use crate::Result;
 use crate::model::Model;
 use crate::model::closeup::Group;
-use crate::stimuli::Gabor;
-use crate::Result;
 use crate::results::Arrays;
+use crate::stimuli::Gabor;
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 
 /// Responses of several neurons of one readout, in the recording's unit.

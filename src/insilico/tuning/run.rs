@@ -3,7 +3,7 @@
 use super::energy::{self, Kind};
 use super::{Indices, Tuning, tune};
 use crate::insilico::search::Grid;
-use crate::insilico::{Watch, found::Found, optima, show};
+use crate::insilico::{Flat, Watch, found::Found, optima, show};
 use crate::model::Model;
 use crate::stimuli::Gabor;
 use crate::table::{Column, Table};
@@ -100,7 +100,9 @@ impl Inputs {
             return Err(Error::file(optima::GABORS, "does not exist"));
         };
         let groups = show::exact(model, self.index, &self.neurons)?;
-        let tuning = tune(model, &groups, &optimal, watch)?;
+        let mut tuning = tune(model, &groups, &optimal, watch)?;
+        let flat = Flat::of(model, self.index, &self.neurons)?;
+        tuning.curves.iter_mut().for_each(|c| flat.clear(c));
         let neurons = self.neurons.iter().map(|&n| n as i64).collect();
         let table = Table::new().with("neuron", Column::Integer(neurons));
         let mut table = Indices::columns(&tuning.indices(), "", table);
@@ -108,7 +110,11 @@ impl Inputs {
         let several = self.differences.is_some() || self.images.is_some();
         let gabors = several.then_some(Kind::Gabors(optimal));
         let mut responses = |kind: &Option<Kind>| match kind {
-            Some(kind) => energy::responses(model, &groups, kind, watch).map(Some),
+            Some(kind) => {
+                let mut responses = energy::responses(model, &groups, kind, watch)?;
+                flat.clear(&mut responses);
+                Ok(Some(responses))
+            }
             None => Ok(None),
         };
         let gabor = responses(&gabors)?;

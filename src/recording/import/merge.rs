@@ -45,7 +45,8 @@ impl Merged {
         let images = concatenate(Axis(0), &images).map_err(stacked)?;
         let responses: Vec<_> = blocks.iter().map(|b| b.responses.view()).collect();
         let responses = concatenate(Axis(0), &responses).map_err(stacked)?;
-        let first = first_identical(&images);
+        let all: Vec<_> = images.outer_iter().collect();
+        let first = first_identical(&all);
         let kept: Vec<usize> = (0..first.len()).filter(|row| first[*row] == *row).collect();
         let mut row_of = vec![0; first.len()];
         for (new, old) in kept.iter().enumerate() {
