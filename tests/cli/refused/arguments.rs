@@ -78,6 +78,12 @@ pub fn cases() -> Vec<Case> {
             &["x.npy", "image 0, row 0, column 0", "inf"],
         ),
         case(
+            "images of another size",
+            image("x.npy", (2, 16, 12), 3.0),
+            PREDICT,
+            &["x.npy", "16 x 12", "12 x 16"],
+        ),
+        case(
             "out in no directory",
             image("x.npy", (2, 12, 16), 3.0),
             "predict run --images x.npy --out gone/y.npy",
