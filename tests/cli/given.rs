@@ -1,6 +1,6 @@
 //! What people hand in: it travels as it is, is understood in every usual shape, and nothing half-made is left.
 
-use super::small::{command, everything, folder, recording, signal, striate};
+use super::small::{command, everything, folder, recording, signal, sized, striate};
 use super::{SHORT, trained};
 use ndarray::{Array3, ArrayView, Axis, Dimension};
 use std::ffi::OsStr;
@@ -85,7 +85,7 @@ fn recordings_may_have_names_that_look_like_numbers() {
         recording(name, 5, seed).write(&f.join(place)).unwrap();
     }
     striate(f, "train c.toml --out run --set recordings=[\"a\",\"b\"]").ok();
-    let grid = "--sizes 8 --frequencies 1.5 --contrasts 1 --orientations 2 --phases 2 --spacing 6";
+    let grid = "--sizes 8 --cycles 1 --contrasts 1 --orientations 2 --phases 2";
     striate(f, &format!("gabors run {grid}")).ok();
     let table = fs::read_to_string(f.join("run/gabors.csv")).unwrap();
     assert!(
@@ -106,6 +106,7 @@ fn grey_images_may_have_an_axis_of_one_channel_anywhere() {
     let f = f.path();
     loose(f);
     let plain = recording("rec", 5, 1).images;
+    let larger = sized("x", 5, (24, 24), 1).images;
     let read = |file: &str| fs::read(f.join(file)).unwrap();
     for (name, axis) in [("plain", None), ("first", Some(1)), ("last", Some(3))] {
         let images = match axis {
@@ -118,8 +119,17 @@ fn grey_images_may_have_an_axis_of_one_channel_anywhere() {
             read("plain.npy") == read(&format!("{name}.npy")),
             "predict {name}"
         );
-        let simulate = "--neurons 5 --train 20 --validation 4 --test 4 --repeats 2 --images x.npy";
-        striate(f, &format!("simulate --out sim/{name} {simulate}")).ok();
+        let large = match axis {
+            Some(axis) => larger.clone().insert_axis(Axis(axis)).into_dyn(),
+            None => larger.clone().into_dyn(),
+        };
+        save(&f.join("large.npy"), large.view());
+        let simulate = "--neurons 5 --train 20 --validation 4 --test 4 --repeats 2";
+        striate(
+            f,
+            &format!("simulate --out sim/{name} {simulate} --images large.npy"),
+        )
+        .ok();
         let stored = |name: &str| read(&format!("sim/{name}/images.npy"));
         assert!(stored("plain") == stored(name), "simulate {name}");
         save(&f.join("rec/images.npy"), images.view());
@@ -210,6 +220,7 @@ fn names_that_are_not_utf_8_are_refused_not_garbled() {
         command(f, simulate).arg(OsStr::from_bytes(b"s\xe7")),
         "\"s\\xE7\"",
     );
+    fs::rename(f.join("c.toml"), f.join(strange).join("c.toml")).unwrap();
     // What has a name of its own need not take the folder's, but a configuration cannot say where it is.
     fs::write(f.join(strange).join("recording.toml"), "name = \"mine\"\n").unwrap();
     assert!(
@@ -220,7 +231,7 @@ fn names_that_are_not_utf_8_are_refused_not_garbled() {
             .status
             .success()
     );
-    let mut train = command(&f.join(strange), "train ../c.toml --out ../run");
+    let mut train = command(&f.join(strange), "train c.toml --out ../run");
     refused(train.args(["--set", "recordings=[\".\"]"]), "\\xE7");
 }
 

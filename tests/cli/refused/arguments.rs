@@ -69,7 +69,7 @@ pub fn cases() -> Vec<Case> {
             "one image without its axis",
             |f| npy::write(&f.join("x.npy"), Array2::<f32>::zeros((12, 16)).view()).unwrap(),
             PREDICT,
-            &["x.npy", "[12, 16]", "(images, height, width)"],
+            &["x.npy", "(12, 16)", "(images, height, width)"],
         ),
         case(
             "infinite grey",
