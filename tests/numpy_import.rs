@@ -36,6 +36,16 @@ fn save_words(folder: &Path, name: &str, words: &[&str]) {
     fs::write(folder.join(format!("{name}.npy")), bytes).unwrap();
 }
 
+/// An array of 20 Python objects, pickled.
+fn objects(folder: &Path, name: &str) {
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    let header = "{'descr': '|O', 'fortran_order': False, 'shape': (20,), }\n";
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(b"\x80\x03cnumpy.core.multiarray\n_reconstruct\n");
+    fs::write(folder.join(format!("{name}.npy")), bytes).unwrap();
+}
+
 fn tiers(r: &Recording) -> Vec<&'static str> {
     r.trials.iter().map(|t| t.tier.name()).collect()
 }
@@ -231,12 +241,50 @@ fn what_does_not_fit_is_refused() {
     save_words(f, "tiers", &["oracle"; 20]);
     refused(f, &["tiers.npy", "oracle", "row 0"]);
     save_words(f, "tiers", &["train"; 20]);
-    refused(f, &["test", "0"]);
+    refused(f, &["tiers.npy", "test", "0"]);
+    objects(f, "tiers");
+    refused(
+        f,
+        &["tiers.npy", "object", "wanted strings", "tiers.astype(str)"],
+    );
     fs::remove_file(f.join("tiers.npy")).unwrap();
+    objects(f, "image_ids");
+    refused(f, &["image_ids.npy", "object", "image_ids.astype(str)"]);
+    fs::remove_file(f.join("image_ids.npy")).unwrap();
+    objects(f, "responses");
+    refused(f, &["responses.npy", "object", "wanted numbers"]);
+    save(f, "responses", responses(20).view());
     save(f, "images", Array2::<f32>::zeros((20, 12)).view());
     refused(f, &["images.npy", "(20, 12)", "(images, height, width)"]);
     let mut unknown = images(20);
     unknown[[7, 2, 1]] = f32::INFINITY;
     save(f, "images", unknown.view());
     refused(f, &["images.npy", "image 7", "row 2", "column 1", "inf"]);
+}
+
+/// What is wrong with the source is said of its own files, never of those that a recording would have.
+#[test]
+fn the_arrays_that_are_there_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let f = folder.path();
+    save(f, "images", images(1).view());
+    save(f, "responses", responses(1).view());
+    refused(f, &[&f.display().to_string(), "number of test trials is 0"]);
+    fs::remove_file(f.join("images.npy")).unwrap();
+    save(f, "images_train", images(20).view());
+    save(f, "images_test", (images(4) + 1000.0).view());
+    save(f, "responses_test", responses(4).view());
+    let mut broken = responses(20);
+    broken[[3, 1]] = f32::INFINITY;
+    save(f, "responses_train", broken.view());
+    refused(f, &["responses_train.npy", "(3, 1)", "inf"]);
+    broken.column_mut(1).fill(f32::NAN);
+    save(f, "responses_train", broken.view());
+    refused(f, &["responses_train.npy", "neuron 1", "NaN"]);
+    save(f, "responses_train", responses(20).view());
+    save(f, "responses_test", responses(4).slice(s![.., ..1]));
+    refused(f, &["responses_test.npy", "number of neurons is 1", "2"]);
+    save(f, "responses_test", responses(4).view());
+    fs::write(f.join("neurons.csv"), "neuron\n0\n").unwrap();
+    refused(f, &["neurons.csv", "is 1", "2"]);
 }

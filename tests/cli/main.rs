@@ -7,6 +7,8 @@ mod small;
 
 mod ascent;
 mod commands;
+#[cfg(unix)]
+mod given;
 mod optima;
 mod refused;
 mod runs;

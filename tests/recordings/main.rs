@@ -3,8 +3,10 @@
 mod malformed;
 
 use ndarray::{Array2, Array3, ArrayView, Dimension, array};
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use striate::Error;
 use striate::npy::{self, Element};
 use striate::recording::{Recording, Tier, Trial, describe};
 use striate::table::{Column, Table};
@@ -87,6 +89,46 @@ fn what_is_written_comes_back_bit_for_bit() {
     }
     let code = fs::read(folder.path().join("new/parents/grey-levels/images.npy")).unwrap();
     assert!(String::from_utf8_lossy(&code[..128]).contains("|u1"));
+}
+
+#[test]
+fn cells_come_back_letter_by_letter() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, again) = (folder.path().join("a"), folder.path().join("b"));
+    small().write(&first).unwrap();
+    let cells = "neuron,id,unit,hash\n00,1086606909,0012,1e5\n1,,0013,2e7\n2,864691135639556411,1.50,True\n";
+    fs::write(first.join("neurons.csv"), cells).unwrap();
+    Recording::open(&first).unwrap().write(&again).unwrap();
+    assert_eq!(
+        fs::read_to_string(again.join("neurons.csv")).unwrap(),
+        cells
+    );
+}
+
+#[test]
+fn writing_stops_at_any_moment_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("r");
+    let truth = Table::new().with("neuron", Column::Integer(vec![0]));
+    for moments in 0.. {
+        let left = Cell::new(moments);
+        let stop = || {
+            left.set(left.get() - 1);
+            (left.get() < 0).then_some(15)
+        };
+        match small().write_with(&directory, &[("truth.csv", &truth)], &stop) {
+            Err(Error::Stopped(15)) => {
+                assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+            }
+            done => {
+                done.unwrap();
+                assert!(moments > 4, "asked {moments} times");
+                break;
+            }
+        }
+    }
+    Recording::open(&directory).unwrap();
+    assert!(directory.join("truth.csv").exists());
 }
 
 #[test]
@@ -195,7 +237,7 @@ fn tables_from_spreadsheets_are_understood() {
     assert_eq!(read.trials, small().trials);
     assert_eq!(read.degrees_per_pixel, Some(2.0));
     assert_eq!(read.name, "r");
-    let area = Column::Text(vec!["V1".into(), "V1".into(), "V1".into()]);
+    let area = Column::Text(vec![" V1 ".into(), "V1".into(), "V1".into()]);
     assert_eq!(read.neurons.unwrap().column("area"), Some(&area));
 }
 
@@ -228,6 +270,13 @@ fn what_is_unwise_but_valid_is_warned_of() {
     });
     r.check(Path::new("r")).unwrap();
     assert!(describe(&r).to_string().contains("no validation trials"));
+    let mut r = small();
+    r.responses.row_mut(3).fill(f32::NAN);
+    let told = describe(&r).to_string();
+    assert!(
+        told.contains("3 neurons were not recorded on any validation trial"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -101,7 +101,7 @@ refuses! {
     complex_responses: header("responses.npy", "'<c8'", "(8, 3)", 192) => "responses.npy", "<c8";
     integer_responses: header("responses.npy", "'<i8'", "(8, 3)", 192) => "responses.npy", "int64", "float32 or float64";
     double_images: header("images.npy", "'<f8'", "(6, 4, 5)", 960) => "images.npy", "float64", "uint8 or float32";
-    images_with_channels: header("images.npy", "'|u1'", "(6, 1, 4, 5)", 120) => "images.npy", "(6, 1, 4, 5)", "(images, height, width)";
+    images_in_colour: header("images.npy", "'|u1'", "(2, 3, 4, 5)", 120) => "images.npy", "(2, 3, 4, 5)", "(images, height, width)";
     images_without_images: header("images.npy", "'|u1'", "(0, 4, 5)", 0) => "images.npy", "(0, 4, 5)";
     images_without_pixels: header("images.npy", "'|u1'", "(6, 0, 5)", 0) => "images.npy", "(6, 0, 5)";
     responses_of_one_axis: header("responses.npy", "'<f4'", "(24,)", 96) => "responses.npy", "(24,)", "(trials, neurons)";
@@ -151,10 +151,15 @@ refuses! {
     neurons_numbered_from_one: text("neurons.csv", "neuron\n1\n2\n3\n") => "neurons.csv", "row 0", "is 1";
     neurons_by_name: text("neurons.csv", "neuron\na\nb\nc\n") => "neurons.csv", "not all integers", "0 to 2";
     too_few_neurons: text("neurons.csv", "neuron\n0\n1\n") => "neurons.csv", "is 2", "3";
-    ragged_neurons: text("neurons.csv", "neuron,layer\n0,L4\n1\n2,L4\n") => "neurons.csv", "line: 3";
+    ragged_neurons: text("neurons.csv", "neuron,layer\n0,L4\n1\n2,L4\n") => "neurons.csv", "line 3", "is 1", "2";
+    neurons_with_semicolons: text("neurons.csv", "neuron;depth\n0;1,5\n1;2,5\n2;3,5\n") => "neurons.csv", "\"neuron;depth\"", "semicolons", "commas";
+    neurons_with_tabs: text("neurons.csv", "neuron\tdepth\n0\t1\n1\t2\n2\t3\n") => "neurons.csv", "neuron\\tdepth", "tabs", "commas";
+    neurons_with_decimal_commas: text("neurons.csv", "neuron,depth\n0,1,5\n1,2,5\n2,3,5\n") => "neurons.csv", "line 2", "is 3", "points";
+    trials_with_semicolons: trials("image,tier", "image;tier") => "trials.csv", "\"image;tier\"", "semicolons", "\"image,tier\"";
     neurons_with_a_column_twice: text("neurons.csv", "neuron,x,x\n0,1,1\n1,1,1\n2,1,1\n") => "neurons.csv", "\"x\" twice";
     misspelt_key: text("recording.toml", "degree_per_pixel = 1.0\n") => "recording.toml", "degree_per_pixel", "nearest", "`degrees_per_pixel`";
     name_not_a_word: text("recording.toml", "name = 5\n") => "recording.toml", "name", "5", "integer", "string";
+    a_slash_in_the_name: text("recording.toml", "name = \"a/b\"\n") => "recording.toml", "a/b", "without slashes";
     empty_name: text("recording.toml", "name = \" \"\n") => "recording.toml", "name", "\" \"";
     degrees_as_text: text("recording.toml", "degrees_per_pixel = \"1\"\n") => "recording.toml", "degrees_per_pixel", "string";
     negative_degrees: text("recording.toml", "degrees_per_pixel = -0.5\n") => "recording.toml", "degrees_per_pixel", "-0.5";

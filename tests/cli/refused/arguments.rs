@@ -69,13 +69,19 @@ pub fn cases() -> Vec<Case> {
             "one image without its axis",
             |f| npy::write(&f.join("x.npy"), Array2::<f32>::zeros((12, 16)).view()).unwrap(),
             PREDICT,
-            &["x.npy", "[12, 16]", "(images, height, width)"],
+            &["x.npy", "(12, 16)", "(images, height, width)"],
         ),
         case(
             "infinite grey",
             image("x.npy", (2, 12, 16), f32::INFINITY),
             PREDICT,
             &["x.npy", "image 0, row 0, column 0", "inf"],
+        ),
+        case(
+            "images of another size",
+            image("x.npy", (2, 16, 12), 3.0),
+            PREDICT,
+            &["x.npy", "16 x 12", "12 x 16"],
         ),
         case(
             "out in no directory",

@@ -47,6 +47,24 @@ pub fn cases() -> Vec<Case> {
             &["a/b", "without slashes"],
         ),
         case(
+            "slash in the name, looked at",
+            put("rec/recording.toml", b"name = \"a/b\"\n"),
+            "inspect rec",
+            &["rec/recording.toml", "a/b", "without slashes"],
+        ),
+        case(
+            "semicolons",
+            put("rec/trials.csv", b"image;tier\n0;train\n"),
+            "inspect rec",
+            &["trials.csv", "\"image;tier\"", "\"image,tier\"", "commas"],
+        ),
+        case(
+            "semicolons and decimal commas",
+            put("rec/neurons.csv", b"neuron;depth\n0;1,5\n1;2,5\n"),
+            TRAIN,
+            &["neurons.csv", "\"neuron;depth\"", "semicolons", "points"],
+        ),
+        case(
             "constant images",
             |f| {
                 npy::write(
@@ -87,7 +105,7 @@ pub fn cases() -> Vec<Case> {
             "other size",
             |f| sized("x", 5, (13, 16), 1).write(&f.join("rec2")).unwrap(),
             "evaluate run --recording rec2",
-            &["13 x 16", "12 x 16"],
+            &["recording x", "13 x 16", "12 x 16"],
         ),
         case(
             "no recording",
