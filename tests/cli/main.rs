@@ -10,6 +10,7 @@ mod commands;
 mod optima;
 mod refused;
 mod runs;
+mod warned;
 
 use small::{config, folder, striate};
 use std::fs;
