@@ -12,6 +12,7 @@ mod given;
 mod optima;
 mod refused;
 mod runs;
+mod warned;
 
 use small::{config, folder, striate};
 use std::fs;
