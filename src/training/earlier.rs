@@ -69,7 +69,8 @@ impl Trainer {
         match self.earlier {
             Earlier::None => {}
             Earlier::Removed => {
-                for name in there() {
+                // The new configuration and weights take the place of the old ones, each at once.
+                for name in there().filter(|name| ![CONFIG, MODEL].contains(name)) {
                     files::remove(&self.out.join(name))?;
                 }
             }

@@ -10,6 +10,8 @@ mod commands;
 #[cfg(unix)]
 mod given;
 mod optima;
+#[cfg(unix)]
+mod precious;
 mod refused;
 mod runs;
 mod warned;
