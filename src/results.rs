@@ -183,7 +183,8 @@ impl Results {
                 let mut picks: Vec<usize> = (0..all.rows()).collect();
                 picks.sort_by_key(|&r| place(&keys[r]));
                 (
-                    all.select(&picks).reordered(&[MODEL_HASH, MADE_WITH]),
+                    all.select(&picks)
+                        .reordered(&[RECORDING_HASH, MODEL_HASH, MADE_WITH]),
                     Some(picks),
                 )
             }
@@ -253,6 +254,7 @@ pub fn with_origin(table: Table, origin: &Origin) -> Table {
     for name in [MODEL_HASH, ARRAY_HASH, MADE_WITH] {
         table = table.renamed(name, &format!("neurons.{name}"));
     }
+    let table = table.reordered(&[RECORDING_HASH]);
     own(
         own(table, MODEL_HASH, &origin.model),
         MADE_WITH,

@@ -56,7 +56,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         });
     }
     let made_with = match &arguments.recording {
-        Some(_) => format!("recording={}", recordings[0].hash()),
+        Some(_) if model.recordings.get(&recordings[0].name) != Some(&recordings[0].hash()) => {
+            format!("recording={}", recordings[0].hash())
+        }
+        Some(_) => options(&[]),
         None => options(&[]),
     };
     let output = arguments.place.open(&arguments.run, "evaluate")?;

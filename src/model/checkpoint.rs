@@ -20,6 +20,7 @@ use crate::recording::preprocess::Preprocessing;
 use crate::{Error, Result, files, results};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -27,10 +28,23 @@ use std::path::Path;
 pub const MODEL: &str = "model.safetensors";
 /// File of the resolved configuration in a run.
 pub const CONFIG: &str = "config.toml";
-/// Key of the metadata that holds the sections of the configuration which the weights are for.
-const ARCHITECTURE: &str = "architecture";
-/// What keys of the metadata that hold the hash of a readout's recording begin with.
-const RECORDING: &str = "recording.";
+/// Key of the metadata that holds the [`Fit`]: one, since the order of several would not be that of the last time.
+const FIT: &str = "striate";
+
+/// What weights are for, and where they come from.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Fit {
+    /// The sections of the configuration which the weights are for.
+    architecture: String,
+    /// Hash of each readout's recording.
+    recordings: BTreeMap<String, String>,
+}
+
+/// What a file says of its fit; hand-written ones do not.
+fn fit_of(tensors: &Tensors) -> Option<Fit> {
+    serde_json::from_str(tensors.metadata.get(FIT)?).ok()
+}
 
 /// Named tensors of a file, as 32-bit floats.
 #[derive(Clone, Debug, Default)]
@@ -200,11 +214,7 @@ impl Model {
         tensors.fill_arena(&path, "", &mut model.statistics)?;
         model.check_variances(&path)?;
         model.hash = results::shown(&tensors.hash);
-        let recordings = tensors.metadata.iter().filter_map(|(key, hash)| {
-            let name = key.strip_prefix(RECORDING)?;
-            Some((name.to_string(), hash.clone()))
-        });
-        model.recordings = recordings.collect();
+        model.recordings = fit_of(&tensors).map(|f| f.recordings).unwrap_or_default();
         Ok(model)
     }
 
@@ -241,12 +251,12 @@ impl Model {
             let name = format!("readout.{}.response_scale", r.name);
             out.insert(name, &[r.neurons], r.response_scale.clone());
         }
-        if let Ok(text) = self.config.architecture() {
-            out.metadata.insert(ARCHITECTURE.into(), text);
-        }
-        for (name, hash) in &self.recordings {
-            out.metadata
-                .insert(format!("{RECORDING}{name}"), hash.clone());
+        let fit = Fit {
+            architecture: self.config.architecture().unwrap_or_default(),
+            recordings: self.recordings.clone(),
+        };
+        if let Ok(text) = serde_json::to_string(&fit) {
+            out.metadata.insert(FIT.into(), text);
         }
         out
     }
@@ -304,11 +314,14 @@ pub struct Start {
 /// Refuses a `config.toml` whose core or readout are not those that the weights were trained with. Hand-written files do not
 /// say, and pass.
 fn check_architecture(run: &Path, config: &Config, tensors: &Tensors) -> Result<()> {
-    let Some(trained) = tensors.metadata.get(ARCHITECTURE) else {
+    let Some(Fit { architecture, .. }) = fit_of(tensors) else {
         return Ok(());
     };
     let path = run.join(CONFIG);
-    let (trained, now) = (Config::architecture_of(trained)?, config.architecture()?);
+    let (trained, now) = (
+        Config::architecture_of(&architecture)?,
+        config.architecture()?,
+    );
     if now == trained {
         return Ok(());
     }

@@ -163,7 +163,8 @@ pub struct Trainer {
     earlier: Earlier,
     /// What was taken from `init`.
     start: Option<Start>,
-    _lock: Lock,
+    /// Held from when the run directory is touched.
+    lock: Option<Lock>,
 }
 
 impl Trainer {
@@ -178,7 +179,6 @@ impl Trainer {
         options: &Options,
     ) -> Result<Self> {
         run::check_names(recordings)?;
-        let lock = run::claim(&options.out)?;
         let preprocessing = Preprocessing::images(recordings)?;
         let mut populations = Vec::new();
         let mut data = Vec::new();
@@ -260,7 +260,7 @@ impl Trainer {
             fingerprint: fingerprint(recordings),
             earlier: Earlier::None,
             start: None,
-            _lock: lock,
+            lock: None,
             model,
             data,
             orders,
@@ -278,12 +278,14 @@ impl Trainer {
         device.check()?;
         trainer.require_space()?;
         if options.resume && options.out.join(resume::FILE).exists() {
+            trainer.lock = Some(run::claim(&options.out)?);
             trainer.restore_run()?;
         } else {
-            trainer.earlier = trainer.look_for_earlier(options.overwrite)?;
             if let Some(init) = &options.init {
                 trainer.start = Some(trainer.model.start_from(init)?);
             }
+            trainer.lock = Some(run::claim(&options.out)?);
+            trainer.earlier = trainer.look_for_earlier(options.overwrite)?;
             trainer.begin_run()?;
         }
         Ok(trainer)

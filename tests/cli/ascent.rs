@@ -49,7 +49,10 @@ fn meis_writes_images_and_their_responses() {
     .ok();
     assert!(out.contains("3 neurons, 2 starts each"), "{out}");
     let table = run.join("meis.csv");
-    assert_eq!(header(&table), "neuron,response,norm,steps,converged");
+    assert_eq!(
+        header(&table),
+        "neuron,response,norm,steps,converged,model_hash,array_hash,made_with"
+    );
     let neurons = numbers(&table, "neuron");
     assert_eq!(neurons, [3.0, 0.0, 1.0]);
     assert!(
@@ -120,7 +123,7 @@ fn synthesize_writes_images_of_the_wanted_responses() {
     let table = run.join("synthesized.csv");
     assert_eq!(
         header(&table),
-        "neuron,percentile,target,response,converged"
+        "neuron,percentile,target,response,converged,model_hash,array_hash,made_with"
     );
     let neurons = numbers(&table, "neuron");
     assert_eq!(neurons, [4.0, 4.0, 1.0, 1.0]);

@@ -9,6 +9,9 @@ use striate::model::{Config, Model};
 use striate::npy;
 use striate::recording::{Recording, Tier};
 
+/// What says where the rows come from.
+const ORIGIN: &str = "recording_hash,model_hash,made_with";
+
 const SCORES: &str = "neuron,correlation_to_average,single_trial_correlation,oracle_correlation,fraction_oracle,maximum_correlation,fev,feve";
 
 fn predictions(file: &std::path::Path) -> Array2<f32> {
@@ -47,11 +50,17 @@ fn evaluate_writes_the_scores_and_carries_neurons_csv() {
     let f = trained();
     striate(f.path(), "evaluate run").ok();
     let table = || fs::read_to_string(f.path().join("run/evaluation.csv")).unwrap();
-    assert_eq!(table().lines().next().unwrap(), format!("{SCORES},layer"));
+    assert_eq!(
+        table().lines().next().unwrap(),
+        format!("{SCORES},layer,{ORIGIN}")
+    );
     assert_eq!(table().lines().count(), 6);
     let whole = table();
     striate(f.path(), "evaluate run --neurons 3").ok();
-    assert_eq!(table().lines().nth(1), whole.lines().nth(4));
+    assert_eq!(table(), whole);
+    striate(f.path(), "evaluate run --neurons 3 --out alone").ok();
+    let alone = fs::read_to_string(f.path().join("alone/evaluation.csv")).unwrap();
+    assert_eq!(alone.lines().nth(1), whole.lines().nth(4));
     let other = recording("another-day", 5, 8);
     other.write(&f.path().join("day2")).unwrap();
     striate(f.path(), "evaluate run --recording day2").ok();
@@ -66,7 +75,7 @@ fn several_recordings_are_told_apart() {
     let table = || fs::read_to_string(f.path().join("run/evaluation.csv")).unwrap();
     assert_eq!(
         table().lines().next().unwrap(),
-        format!("recording,{SCORES},layer")
+        format!("recording,{SCORES},layer,{ORIGIN}")
     );
     let first: Vec<String> = table()
         .lines()

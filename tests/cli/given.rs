@@ -28,6 +28,7 @@ fn carried(file: &Path) -> Vec<String> {
             .unwrap()
             .iter()
             .skip(start.unwrap())
+            .take(6)
             .map(str::to_string)
             .collect();
         cells.join("|")

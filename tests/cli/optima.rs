@@ -23,7 +23,9 @@ fn responses_are_those_of_predict() {
     let names: Vec<&str> = found.names().collect();
     let columns = "neuron,x,y,size,frequency,orientation,phase,contrast,response";
     assert_eq!(names[..9].join(","), columns);
-    assert!(names[9..].iter().all(|n| n.starts_with("refined_")));
+    let (refined, origin) = names[9..].split_at(names.len() - 11);
+    assert!(refined.iter().all(|n| n.starts_with("refined_")));
+    assert_eq!(origin, ["model_hash", "made_with"]);
     let column = |name: &str| found.column(name).unwrap().as_numbers().unwrap();
     let model = striate::model::Model::open(&f.path().join("run"), &striate::device::Device::Cpu);
     let grey = model.unwrap().preprocessing;

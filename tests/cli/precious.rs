@@ -238,7 +238,7 @@ fn some_neurons_anew_leave_the_others_as_they_are() {
             "synthesize run --steps 3 --percentiles 20,80".into(),
             "synthesized.csv",
         ),
-        (format!("tune run"), "tuning.csv"),
+        ("tune run".into(), "tuning.csv"),
         (
             "compare-tuning run --recording rec".into(),
             "tuning_comparison.csv",
@@ -368,7 +368,7 @@ fn a_run_has_one_writer() {
 fn permissions_follow_the_users_mask() {
     use std::os::unix::fs::PermissionsExt;
     let f = folder(SHORT);
-    let line = "umask 027; \"$0\" train c.toml --out run && \"$0\" simulate --out sim --neurons 5 --train 8 --validation 2 --test 2 --height 16 --width 16";
+    let line = "umask 027; \"$0\" train c.toml --out run && \"$0\" simulate --out sim --neurons 5 --train 10 --validation 2 --test 2 --height 16 --width 16";
     let status = std::process::Command::new("sh")
         .args(["-c", line, env!("CARGO_BIN_EXE_striate")])
         .current_dir(f.path())

@@ -169,9 +169,15 @@ fn columns_of_several_recordings_are_joined() {
         text.lines()
             .next()
             .unwrap()
-            .ends_with(",feve,layer,depth,neurons.recording"),
+            .ends_with(",feve,layer,depth,neurons.recording,recording_hash,model_hash,made_with"),
         "{text}"
     );
-    assert!(text.lines().nth(1).unwrap().ends_with(",L0,,"), "{text}");
-    assert!(text.lines().last().unwrap().ends_with(",,9,c"), "{text}");
+    assert!(
+        text.lines().nth(1).unwrap().contains(",L0,,,fnv1a:"),
+        "{text}"
+    );
+    assert!(
+        text.lines().last().unwrap().contains(",,9,c,fnv1a:"),
+        "{text}"
+    );
 }
