@@ -37,7 +37,7 @@ const COMMANDS: [(&str, &str); 11] = [
     ("glm rec --out glm --penalties 2 --folds 2", "glm/"),
     ("import npy src --out imported", "imported"),
     (
-        "simulate --out simulated --neurons 5 --train 10 --validation 2 --test 2 --height 16 --width 16",
+        "simulate --out simulated --neurons 5 --train 10 --validation 2 --test 2 --height 24 --width 24",
         "simulated",
     ),
     (

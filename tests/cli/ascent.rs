@@ -75,17 +75,21 @@ fn meis_writes_images_and_their_responses() {
     let before = fs::read(run.join("meis.npy")).unwrap();
     striate(f.path(), &format!("{line} --neurons 3,0-1 --norm 5")).ok();
     assert_eq!(fs::read(run.join("meis.npy")).unwrap(), before);
-    striate(f.path(), &format!("{line} --neurons 0 --norm 5")).ok();
-    let alone = images(&run.join("meis.npy"));
+    let alone = |line: &str| {
+        striate(f.path(), &format!("{line} --out alone")).ok();
+        let images = images(&f.path().join("alone/meis.npy"));
+        fs::remove_dir_all(f.path().join("alone")).unwrap();
+        images
+    };
+    let first = alone(&format!("{line} --neurons 0 --norm 5"));
     assert_eq!(
-        alone.index_axis(ndarray::Axis(0), 0),
+        first.index_axis(ndarray::Axis(0), 0),
         found.index_axis(ndarray::Axis(0), 1)
     );
-    striate(f.path(), &format!("{line} --neurons 0 --norm 5 --seed 2")).ok();
-    assert_ne!(images(&run.join("meis.npy")), alone);
+    let other = alone(&format!("{line} --neurons 0 --norm 5 --seed 2"));
+    assert_ne!(other, first);
 
-    striate(f.path(), &format!("{line} --neurons 2 --recipe walker")).ok();
-    let z = images(&run.join("meis.npy"));
+    let z = alone(&format!("{line} --neurons 2 --recipe walker"));
     let p = Model::open(&run, &Device::Cpu).unwrap().preprocessing;
     let grey = z * p.image_sd + p.image_mean;
     assert!(grey.iter().all(|g| (-0.01..=255.01).contains(g)));

@@ -89,9 +89,10 @@ fn several_recordings_are_told_apart() {
         ]
     );
     let both = table();
-    let mut one = super::small::command(f.path(), "evaluate run --readout");
+    let mut one = super::small::command(f.path(), "evaluate run --out alone --readout");
     assert!(one.arg("a.b c").output().unwrap().status.success());
-    let rows: Vec<String> = table().lines().skip(1).map(str::to_string).collect();
+    let alone = fs::read_to_string(f.path().join("alone/evaluation.csv")).unwrap();
+    let rows: Vec<String> = alone.lines().skip(1).map(str::to_string).collect();
     assert_eq!(
         rows,
         both.lines().skip(6).map(str::to_string).collect::<Vec<_>>()

@@ -219,7 +219,7 @@ fn resuming_removes_what_it_makes_stale() {
     assert!(p.join("run/gabors.csv").exists());
     striate(
         p,
-        "train c.toml --out run --resume --set training.max_steps=8",
+        "train c.toml --out run --resume --set training.max_steps=60",
     )
     .ok();
     assert!(!p.join("run/gabors.csv").exists());
@@ -250,7 +250,11 @@ fn some_neurons_anew_leave_the_others_as_they_are() {
         let again = everything(&p.join("run"));
         for (path, content) in &all {
             // The order of the random numbers is a neuron's own.
-            assert!(again[path] == *content, "{line}: {}", path.display());
+            let told = path.display();
+            assert!(
+                rounded(path, &again[path]) == rounded(path, content),
+                "{line}: {told}"
+            );
         }
         // A first part makes a table of its own, and the rest completes it.
         fs::remove_file(p.join("run").join(file)).unwrap();
@@ -260,7 +264,13 @@ fn some_neurons_anew_leave_the_others_as_they_are() {
             "{line}"
         );
         striate(p, &format!("{line} --neurons 0,2,4")).ok();
-        assert!(everything(&p.join("run")) == all, "{line}");
+        for (path, content) in everything(&p.join("run")) {
+            let told = path.display();
+            assert!(
+                rounded(&path, &all[&path]) == rounded(&path, &content),
+                "{line}: {told}"
+            );
+        }
     }
     let done = striate(
         p,
@@ -270,6 +280,20 @@ fn some_neurons_anew_leave_the_others_as_they_are() {
     for word in ["4 other neurons", "sizes=6", "sizes=8", "--out"] {
         assert!(done.err.contains(word), "{}", done.err);
     }
+}
+
+/// A file's content; of synthesised images the responses to six digits, since the last depend on how many are asked at once.
+fn rounded(path: &Path, content: &[u8]) -> Vec<u8> {
+    if !path.ends_with("synthesized.csv") {
+        return content.to_vec();
+    }
+    let text = String::from_utf8_lossy(content);
+    let cell = |c: &str| match c.parse::<f64>() {
+        Ok(x) => format!("{x:.5}"),
+        Err(_) => c.to_string(),
+    };
+    let cells: Vec<String> = text.split([',', '\n']).map(cell).collect();
+    cells.join(",").into_bytes()
 }
 
 fn rows_of(
@@ -368,7 +392,7 @@ fn a_run_has_one_writer() {
 fn permissions_follow_the_users_mask() {
     use std::os::unix::fs::PermissionsExt;
     let f = folder(SHORT);
-    let line = "umask 027; \"$0\" train c.toml --out run && \"$0\" simulate --out sim --neurons 5 --train 10 --validation 2 --test 2 --height 16 --width 16";
+    let line = "umask 027; \"$0\" train c.toml --out run && \"$0\" simulate --out sim --neurons 5 --train 10 --validation 2 --test 2 --height 24 --width 24";
     let status = std::process::Command::new("sh")
         .args(["-c", line, env!("CARGO_BIN_EXE_striate")])
         .current_dir(f.path())
