@@ -239,7 +239,7 @@ fn rare_and_huge_responses_converge() {
 }
 
 #[test]
-fn silent_and_constant_neurons_are_told_apart() {
+fn silent_and_constant_neurons_are_not_fitted() {
     let (mut recording, _) = simulated(60, 9, 4);
     recording.responses.column_mut(0).fill(0.0);
     recording.responses.column_mut(1).fill(f32::NAN);
@@ -256,12 +256,13 @@ fn silent_and_constant_neurons_are_told_apart() {
         &|| None,
     )
     .unwrap();
-    assert_eq!(glms.unconverged, [1, 0]);
+    assert!(glms.unconverged.is_empty(), "{:?}", glms.unconverged);
+    assert_eq!(glms.not_fitted, [2, 1, 0]);
     let intercepts = glms.table.numbers("intercept").unwrap();
-    assert!((intercepts[1] - 3.0_f64.ln()).abs() < 1e-6);
-    assert!(intercepts[2].is_nan() && intercepts[3].is_nan());
+    assert!(intercepts[0].is_finite());
+    assert!(intercepts[1..].iter().all(|v| v.is_nan()));
     let penalties = glms.table.numbers("penalty").unwrap();
-    assert!(penalties[0] > 0.0 && penalties[2].is_nan());
+    assert!(penalties[0] > 0.0 && penalties[1..].iter().all(|v| v.is_nan()));
     let largest = |n: usize| {
         largest(
             glms.weights
@@ -270,9 +271,9 @@ fn silent_and_constant_neurons_are_told_apart() {
                 .map(|w| f64::from(*w)),
         )
     };
-    assert!(largest(0) > 0.01 && largest(1) < 1e-6 && largest(3) == 0.0);
+    assert!(largest(0) > 0.01 && largest(1) == 0.0 && largest(3) == 0.0);
     let correlation = glms.table.numbers("test_correlation").unwrap();
-    assert!(correlation[0] > 0.3 && correlation[1] == 0.0 && correlation[2].is_nan());
+    assert!(correlation[0] > 0.3 && correlation[1..].iter().all(|v| v.is_nan()));
 }
 
 #[test]

@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn a_step_left_in_its_middle_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut straight, mut stopped) = (trainer(folder.path()), trainer(folder.path()));
+        let place = |name: &str| folder.path().join(name);
+        let (mut straight, mut stopped) = (trainer(&place("a")), trainer(&place("b")));
         straight.steps(2);
         stopped.steps(1);
         stopped.prepare(1);
