@@ -26,8 +26,8 @@ impl Recording {
 
     /// Reads and checks a recording.
     ///
-    /// `images.npy` is `uint8` or `float32`, (images, height, width), see [`super::read_images`]; `responses.npy` is `float32` or `float64`,
-    /// (trials, neurons), NaN where a neuron was not recorded; `trials.csv` has the header `image,tier`.
+    /// `images.npy` is `uint8` or `float32`, shaped as for [`super::read_images`]; `responses.npy` is `float32` or
+    /// `float64`, (trials, neurons), NaN where a neuron was not recorded; `trials.csv` has the header `image,tier`.
     ///
     /// # Errors
     /// The first thing that is wrong: which file, what, got and wanted; see [`Recording::check`].
