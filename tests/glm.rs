@@ -103,6 +103,10 @@ fn linear_exponential_neurons_get_their_filters_back() {
         "intercept",
         "test_correlation",
         "converged",
+        "recording_hash",
+        "model_hash",
+        "array_hash",
+        "made_with",
     ];
     assert_eq!(names, wanted);
     assert_eq!(weights.dim(), (5, SIDE, SIDE));
@@ -205,8 +209,9 @@ fn a_silent_and_a_constant_neuron_are_left_out_and_named() {
     assert_eq!(told.count(), 1, "{}", done.err);
     assert!(done.err.contains("2 of 5 neurons are not fitted") && done.err.contains(": 1, 3"));
     let csv = fs::read_to_string(f.path().join("out/glm.csv")).unwrap();
-    assert_eq!(csv.lines().nth(2), Some("1,,,,false"));
-    assert_eq!(csv.lines().nth(4), Some("3,,,,false"));
+    let begins = |row: usize, text| csv.lines().nth(row).unwrap().starts_with(text);
+    assert!(begins(2, "1,,,,false,"), "{csv}");
+    assert!(begins(4, "3,,,,false,"), "{csv}");
     let alone = striate(f.path(), "glm rec --out alone --neurons 1,3").ok();
     assert!(alone.contains("2 not fitted"), "{alone}");
 }

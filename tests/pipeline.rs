@@ -33,7 +33,7 @@ fn a_run_stopped_by_max_steps_resumes_bit_for_bit() {
     for k in [2, 10, 12, 13] {
         striate(
             f.path(),
-            &format!("train c.toml --out parts --set training.max_steps={k}"),
+            &format!("train c.toml --out parts --overwrite --set training.max_steps={k}"),
         )
         .ok();
         assert_eq!(state(&f.path().join("parts"))["step"], k);

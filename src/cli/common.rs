@@ -174,21 +174,44 @@ pub struct Output {
     run: PathBuf,
     directory: PathBuf,
     _locks: [Lock; 2],
+    // Goes after the locks, whose files are in it.
+    _made: Made,
+}
+
+/// A directory for results, made where it is not there; it goes again if nothing was written into it.
+#[derive(Debug)]
+pub struct Made(Option<PathBuf>);
+
+impl Made {
+    /// Makes the directory.
+    pub fn new(directory: &Path) -> Result<Self> {
+        let fresh = !directory.exists();
+        files::create_directory(directory)?;
+        Ok(Self(fresh.then(|| directory.to_path_buf())))
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Some(directory) = &self.0 {
+            // One that holds something stays.
+            let _ = std::fs::remove_dir(directory);
+        }
+    }
 }
 
 impl Place {
     /// Takes the place for `command`.
     pub fn open(&self, run: &Path, command: &str) -> Result<Output> {
         let directory = self.out.clone().unwrap_or_else(|| run.to_path_buf());
-        if self.out.is_some() {
-            files::create_directory(&directory)?;
-        }
+        let made = Made::new(&directory)?;
         let locks = Lock::part(&directory, command)?;
         files::clear_abandoned(&directory);
         Ok(Output {
             run: run.to_path_buf(),
             directory,
             _locks: locks,
+            _made: made,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `striate glm`
 
 use super::Global;
-use super::common::{Report, neurons, options, warn};
+use super::common::{Made, Report, neurons, options, warn};
 use super::evaluate::on_recording;
 use std::path::PathBuf;
 use striate::device::Device;
@@ -42,7 +42,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         folds: arguments.folds,
         seed: global.seed.unwrap_or(1),
     };
-    files::create_directory(&arguments.out)?;
+    let _made = Made::new(&arguments.out)?;
     let _locks = Lock::part(&arguments.out, "glm")?;
     files::clear_abandoned(&arguments.out);
     let (_, height, width) = recording.images.dim();

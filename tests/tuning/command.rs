@@ -43,10 +43,15 @@ fn the_command_writes_curves_axes_and_indices() {
     assert!(told.contains("orientation_index"), "{told}");
     let text = fs::read_to_string(f.path().join("run/tuning.csv")).unwrap();
     let header = "neuron,orientation_index,phase_index,suppression_index,contrast_index,plaid_index,gabor_vs_dog,\
-                  gabor_vs_mei,dog_vs_mei,nonlinearity_index";
+                  gabor_vs_mei,dog_vs_mei,nonlinearity_index,model_hash,array_hash,made_with";
     assert_eq!(text.lines().next().unwrap(), header);
     // No optimal Gabor, no difference, no image; a GLM worse than nothing.
-    assert_eq!(text.lines().last().unwrap(), "3,,,,,,,,,");
+    assert!(
+        text.lines()
+            .last()
+            .unwrap()
+            .starts_with("3,,,,,,,,,,sha256:")
+    );
     let table = Table::read_csv(&f.path().join("run/tuning.csv")).unwrap();
     let column = |name: &str| table.numbers(name).unwrap().to_vec();
     let nonlinearity = column("nonlinearity_index");
@@ -250,9 +255,14 @@ fn readouts_are_stacked_and_named() {
         array(&run.join("tuning.npz"), "size_contrast").0,
         [4, 12, 12]
     );
-    striate(f.path(), "tune run --device cpu --readout b --neurons 2").ok();
-    let one = fs::read_to_string(run.join("tuning.csv")).unwrap();
-    assert_eq!(one.lines().nth(1).unwrap(), lines[4]);
+    striate(
+        f.path(),
+        "tune run --device cpu --readout b --neurons 2 --out one",
+    )
+    .ok();
+    let one = fs::read_to_string(f.path().join("one/tuning.csv")).unwrap();
+    let measured = |line: &str| line.split(",sha256:").next().unwrap().to_string();
+    assert_eq!(measured(one.lines().nth(1).unwrap()), measured(lines[4]));
 }
 
 #[cfg(unix)]

@@ -83,6 +83,8 @@ fn gabors_in_the_middle_are_picked_for_many_neurons() {
         "contrast",
         "newly_reached",
         "cumulative_share",
+        "model_hash",
+        "made_with",
     ];
     assert_eq!(names, wanted);
     let column = |name: &str| table.column(name).unwrap().as_numbers().unwrap();
