@@ -118,11 +118,15 @@ fn the_command_writes_curves_axes_and_indices() {
         );
     }
     // Some neurons, in their order.
-    striate(f.path(), "tune run --device cpu --neurons 2,0").ok();
-    let some = fs::read_to_string(f.path().join("run/tuning.csv")).unwrap();
-    let line = |text: &str, n: usize| text.lines().nth(n).unwrap().to_string();
+    striate(f.path(), "tune run --device cpu --neurons 2,0 --out some").ok();
+    let some = fs::read_to_string(f.path().join("some/tuning.csv")).unwrap();
+    let line = |text: &str, n: usize| {
+        let line = text.lines().nth(n).unwrap();
+        line.split(",sha256:").next().unwrap().to_string()
+    };
     assert_eq!(line(&some, 1), line(&text, 3));
     assert_eq!(line(&some, 2), line(&text, 1));
+    let npz = f.path().join("some/tuning.npz");
     assert_eq!(array(&npz, "plaid").0, [2, 10, 10]);
 }
 
