@@ -97,7 +97,7 @@ impl Report {
 
 /// One line of warning on standard error; whether anybody reads it is not this program's concern.
 pub fn warn(text: &str) {
-    let _ = writeln!(std::io::stderr(), "warning: {text}");
+    say(format_args!("warning: {text}"));
 }
 
 /// Warns of images on another grey scale than the model's.

@@ -42,6 +42,11 @@ impl Trainer {
     /// Writes the best model, what resuming needs, and the history. A fit that diverged before any validation has no
     /// model that is worth a file.
     pub(super) fn save(&mut self) -> Result<()> {
+        let nothing = self.state.best.is_none() && self.state.done == Some(End::Diverged);
+        if nothing && self.earlier != Earlier::None {
+            // Nothing to put in its place: the fit that lies here stays as it is.
+            return Ok(());
+        }
         if self.earlier != Earlier::None {
             self.replace_earlier()?;
             self.write_config()?;

@@ -210,6 +210,20 @@ fn a_finished_fit_survives_the_same_command() {
 }
 
 #[test]
+fn a_fit_that_diverges_at_once_replaces_nothing() {
+    let f = trained();
+    let run = f.path().join("run");
+    striate(f.path(), "evaluate run").ok();
+    let before = everything(&run);
+    let wild = "--set readout.output=exponential --set training.learning_rate=1e6";
+    for how in ["--overwrite", "--seed 4"] {
+        let done = striate(f.path(), &format!("train c.toml --out run {wild} {how}"));
+        assert_eq!(done.code, 1, "{}", done.err);
+        assert!(before == everything(&run), "{how}");
+    }
+}
+
+#[test]
 fn resuming_removes_what_it_makes_stale() {
     let f = trained();
     let p = f.path();
