@@ -54,7 +54,7 @@ impl Prepared {
         fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
     ) -> Result<Self> {
         check_place(path)?;
-        let fail = |e: &dyn Display| Error::file(path, format!("cannot write: {e}"));
+        let fail = |e: &dyn Display| Error::file(path, format!("cannot write: {}", reason(e)));
         let target = match path.canonicalize() {
             Ok(target) if path.is_symlink() => target,
             _ => path.to_path_buf(),
@@ -150,7 +150,7 @@ pub fn temporary_directory(parent: &Path) -> Result<TempDir> {
         .prefix(&prefix())
         .permissions(Permissions::from_mode(0o777))
         .tempdir_in(parent)
-        .map_err(|e| Error::file(parent, format!("cannot write: {e}")))
+        .map_err(|e| Error::file(parent, format!("cannot write: {}", reason(e))))
 }
 
 fn prefix() -> String {
@@ -225,7 +225,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
     };
     match temporary_file(directory_of(&target)) {
         Ok(_) => Ok(()),
-        Err(e) => Err(Error::file(path, format!("cannot write: {e}"))),
+        Err(e) => Err(Error::file(path, format!("cannot write: {}", reason(e)))),
     }
 }
 
@@ -271,6 +271,13 @@ pub fn require_space(path: &Path, bytes: u128) -> Result<()> {
         format!("{bytes} bytes"),
         format!("at most {free}: what the disk has free"),
     ))
+}
+
+/// What the system says, without the name of a temporary file that is gone when the message is read.
+pub(crate) fn reason(error: impl Display) -> String {
+    let text = error.to_string();
+    let told = text.split(" at path \"").next();
+    told.unwrap_or(&text).to_string()
 }
 
 /// The directory that a file lies in.

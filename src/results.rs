@@ -9,6 +9,7 @@ use crate::table::{Column, Table};
 use crate::{Error, Result, npy};
 use ndarray::{ArrayD, Axis, concatenate};
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// Column with the hash of the model that a row came from.
@@ -66,7 +67,7 @@ pub enum Arrays {
 #[derive(Debug)]
 pub struct Results {
     table: PathBuf,
-    array: Option<PathBuf>,
+    arrays: Vec<PathBuf>,
     origin: Origin,
     /// Readouts in the order of the rows.
     order: Vec<String>,
@@ -78,29 +79,29 @@ pub struct Results {
 type Key = (Option<String>, i64);
 
 impl Results {
-    /// A place in `directory` for `table` (and `array` beside it) about the chosen neurons of these readouts (all there
+    /// A place in `directory` for `table` (and `arrays` beside it) about the chosen neurons of these readouts (all there
     /// are, in order, by name). `chosen` is none where all neurons of all readouts are asked for.
     ///
     /// # Errors
     /// When it cannot be written, or holds rows of other neurons that another model or other options made.
     pub fn open(
         directory: &Path,
-        (table, array): (&str, Option<&str>),
+        (table, arrays): (&str, &[&str]),
         origin: Origin,
         readouts: &[String],
         chosen: Option<&[(String, Vec<usize>)]>,
     ) -> Result<Self> {
         let mut this = Self {
             table: directory.join(table),
-            array: array.map(|a| directory.join(a)),
+            arrays: arrays.iter().map(|a| directory.join(a)).collect(),
             origin,
             order: readouts.to_vec(),
             kept: None,
         };
         files::check_writable(&this.table)?;
-        this.array
-            .as_deref()
-            .map_or(Ok(()), files::check_writable)?;
+        for array in &this.arrays {
+            files::check_writable(array)?;
+        }
         if let (Some(chosen), true) = (chosen, this.table.exists()) {
             this.keep(chosen)?;
         }
@@ -152,7 +153,7 @@ impl Results {
                 self.origin.options
             ));
         }
-        if let Some(array) = &self.array
+        if let Some(array) = self.arrays.first()
             && check_array(&old, &self.table, array).is_err()
         {
             return refuse(&format!("and {} is not theirs", array.display()));
@@ -161,87 +162,85 @@ impl Results {
         Ok(())
     }
 
-    /// Writes the rows of this time, with those that stay, in the order of readouts and neurons.
+    /// Writes the rows of this time, with those that stay, in the order of readouts and neurons; `arrays` in the order of
+    /// their names, of which the first is the one that the table names by its hash.
     ///
     /// # Errors
     /// Names the file that cannot be written, or the array whose rows do not fit to those that stay.
-    pub fn write(self, new: &Table, arrays: Option<Arrays>) -> Result<()> {
-        let added = with_origin(new.clone(), &self.origin);
-        let (table, picks) = match &self.kept {
-            None => (added, None),
-            Some((old, rows)) => {
-                let parts = vec![
-                    (String::new(), without(&old.select(rows), ARRAY_HASH)),
-                    (String::new(), added),
-                ];
-                let all = Table::stacked(parts, None);
-                let keys = keys(&all);
-                let place = |k: &Key| {
-                    let at = self.order.iter().position(|n| Some(n) == k.0.as_ref());
-                    (at.unwrap_or(0), k.1)
-                };
-                let mut picks: Vec<usize> = (0..all.rows()).collect();
-                picks.sort_by_key(|&r| place(&keys[r]));
-                (
-                    all.select(&picks)
-                        .reordered(&[RECORDING_HASH, MODEL_HASH, MADE_WITH]),
-                    Some(picks),
-                )
-            }
-        };
-        let (Some(path), Some(arrays)) = (&self.array, arrays) else {
-            return table.prepare(&self.table)?.commit();
-        };
-        let array = match (arrays, &self.kept, picks) {
-            (Arrays::One(new), Some((_, rows)), Some(picks)) => {
-                let old = npy::read(path)?.0;
-                Prepared::npy(path, &merged(path, &old, rows, &new, &picks)?)?
-            }
-            (Arrays::Several(all), Some((_, rows)), Some(picks)) => {
-                let mut archive = npy::Archive::open(path)?;
-                let mut whole = Vec::new();
-                for (name, new, by_row) in all {
-                    let values = match by_row {
-                        true => {
-                            merged(path, &archive.array(&name)?.numbers()?, rows, &new, &picks)?
-                        }
-                        false => new,
-                    };
-                    whole.push((name, values));
-                }
-                Prepared::npz(path, &whole)?
-            }
-            (Arrays::One(new), ..) => Prepared::npy(path, &new)?,
-            (Arrays::Several(all), ..) => {
-                let whole: Vec<_> = all.into_iter().map(|(n, v, _)| (n, v)).collect();
-                Prepared::npz(path, &whole)?
-            }
-        };
-        let hash = Column::Text(vec![shown(array.hash()); table.rows()]);
-        let table = table.with(ARRAY_HASH, hash).reordered(&[MADE_WITH]);
+    pub fn write(self, new: &Table, arrays: Vec<Arrays>) -> Result<()> {
+        let mut table = with_origin(new.clone(), &self.origin);
+        let mut join = None;
+        if let Some((old, rows)) = &self.kept {
+            let old = old.select(rows).dropped(ARRAY_HASH);
+            let all = Table::stacked(vec![(String::new(), old), (String::new(), table)], None);
+            let keys = keys(&all);
+            let place = |k: &Key| {
+                let at = self.order.iter().position(|n| Some(n) == k.0.as_ref());
+                (at.unwrap_or(0), k.1)
+            };
+            let mut picks: Vec<usize> = (0..all.rows()).collect();
+            picks.sort_by_key(|&r| place(&keys[r]));
+            table = all
+                .select(&picks)
+                .reordered(&[RECORDING_HASH, MODEL_HASH, MADE_WITH]);
+            join = Some(Join { rows, picks });
+        }
+        let paths = self.arrays.iter().zip(arrays);
+        let ready = paths.map(|(path, array)| array.prepare(path, join.as_ref()));
+        let ready: Vec<Prepared> = ready.collect::<Result<_>>()?;
+        if let Some(array) = ready.first() {
+            let hash = Column::Text(vec![shown(array.hash()); table.rows()]);
+            table = table.with(ARRAY_HASH, hash).reordered(&[MADE_WITH]);
+        }
         let table = table.prepare(&self.table)?;
-        array.commit()?;
+        ready.into_iter().try_for_each(Prepared::commit)?;
         table.commit()
     }
 }
 
-/// Rows of an old and a new array, one below the other and picked.
-fn merged(
-    path: &Path,
-    old: &ArrayD<f32>,
-    rows: &[usize],
-    new: &ArrayD<f32>,
-    picks: &[usize],
-) -> Result<ArrayD<f32>> {
-    let fits = old.ndim() == new.ndim() && rows.iter().all(|&r| r < old.shape()[0]);
-    let old = if fits {
-        old.select(Axis(0), rows)
-    } else {
-        old.clone()
-    };
-    let all = concatenate(Axis(0), &[old.view(), new.view()])
-        .map_err(|e| Error::file(path, format!("does not go with the new rows: {e}")))?;
-    Ok(all.select(Axis(0), picks))
+/// How old rows that stay and new ones make a whole.
+struct Join<'a> {
+    /// Those of the old ones.
+    rows: &'a [usize],
+    /// The order of both, the new ones below the old ones.
+    picks: Vec<usize>,
+}
+
+impl Join<'_> {
+    fn array(&self, path: &Path, old: &ArrayD<f32>, new: &ArrayD<f32>) -> Result<ArrayD<f32>> {
+        let fail =
+            |e: &dyn Display| Error::file(path, format!("does not go with the new rows: {e}"));
+        if old.ndim() == 0 || self.rows.iter().any(|&r| r >= old.shape()[0]) {
+            return Err(fail(&format!("it is {:?}", old.shape())));
+        }
+        let old = old.select(Axis(0), self.rows);
+        let all = concatenate(Axis(0), &[old.view(), new.view()]).map_err(|e| fail(&e))?;
+        Ok(all.select(Axis(0), &self.picks))
+    }
+}
+
+impl Arrays {
+    fn prepare(self, path: &Path, join: Option<&Join>) -> Result<Prepared> {
+        match (self, join) {
+            (Self::One(new), None) => Prepared::npy(path, &new),
+            (Self::One(new), Some(join)) => {
+                let old = npy::read(path)?.0;
+                Prepared::npy(path, &join.array(path, &old, &new)?)
+            }
+            (Self::Several(all), join) => {
+                let mut archive = join.map(|_| npy::Archive::open(path)).transpose()?;
+                let mut whole = Vec::with_capacity(all.len());
+                for (name, mut values, by_row) in all {
+                    if let (true, Some(join), Some(archive)) = (by_row, join, &mut archive) {
+                        let old = archive.array(&name)?.numbers()?;
+                        values = join.array(path, &old, &values)?;
+                    }
+                    whole.push((name, values));
+                }
+                Prepared::npz(path, &whole)
+            }
+        }
+    }
 }
 
 /// A table of one of a run's commands that no neurons' rows are kept of.
@@ -260,10 +259,6 @@ pub fn with_origin(table: Table, origin: &Origin) -> Table {
         MADE_WITH,
         &origin.options,
     )
-}
-
-fn without(table: &Table, name: &str) -> Table {
-    table.clone().dropped(name)
 }
 
 fn keys(table: &Table) -> Vec<Key> {

@@ -235,7 +235,7 @@ impl Output {
     /// A place for a table of neurons, see [`Results::open`].
     pub fn results(
         &self,
-        files: (&str, Option<&str>),
+        files: (&str, &[&str]),
         options: String,
         model: &Model,
         chosen: Option<&[(String, Vec<usize>)]>,

@@ -43,8 +43,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let output = arguments.place.open(&arguments.run, "compare-tuning")?;
     let chosen = Chosen::of(&model, &[index], arguments.neurons.as_deref())?;
     let made_with = format!("recording={}", recording.hash());
-    let files = ("tuning_comparison.csv", None);
-    let results = output.results(files, made_with, &model, chosen.names())?;
+    let file = ("tuning_comparison.csv", &[][..]);
+    let results = output.results(file, made_with, &model, chosen.names())?;
     let path = results.path().to_path_buf();
     warn_of_grey(&recording.name, &model, recording.images.view());
     let scores = score_all(&mut model, index, &recording)?
@@ -73,7 +73,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let several = model.readouts.len() > 1;
     let name = model.readouts[index].name.clone();
     let table = Table::stacked(vec![(name, table)], several.then_some("recording"));
-    results.write(&on_recording(table, &recording), None)?;
+    results.write(&on_recording(table, &recording), Vec::new())?;
     let correlation = mean_of_known(&column("correlation_to_average"));
     let images = recording.images.len_of(ndarray::Axis(0));
     let text = format!(

@@ -92,7 +92,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let scored = score(&mut model, 0, &recordings[0])?;
     let path = options.out.join("evaluation.csv");
     let scores = on_recording(scored.table.clone(), &recordings[0]);
-    place.write(("evaluation.csv", None), &scores, None)?;
+    place.write(("evaluation.csv", &[]), &scores, Vec::new())?;
     let by_type = against_truth(&recordings[0], &truth, &scored)?;
     let summary = out.join("summary.csv");
     by_type.write_csv(&summary)?;
@@ -112,12 +112,7 @@ struct In {
 }
 
 impl In {
-    fn write(
-        &self,
-        names: (&str, Option<&str>),
-        table: &Table,
-        arrays: Option<Arrays>,
-    ) -> Result<()> {
+    fn write(&self, names: (&str, &[&str]), table: &Table, arrays: Vec<Arrays>) -> Result<()> {
         let origin = self.origin.clone();
         Results::open(&self.run, names, origin, &self.names, None)?.write(table, arrays)
     }
@@ -223,7 +218,7 @@ fn experiments(
     };
     let grid = gabors().grid(places);
     let found = optima::table(model, 0, &all, &grid, false, &mut watch)?;
-    place.write((optima::GABORS, None), &found, None)?;
+    place.write((optima::GABORS, &[]), &found, Vec::new())?;
     striate::say("running the tuning experiments ...");
     let file = |name: &str| place.run.join(name);
     let inputs = Inputs::read(&file, model, 0, &all, None)?;
@@ -233,7 +228,7 @@ fn experiments(
     let truth = Truth::of(&population, &gabors());
     let table = Indices::columns(&truth.indices, "true_", table);
     let curves = Tuning::arrays(std::slice::from_ref(&tuning));
-    place.write(("tuning.csv", Some("tuning.npz")), &table, Some(curves))?;
+    place.write(("tuning.csv", &["tuning.npz"]), &table, vec![curves])?;
     Ok(truth.agreement(&optimal, &tuning))
 }
 

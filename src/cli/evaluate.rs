@@ -63,7 +63,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         None => options(&[]),
     };
     let output = arguments.place.open(&arguments.run, "evaluate")?;
-    let results = output.results(("evaluation.csv", None), made_with, &model, chosen.names())?;
+    let results = output.results(("evaluation.csv", &[]), made_with, &model, chosen.names())?;
     let mut parts = Vec::new();
     for ((index, rows), recording) in chosen.parts.iter().zip(&recordings) {
         warnings::of_scores(recording).iter().for_each(|w| warn(w));
@@ -77,7 +77,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let several = model.readouts.len() > 1;
     let table = Table::stacked(parts, several.then_some("recording"));
     let path = results.path().to_path_buf();
-    results.write(&table, None)?;
+    results.write(&table, Vec::new())?;
     summary(&table, &path)
 }
 

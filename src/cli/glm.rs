@@ -68,7 +68,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     };
     let chosen = [(String::new(), rows.clone())];
     let chosen = arguments.neurons.is_some().then_some(&chosen[..]);
-    let names = ("glm.csv", Some("glm_weights.npy"));
+    let names = ("glm.csv", &["glm_weights.npy"][..]);
     let results = Results::open(&arguments.out, names, origin, &[String::new()], chosen)?;
     let table_path = arguments.out.join("glm.csv");
     let weights_path = arguments.out.join("glm_weights.npy");
@@ -77,7 +77,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let stop = || interrupts.signal();
     let glms = fit(&recording, &rows, &settings, Progress::Stderr, &stop)?;
     let table = on_recording(glms.table.clone(), &recording);
-    results.write(&table, Some(Arrays::One(glms.weights.clone().into_dyn())))?;
+    results.write(&table, vec![Arrays::One(glms.weights.clone().into_dyn())])?;
 
     let (lost, left) = (&glms.unconverged, &glms.not_fitted);
     tell(lost, left, rows.len());

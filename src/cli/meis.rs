@@ -12,7 +12,7 @@ use striate::results::Arrays;
 use striate::statistics::median;
 use striate::table::Table;
 use striate::training::Interrupts;
-use striate::{Error, Result, files, npy};
+use striate::{Error, Result, files};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -126,6 +126,7 @@ impl Arguments {
                 usual.smoothness.to_string(),
             ),
             ("seed", recipe.seed.to_string(), "1".into()),
+            ("all-starts", recipe.keep_all.to_string(), false.to_string()),
             ("with", others.join(" "), String::new()),
         ])
     }
@@ -152,7 +153,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let model = &members[0].model;
     let chosen = Chosen::of(model, &[index], arguments.neurons.as_deref())?;
     let made_with = arguments.settings(&recipe, &members);
-    let file = ("meis.csv", Some("meis.npy"));
+    let arrays = ["meis.npy", "meis_all.npy"];
+    let file = ("meis.csv", &arrays[..1 + usize::from(arguments.all_starts)]);
     let results = output.results(file, made_with, model, chosen.names())?;
     let (height, width) = model.readouts[index].image;
     let starts = if arguments.all_starts {
@@ -162,20 +164,18 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     };
     let pixels = rows.len() * (1 + starts) * height * width;
     files::require_space(&images, pixels as u128 * size_of::<f32>() as u128)?;
-    if arguments.all_starts {
-        files::check_writable(&all)?;
-    }
     let several = model.readouts.len() > 1;
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
     let found = meis(&mut members, &rows, &recipe, &mut watch)?;
     watch.finish();
+    let rows = Table::stacked(vec![(name, found.table())], several.then_some("recording"));
+    let mut arrays = vec![Arrays::One(found.images.clone().into_dyn())];
     match &found.all {
-        Some(starts) => npy::write(&all, starts.view())?,
+        Some(starts) => arrays.push(Arrays::One(starts.clone().into_dyn())),
         None => files::remove(&all)?,
     }
-    let rows = Table::stacked(vec![(name, found.table())], several.then_some("recording"));
-    results.write(&rows, Some(Arrays::One(found.images.clone().into_dyn())))?;
+    results.write(&rows, arrays)?;
     Ok(summary(&found, &recipe, &images, &table))
 }
 

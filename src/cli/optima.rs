@@ -200,7 +200,7 @@ fn run(
     let command = file.strip_suffix(".csv").unwrap_or(file);
     let output = common.place.open(&common.run, command)?;
     made_with.extend(common.search.settings());
-    let results = output.results((file, None), options(&made_with), &model, chosen.names())?;
+    let results = output.results((file, &[]), options(&made_with), &model, chosen.names())?;
     let path = results.path().to_path_buf();
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
@@ -216,7 +216,7 @@ fn run(
     }
     let several = model.readouts.len() > 1;
     let table = Table::stacked(parts, several.then_some("recording"));
-    results.write(&table, None)?;
+    results.write(&table, Vec::new())?;
     let stimuli = work[0].2.len();
     let column = |name: &str| table.numbers(name).unwrap_or_default().to_vec();
     let response = column("response");

@@ -90,7 +90,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     ]);
     let output = arguments.place.open(&arguments.run, "synthesize")?;
     let chosen = Chosen::of(&model, &[index], arguments.neurons.as_deref())?;
-    let names = ("synthesized.csv", Some("synthesized.npy"));
+    let names = ("synthesized.csv", &["synthesized.npy"][..]);
     let results = output.results(names, made_with, &model, chosen.names())?;
     let table = results.path().to_path_buf();
     let images = output.directory().join("synthesized.npy");
@@ -111,7 +111,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     if let Some(name) = label {
         made = Table::stacked(vec![(name, made)], Some("recording"));
     }
-    results.write(&made, Some(Arrays::One(found.images.clone().into_dyn())))?;
+    results.write(&made, vec![Arrays::One(found.images.clone().into_dyn())])?;
 
     let reached = found.converged.iter().filter(|c| **c).count();
     let unknown = goals.iter().filter(|g| g.target.is_nan()).count();

@@ -1,8 +1,7 @@
 //! How many threads the commands may use.
 
-use std::io::Write;
 use std::thread::available_parallelism;
-use striate::{Error, Result};
+use striate::{Error, Result, say};
 
 /// Threads per processor beyond which the machine does nothing but switch between them.
 const MOST: usize = 8;
@@ -19,11 +18,9 @@ pub fn limit() -> Result<()> {
     let Some((name, asked)) = asked.filter(|(_, asked)| *asked > most) else {
         return Ok(());
     };
-    // A message that cannot be written is no reason to stop.
-    let _ = writeln!(
-        std::io::stderr(),
+    say(format_args!(
         "striate: {name}={asked}: using {most} threads, {MOST} per processor"
-    );
+    ));
     rayon::ThreadPoolBuilder::new()
         .num_threads(most)
         .build_global()

@@ -63,7 +63,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         let glm = arguments.glm.as_deref();
         inputs.push(Inputs::read(&file, &model, *index, rows, glm)?);
     }
-    let names = ("tuning.csv", Some("tuning.npz"));
+    let names = ("tuning.csv", &["tuning.npz"][..]);
     let made_with = match gabors_path.exists() {
         true => format!("gabors={}", gabors_of(&gabors_path)?),
         false => {
@@ -85,12 +85,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         let grids: Vec<Grid> = indices.iter().map(grid).collect::<Result<_>>()?;
         let mut all = settings_of(&settings);
         all.extend(arguments.search.settings());
-        let gabors = output.results(
-            (optima::GABORS, None),
-            options(&all),
-            &model,
-            chosen.names(),
-        )?;
+        let gabors =
+            output.results((optima::GABORS, &[]), options(&all), &model, chosen.names())?;
         let mut tables = Vec::new();
         for ((input, grid), &index) in inputs.iter_mut().zip(&grids).zip(&indices) {
             let climb = arguments.search.climbs();
@@ -98,7 +94,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
             tables.push((model.readouts[index].name.clone(), table));
         }
         let label = (model.readouts.len() > 1).then_some("recording");
-        gabors.write(&Table::stacked(tables, label), None)?;
+        gabors.write(&Table::stacked(tables, label), Vec::new())?;
     }
     let (mut parts, mut tunings) = (Vec::new(), Vec::new());
     let mut agreement = None;
@@ -116,7 +112,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     }
     let several = model.readouts.len() > 1;
     let table = Table::stacked(parts, several.then_some("recording"));
-    results.write(&table, Some(Tuning::arrays(&tunings)))?;
+    results.write(&table, vec![Tuning::arrays(&tunings)])?;
 
     let mut text = format!(
         "{} neurons, mean over those where it is defined:\n",

@@ -15,9 +15,10 @@
 use super::params::{Arena, Slot};
 use super::{Config, Model, Population, core};
 use crate::device::Device;
+use crate::files::{self, Prepared};
 use crate::recording::Recording;
 use crate::recording::preprocess::Preprocessing;
-use crate::{Error, Result, files, results};
+use crate::{Error, Result, results};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -101,11 +102,11 @@ impl Tensors {
         })
     }
 
-    /// Writes the file through a temporary one.
+    /// Writes the file through a temporary one; returns its hash.
     ///
     /// # Errors
     /// Names the file.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    pub fn write(&self, path: &Path) -> Result<String> {
         let views: Vec<(&str, TensorView)> = self
             .tensors
             .iter()
@@ -117,7 +118,10 @@ impl Tensors {
             .map_err(|e| Error::file(path, e))?;
         let metadata = (!self.metadata.is_empty()).then(|| self.metadata.clone());
         let bytes = safetensors::serialize(views, metadata).map_err(|e| Error::file(path, e))?;
-        files::write(path, |w| w.write_all(&bytes))
+        let file = Prepared::new(path, |w| w.write_all(&bytes))?;
+        let hash = file.hash().to_string();
+        file.commit()?;
+        Ok(hash)
     }
 
     /// Adds a tensor.

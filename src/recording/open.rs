@@ -8,7 +8,7 @@ use crate::npy::{Kind, Stored, shown};
 use crate::table::{Table, check_separator};
 use crate::{Error, Result, files, npy};
 use ndarray::{ArrayD, Ix2};
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -113,8 +113,9 @@ impl Recording {
     ) -> Result<()> {
         self.check_at(&Places::all(directory))?;
         files::require_space(directory, self.bytes())?;
-        let fail =
-            |e: std::io::Error| Error::file(directory, format!("cannot write: {}", reason(e)));
+        let fail = |e: std::io::Error| {
+            Error::file(directory, format!("cannot write: {}", files::reason(e)))
+        };
         if directory.exists() {
             let mut entries = std::fs::read_dir(directory).map_err(fail)?;
             if entries.next().is_some() {
@@ -222,19 +223,12 @@ impl Write for Stoppable<'_> {
     }
 }
 
-/// What the system says, without the name of a temporary file that is gone when the message is read.
-fn reason(error: impl Display) -> String {
-    let text = error.to_string();
-    let told = text.split(" at path \"").next();
-    told.unwrap_or(&text).to_string()
-}
-
 /// An error about a file in the temporary directory `from`, as one about the file that it would have become in `to`.
 fn moved(error: Error, from: &Path, to: &Path) -> Error {
     match error {
         Error::File { path, what } => {
             let path = path.strip_prefix(from).map_or(path.clone(), |p| to.join(p));
-            Error::file(path, reason(what))
+            Error::file(path, files::reason(what))
         }
         other => other,
     }

@@ -122,7 +122,7 @@ impl Trainer {
         let path = self.out.join(FILE);
         let text = serde_json::to_string(&saved).map_err(|e| Error::file(&path, e))?;
         tensors.metadata.insert(STATE.into(), text);
-        tensors.write(&path)
+        tensors.write(&path).map(drop)
     }
 
     pub(super) fn restore_run(&mut self) -> Result<()> {

@@ -53,17 +53,20 @@ impl Trainer {
         }
         let model = self.out.join(MODEL);
         let before = files::hash_of(&model).ok();
-        match &self.state.best {
+        let now = match &self.state.best {
             Some(best) => {
                 let mut kept = self.model.clone();
                 kept.params = best.snapshot.params.clone();
                 kept.statistics = best.snapshot.statistics.clone();
-                kept.tensors().write(&model)?;
+                Some(kept.tensors().write(&model)?)
             }
-            None if self.state.done == Some(End::Diverged) => files::remove(&model)?,
-            None => self.model.tensors().write(&model)?,
-        }
-        if before.is_some() && before != files::hash_of(&model).ok() {
+            None if self.state.done == Some(End::Diverged) => {
+                files::remove(&model)?;
+                None
+            }
+            None => Some(self.model.tensors().write(&model)?),
+        };
+        if before.is_some() && before != now {
             // What was derived from the weights before.
             for name in DERIVED {
                 files::remove(&self.out.join(name))?;

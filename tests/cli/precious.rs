@@ -310,6 +310,25 @@ fn rounded(path: &Path, content: &[u8]) -> Vec<u8> {
     cells.join(",").into_bytes()
 }
 
+#[test]
+fn images_of_all_starts_stay_with_their_neurons() {
+    let f = trained();
+    let p = f.path();
+    let line = "meis run --starts 2 --steps 3 --all-starts";
+    striate(p, line).ok();
+    let all = everything(&p.join("run"));
+    striate(p, &format!("{line} --neurons 2")).ok();
+    assert!(everything(&p.join("run")) == all);
+    // Without them the table of all neurons would be without them too.
+    let done = striate(p, "meis run --starts 2 --steps 3 --neurons 2");
+    assert!(
+        done.code == 2 && done.err.contains("all-starts=true"),
+        "{}",
+        done.err
+    );
+    assert!(everything(&p.join("run")) == all);
+}
+
 fn rows_of(
     all: &std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>,
     p: &Path,
