@@ -141,13 +141,15 @@ impl Results {
         let same = |column: &Option<Vec<String>>, wanted: &str| {
             column
                 .as_ref()
-                .is_some_and(|c| others.iter().all(|&r| c[r] == wanted))
+                .is_some_and(|c| others.iter().all(|&r| c[r].is_empty() || c[r] == wanted))
         };
         if !same(&model, &self.origin.model) {
             return refuse("which this model did not make");
         }
         if !same(&options, &self.origin.options) {
-            let were = options.map_or(String::new(), |o| o[others[0]].clone());
+            let filled =
+                |o: Vec<String>| others.iter().map(|&r| o[r].clone()).find(|o| !o.is_empty());
+            let were = options.and_then(filled).unwrap_or_default();
             return refuse(&format!(
                 "made with \"{were}\" and not \"{}\"",
                 self.origin.options
@@ -189,7 +191,9 @@ impl Results {
         let ready = paths.map(|(path, array)| array.prepare(path, join.as_ref()));
         let ready: Vec<Prepared> = ready.collect::<Result<_>>()?;
         if let Some(array) = ready.first() {
-            let hash = Column::Text(vec![shown(array.hash()); table.rows()]);
+            let models = table.text(MODEL_HASH).unwrap_or_default();
+            let held: Vec<bool> = models.iter().map(|m| !m.is_empty()).collect();
+            let hash = Column::Text(where_held(&held, |_| shown(array.hash())));
             table = table.with(ARRAY_HASH, hash).reordered(&[MADE_WITH]);
         }
         let table = table.prepare(&self.table)?;
@@ -243,22 +247,30 @@ impl Arrays {
     }
 }
 
-/// A table of one of a run's commands that no neurons' rows are kept of.
+/// A table with what its rows came from; a row without any result came from nothing, and its cells stay empty.
 #[must_use]
 pub fn with_origin(table: Table, origin: &Origin) -> Table {
-    let rows = table.rows();
-    let own =
-        |t: Table, name: &str, text: &str| t.with(name, Column::Text(vec![text.to_string(); rows]));
     let mut table = table;
     for name in [MODEL_HASH, ARRAY_HASH, MADE_WITH] {
         table = table.renamed(name, &format!("neurons.{name}"));
     }
-    let table = table.reordered(&[RECORDING_HASH]);
-    own(
-        own(table, MODEL_HASH, &origin.model),
-        MADE_WITH,
-        &origin.options,
-    )
+    let held = table.holds();
+    let own = |text: &str| Column::Text(where_held(&held, |_| text.to_string()));
+    if let Some(hashes) = table.text(RECORDING_HASH) {
+        let hashes = Column::Text(where_held(&held, |row| hashes[row].clone()));
+        table = table.dropped(RECORDING_HASH).with(RECORDING_HASH, hashes);
+    }
+    table
+        .with(MODEL_HASH, own(&origin.model))
+        .with(MADE_WITH, own(&origin.options))
+}
+
+/// Cells of the rows that hold a result; empty ones elsewhere.
+fn where_held(held: &[bool], cell: impl Fn(usize) -> String) -> Vec<String> {
+    let cells = held.iter().enumerate();
+    cells
+        .map(|(row, held)| if *held { cell(row) } else { String::new() })
+        .collect()
 }
 
 fn keys(table: &Table) -> Vec<Key> {
@@ -301,7 +313,7 @@ pub fn check_array(table: &Table, path: &Path, array: &Path) -> Result<()> {
         return Ok(());
     };
     let got = shown(&files::hash_of(array)?);
-    match hashes.iter().find(|h| **h != got) {
+    match hashes.iter().find(|h| !h.is_empty() && **h != got) {
         Some(wanted) => Err(Error::bad(
             array.display(),
             "its hash",

@@ -195,6 +195,16 @@ impl Table {
         }
     }
 
+    /// Which rows hold anything besides what names them: a number, a count or a truth. Text is what they were given.
+    pub(crate) fn holds(&self) -> Vec<bool> {
+        let measured = |(name, column): &&(String, Column)| {
+            name != "neuron" && !matches!(column, Column::Text(_))
+        };
+        let columns: Vec<&(String, Column)> = self.columns.iter().filter(measured).collect();
+        let filled = |row| columns.iter().any(|(_, c)| !c.cell(row).is_empty());
+        (0..self.rows()).map(filled).collect()
+    }
+
     /// A column's cells as they are written.
     pub fn text(&self, name: &str) -> Option<Vec<String>> {
         let column = self.column(name)?;

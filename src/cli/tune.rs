@@ -147,7 +147,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
 /// The options that the optimal Gabors were searched with.
 fn gabors_of(path: &Path) -> Result<String> {
     let made_with = Table::read_csv(path)?.text(MADE_WITH).unwrap_or_default();
-    Ok(made_with.first().cloned().unwrap_or("as given".into()))
+    let mut filled = made_with.into_iter().filter(|m| !m.is_empty());
+    Ok(filled.next().unwrap_or("as given".into()))
 }
 
 /// The simulated neurons that a run's only chosen readout was fitted to.

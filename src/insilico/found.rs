@@ -65,8 +65,9 @@ impl Found {
     /// The hash of the recording that it was made on, if it says so of all its rows alike.
     fn recording(&self) -> Option<String> {
         let hashes = self.table.text(results::RECORDING_HASH)?;
-        let first = hashes.first()?.clone();
-        hashes.iter().all(|h| *h == first).then_some(first)
+        let mut filled = hashes.into_iter().filter(|h| !h.is_empty());
+        let first = filled.next()?;
+        filled.all(|h| h == first).then_some(first)
     }
 
     /// Refuses a table that was made on another recording than this one; tables that do not say pass.
