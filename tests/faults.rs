@@ -135,7 +135,7 @@ fn a_killed_command_leaves_nothing_half_done() {
     let base = finished();
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("work");
-    let (kills, seed) = (number("STRIATE_SOAK", 3), number("STRIATE_SOAK_SEED", 1));
+    let (kills, seed) = (number("STRIATE_SOAK", 20), number("STRIATE_SOAK_SEED", 1));
     for (c, (line, writes)) in COMMANDS.into_iter().enumerate() {
         renew(base.path(), &folder);
         let started = Instant::now();
@@ -185,7 +185,7 @@ fn a_disk_that_takes_no_more_costs_one_message() {
         shell.output().unwrap().into()
     };
     for (line, writes) in COMMANDS {
-        for most in [0, 1, 5] {
+        for most in [0, 1, 2, 3, 5, 8, 13, 21] {
             renew(base.path(), &folder);
             let before = everything(&folder);
             let done = limited(line, most);
