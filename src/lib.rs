@@ -12,6 +12,7 @@ pub mod lock;
 pub mod model;
 pub mod npy;
 pub mod ops;
+pub mod population;
 pub mod recording;
 pub mod results;
 mod say;

@@ -1,0 +1,2 @@
+//! What a whole population is like: bar codes, their alignment, clusters, embedding, and how indices are spread over
+//! clusters (Ustyuzhaninov et al. 2020, 2022).
