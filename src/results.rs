@@ -4,6 +4,10 @@
 //! `model.safetensors`), `array_hash` where an array belongs to it, and `made_with` (the options that matter). Readers refuse
 //! what another model made; rows of other neurons stay where the same model and options made them.
 
+mod together;
+
+pub use together::Together;
+
 use crate::files::{self, Prepared};
 use crate::table::{Column, Table};
 use crate::{Error, Result, npy};
@@ -22,7 +26,7 @@ pub const ARRAY_HASH: &str = "array_hash";
 pub const MADE_WITH: &str = "made_with";
 
 /// What commands derive from a run's model: stale when the model changes.
-pub const DERIVED: [&str; 15] = [
+pub const DERIVED: [&str; 32] = [
     "evaluation.csv",
     "equivariance.csv",
     "gabors.csv",
@@ -37,6 +41,23 @@ pub const DERIVED: [&str; 15] = [
     "selected_gabors.csv",
     "selection.npz",
     "tuning_comparison.csv",
+    "clusters.csv",
+    "aligned.npy",
+    "alignment.csv",
+    "cluster_counts.csv",
+    "cluster_confusion.npy",
+    "clusters_summary.csv",
+    "cluster_gabors.csv",
+    "cluster_dogs.csv",
+    "cluster_meis.csv",
+    "cluster_meis.npy",
+    "cluster_turns.csv",
+    "cluster_tests.csv",
+    "random_tests.csv",
+    "index_correlations.csv",
+    "combinations.csv",
+    "readout_sparsity.csv",
+    "organisation_by_recording.csv",
     "report.html",
 ];
 

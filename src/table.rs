@@ -246,6 +246,16 @@ impl Table {
         Self { columns }
     }
 
+    /// With all columns of another table at the right.
+    ///
+    /// # Panics
+    /// When it has another number of rows: that is a bug, not input.
+    #[must_use]
+    pub fn beside(self, right: Self) -> Self {
+        let columns = right.columns.into_iter();
+        columns.fold(self, |table, (name, column)| table.with(&name, column))
+    }
+
     /// Tables below each other, with every column that any of them has; `label` names a first column that tells
     /// which table a row is from.
     pub fn stacked(parts: Vec<(String, Self)>, label: Option<&str>) -> Self {

@@ -10,6 +10,7 @@ mod info;
 mod inspect;
 mod meis;
 mod optima;
+mod organise;
 mod predict;
 mod select;
 mod simulate;
@@ -79,6 +80,8 @@ enum Command {
     SelectGabors(select::Arguments),
     /// Run the tuning experiments with every neuron's optimal Gabor
     Tune(tune::Arguments),
+    /// Test how tuning indices are spread over clusters
+    Organise(organise::Arguments),
     /// Compare predicted with recorded responses to the stimuli of a tuning experiment
     CompareTuning(compare::Arguments),
     /// Print the default configuration, explained
@@ -107,6 +110,7 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Dogs(a) => optima::differences(global, a)?,
         Command::SelectGabors(a) => select::run(global, a)?,
         Command::Tune(a) => tune::run(global, a)?,
+        Command::Organise(a) => organise::run(global, a)?,
         Command::CompareTuning(a) => compare::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,

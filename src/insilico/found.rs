@@ -114,6 +114,31 @@ impl Found {
         neurons.iter().map(row).collect()
     }
 
+    /// Whether there is a column of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.table.column(name).is_some()
+    }
+
+    /// Whole numbers from 0 of these rows, none where there is no row or an empty cell.
+    ///
+    /// # Errors
+    /// When the table does not have the column, or names the row with another number.
+    pub fn labels(&self, name: &str, rows: &[Option<usize>]) -> Result<Vec<Option<usize>>> {
+        let all = self.numbers(name)?;
+        let label = |row: &Option<usize>| {
+            let Some(row) = row.filter(|&r| !all[r].is_nan()) else {
+                return Ok(None);
+            };
+            let whole = all[row] >= 0.0 && all[row].fract() == 0.0 && all[row] < 1e9;
+            let place = || format!("{}, row {}", self.path.display(), row + 2);
+            match whole {
+                true => Ok(Some(all[row] as usize)),
+                false => Err(Error::bad(place(), name, all[row], "a whole number from 0")),
+            }
+        };
+        rows.iter().map(label).collect()
+    }
+
     /// A column's numbers, NaN where a cell is empty.
     ///
     /// # Errors

@@ -1,2 +1,10 @@
 //! What a whole population is like: bar codes, their alignment, clusters, embedding, and how indices are spread over
 //! clusters (Ustyuzhaninov et al. 2020, 2022).
+
+mod barcodes;
+pub mod confusion;
+pub mod organisation;
+pub mod organise;
+pub mod sparsity;
+
+pub use barcodes::{BarCodes, Who};
