@@ -3,6 +3,7 @@
 use super::Global;
 use super::common::Report;
 use super::evaluate::on_recording;
+use super::planted::{self, Types};
 use ndarray::Axis;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -97,9 +98,13 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let summary = out.join("summary.csv");
     by_type.write_csv(&summary)?;
     let agreement = experiments(&mut model, &place, &truth, &recordings[0], &interrupts)?;
+    // The commands that follow listen for themselves, and read the run as anybody's.
     drop(interrupts);
-    Ok(report(&by_type, &scored.table, &agreement, &path, &summary)
+    drop(model);
+    let types = planted::organisation(global, &options.out, &truth)?;
+    Ok(report(&by_type, &scored.table, (&agreement, &types), &path, &summary)
         .facts(&agreement)?
+        .facts(&types)?
         .fact("seconds", started.elapsed().as_secs_f64())
         .good(!outcome.is_bad()))
 }
@@ -235,7 +240,7 @@ fn experiments(
 fn report(
     by_type: &Table,
     scores: &Table,
-    agreement: &Agreement,
+    (agreement, found): (&Agreement, &Types),
     path: &Path,
     summary: &Path,
 ) -> Report {
@@ -259,7 +264,7 @@ fn report(
             number("true_rate_correlation", row),
         ));
     }
-    text.push_str(&format!("\n{agreement}\n"));
+    text.push_str(&format!("\n{agreement}\n\n{found}\n"));
     text.push_str(&format!(
         "summary: {}\nopen next: {}",
         summary.display(),

@@ -1,5 +1,6 @@
 //! The command line: parse, one call into the library, print the summary.
 
+mod cluster;
 mod common;
 mod compare;
 mod demo;
@@ -11,6 +12,7 @@ mod inspect;
 mod meis;
 mod optima;
 mod organise;
+mod planted;
 mod predict;
 mod select;
 mod simulate;
@@ -80,6 +82,9 @@ enum Command {
     SelectGabors(select::Arguments),
     /// Run the tuning experiments with every neuron's optimal Gabor
     Tune(tune::Arguments),
+    /// Sort neurons into clusters by what their readouts take from the core, wherever they look and whatever their
+    /// orientation
+    Cluster(cluster::Arguments),
     /// Test how tuning indices are spread over clusters
     Organise(organise::Arguments),
     /// Compare predicted with recorded responses to the stimuli of a tuning experiment
@@ -93,8 +98,15 @@ enum Command {
 /// Runs the command and prints its summary; true unless the answer is bad.
 pub fn run(cli: &Cli) -> Result<bool> {
     threads::limit()?;
+    let report = done(cli)?;
+    report.print(cli.global.json)?;
+    Ok(report.good)
+}
+
+/// Runs the command.
+fn done(cli: &Cli) -> Result<Report> {
     let global = &cli.global;
-    let report = match &cli.command {
+    Ok(match &cli.command {
         Command::Demo(a) => demo::run(global, a)?,
         Command::Simulate(a) => simulate::run(global, a)?,
         Command::Import(a) => import::run(global, a)?,
@@ -110,11 +122,10 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Dogs(a) => optima::differences(global, a)?,
         Command::SelectGabors(a) => select::run(global, a)?,
         Command::Tune(a) => tune::run(global, a)?,
+        Command::Cluster(a) => cluster::run(global, a)?,
         Command::Organise(a) => organise::run(global, a)?,
         Command::CompareTuning(a) => compare::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,
-    };
-    report.print(global.json)?;
-    Ok(report.good)
+    })
 }

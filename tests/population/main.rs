@@ -5,7 +5,7 @@ mod common;
 #[path = "../common/small.rs"]
 mod small;
 
-// mod cluster;
+mod cluster;
 mod organise;
 mod planted;
 

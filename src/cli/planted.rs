@@ -1,0 +1,133 @@
+//! The second half of the demo: the population's organisation, by the commands that a user would give, and how well the
+//! planted cell types come back.
+
+use super::{Cli, Global, done};
+use clap::Parser;
+use ndarray::Array2;
+use serde::Serialize;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+use striate::device::Device;
+use striate::insilico::Watch;
+use striate::population::clusters::{self, adjusted_rand};
+use striate::table::Table;
+use striate::{Error, Result};
+
+/// How the planted types come back.
+#[derive(Debug, Serialize)]
+pub struct Types {
+    /// Types that were planted, and clusters that were looked for.
+    planted_types: usize,
+    /// Adjusted Rand index of clusters and types.
+    cluster_rand_index: f64,
+    /// The same of clusters that were made from the neurons' true parameters instead of their bar codes.
+    true_parameter_rand_index: f64,
+    /// Share of its own optimum that a cluster's Gabor reaches on average.
+    gabor_share_of_own: f64,
+    /// The same of a cluster's MEI.
+    mei_share_of_own: f64,
+}
+
+impl fmt::Display for Types {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} clusters against the {0} planted types, adjusted Rand index: {:.3} (from true parameters: {:.3})\n\
+             share of their own optimum that neurons reach with their cluster's Gabor: {:.3}, MEI: {:.3}",
+            self.planted_types,
+            self.cluster_rand_index,
+            self.true_parameter_rand_index,
+            self.gabor_share_of_own,
+            self.mei_share_of_own
+        )
+    }
+}
+
+/// Runs `meis`, `cluster`, `cluster-stimuli` and `organise` on the run.
+pub fn organisation(global: &Global, run: &Path, truth: &Table) -> Result<Types> {
+    let types = truth.text("type").unwrap_or_default();
+    let mut names: Vec<&String> = types.iter().collect();
+    names.sort();
+    names.dedup();
+    let planted: Vec<usize> = types.iter().map(|t| names.binary_search(&t).unwrap_or(0)).collect();
+    let count = names.len();
+    let clusters = count.to_string();
+    let tell = |what: &str| striate::say(format_args!("{what} ..."));
+    tell("looking for most exciting images");
+    step(global, run, &["meis", "--starts", "2", "--steps", "150"])?;
+    tell("aligning and clustering the bar codes");
+    step(global, run, &["cluster", "--clusters", &clusters, "--perplexity", "15"])?;
+    tell("looking for the clusters' stimuli");
+    step(global, run, &["cluster-stimuli"])?;
+    tell("comparing clusters");
+    step(global, run, &["organise"])?;
+
+    let path = run.join("clusters.csv");
+    let found = Table::read_csv(&path)?;
+    let labels = found.numbers("cluster").unwrap_or_default();
+    if labels.len() != planted.len() {
+        return Err(Error::file(path, "not a row for each simulated neuron"));
+    }
+    let known: Vec<usize> = (0..labels.len()).filter(|&n| !labels[n].is_nan()).collect();
+    let labels: Vec<usize> = known.iter().map(|&n| labels[n] as usize).collect();
+    let planted_known: Vec<usize> = known.iter().map(|&n| planted[n]).collect();
+    let settings = clusters::Settings {
+        clusters: count,
+        ..clusters::Settings::default()
+    };
+    let rows = parameters(truth);
+    let best = clusters::k_means(&Device::Cpu, rows.view(), &settings, &mut Watch::hidden())?;
+    let share = |file: &str| -> Result<f64> {
+        let table = Table::read_csv(&run.join(file))?;
+        let shares = table.numbers("share_of_own").unwrap_or_default();
+        Ok(striate::statistics::mean_of_known(&shares))
+    };
+    Ok(Types {
+        planted_types: count,
+        cluster_rand_index: adjusted_rand(&planted_known, &labels)?,
+        true_parameter_rand_index: adjusted_rand(&planted, &best.labels)?,
+        gabor_share_of_own: share("cluster_gabors.csv")?,
+        mei_share_of_own: share("cluster_meis.csv")?,
+    })
+}
+
+/// A command with the demo's device and seed, as on the command line: COMMAND RUN OPTIONS.
+fn step(global: &Global, run: &Path, line: &[&str]) -> Result<()> {
+    let mut words: Vec<OsString> = vec!["striate".into(), line[0].into(), run.into()];
+    words.extend(line[1..].iter().map(OsString::from));
+    words.extend(["--device".into(), global.device.clone().into()]);
+    if let Some(seed) = global.seed {
+        words.extend(["--seed".into(), seed.to_string().into()]);
+    }
+    let cli = Cli::try_parse_from(words).map_err(|e| Error::Other(e.to_string()))?;
+    done(&cli).map(|_| ())
+}
+
+/// What defines each neuron besides place, orientation and type: size, frequency, phase, surround and its strength, each with mean 0
+/// and SD 1. What a neuron does not have is 0 before.
+fn parameters(truth: &Table) -> Array2<f32> {
+    let column = |name: &str| truth.numbers(name).unwrap_or_default().to_vec();
+    let phase = column("phase");
+    let mut columns = vec![
+        column("size"),
+        column("frequency"),
+        column("surround_size"),
+        column("suppression"),
+        phase.iter().map(|p| p.cos()).collect(),
+        phase.iter().map(|p| p.sin()).collect(),
+    ];
+    let rows = truth.rows();
+    let mut all = Array2::zeros((rows, columns.len()));
+    for (at, values) in columns.iter_mut().enumerate() {
+        for v in values.iter_mut().filter(|v| v.is_nan()) {
+            *v = 0.0;
+        }
+        let mean = striate::statistics::mean(values);
+        let sd = striate::statistics::variance(values, 0).sqrt().max(f64::MIN_POSITIVE);
+        for (row, v) in values.iter().enumerate() {
+            all[(row, at)] = ((v - mean) / sd) as f32;
+        }
+    }
+    all
+}

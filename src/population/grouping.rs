@@ -1,0 +1,141 @@
+//! From bar codes to clusters: alignment, k-means, and the refinement of each neuron's turn against its cluster.
+
+use super::alignment::{self, Alignment};
+use super::clusters::{self, Clusters, Start};
+use super::embedding;
+use crate::device::Device;
+use crate::insilico::Watch;
+use crate::{Error, Result};
+use ndarray::{Array2, Array3, ArrayView3, Axis};
+
+/// Times that turns and clusters are fitted to each other.
+const ROUNDS: usize = 10;
+
+/// How a population is grouped.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Of the alignment.
+    pub alignment: alignment::Settings,
+    /// Of k-means.
+    pub clusters: clusters::Settings,
+    /// Of the embedding.
+    pub embedding: embedding::Settings,
+    /// Whether turns stay as the relaxed alignment left them.
+    pub relaxed: bool,
+}
+
+/// A population's clusters and its map. Neurons whose readout is all zero have none.
+#[derive(Clone, Debug)]
+pub struct Grouping {
+    /// Rows of the bar codes that are not all zero.
+    pub filled: Vec<usize>,
+    /// Cluster of each neuron (N), from 0, largest first.
+    pub labels: Vec<Option<usize>>,
+    /// Counter-clockwise turn, in radians, that carries each neuron's pattern into the common frame (N); NaN without a code.
+    pub rotations: Vec<f64>,
+    /// Turned codes, feature-major (N, F O); 0 without a code. The clusters are those of these rows.
+    pub aligned: Array2<f32>,
+    /// The sweep over penalties; none for a core with one orientation.
+    pub alignment: Option<Alignment>,
+    /// k-means of the filled rows.
+    pub found: Clusters,
+    /// Map of the filled rows.
+    pub embedding: embedding::Embedding,
+}
+
+/// Groups bar codes (N, F, O).
+///
+/// # Errors
+/// When there are fewer codes than clusters; when memory does not suffice or a signal has come.
+pub fn group(
+    device: &Device,
+    codes: ArrayView3<f32>,
+    settings: &Settings,
+    watch: &mut Watch,
+) -> Result<Grouping> {
+    let (n, features, orientations) = codes.dim();
+    let is_filled = |&row: &usize| codes.index_axis(Axis(0), row).iter().any(|w| *w != 0.0);
+    let filled: Vec<usize> = (0..n).filter(is_filled).collect();
+    let wanted = settings.clusters.clusters;
+    if filled.len() < wanted {
+        return Err(Error::bad(
+            "--clusters",
+            "the number",
+            wanted,
+            format!("at most {}, the neurons whose readout is not all zero", filled.len()),
+        ));
+    }
+    let mut own = codes.select(Axis(0), &filled);
+    if settings.alignment.normalise {
+        normalise(&mut own);
+    }
+    let mut alignment = None;
+    let mut turns = vec![0.0; filled.len()];
+    let mut rows = flat(&own);
+    if orientations > 1 {
+        let fit = alignment::align(device, own.view(), &settings.alignment, watch)?;
+        turns.clone_from(&fit.rotations);
+        rows.clone_from(&fit.aligned);
+        alignment = Some(fit);
+    }
+    let mut found = clusters::k_means(device, rows.view(), &settings.clusters, watch)?;
+    if orientations > 1 && !settings.relaxed {
+        for _ in 0..ROUNDS {
+            let labels = found.labels.clone();
+            alignment::refine(own.view(), &mut turns, &labels);
+            rows = turned(own.view(), &turns);
+            let (start, most) = (Start::Labels(&labels), settings.clusters.max_steps);
+            found = clusters::k_means_from(device, rows.view(), start, most, watch)?;
+            if found.labels == labels {
+                break;
+            }
+        }
+        let again = clusters::k_means(device, rows.view(), &settings.clusters, watch)?;
+        if again.inertia < found.inertia {
+            found = again;
+        }
+    }
+    let embedding = embedding::t_sne(rows.view(), &settings.embedding, watch)?;
+    let mut grouping = Grouping {
+        labels: vec![None; n],
+        rotations: vec![f64::NAN; n],
+        aligned: Array2::zeros((n, features * orientations)),
+        alignment,
+        embedding,
+        found,
+        filled,
+    };
+    for (at, &row) in grouping.filled.iter().enumerate() {
+        grouping.labels[row] = Some(grouping.found.labels[at]);
+        grouping.rotations[row] = turns[at];
+        grouping.aligned.row_mut(row).assign(&rows.row(at));
+    }
+    Ok(grouping)
+}
+
+/// Divides each code by its length.
+fn normalise(codes: &mut Array3<f32>) {
+    for mut code in codes.outer_iter_mut() {
+        let length = code.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>().sqrt();
+        code.mapv_inplace(|w| (f64::from(w) / length) as f32);
+    }
+}
+
+/// Codes (n, F, O) in rows of F O numbers.
+fn flat(codes: &Array3<f32>) -> Array2<f32> {
+    let (n, features, orientations) = codes.dim();
+    let rows = codes.to_shape((n, features * orientations));
+    rows.expect("as many numbers").to_owned()
+}
+
+/// Codes (n, F, O), each turned by its angle, in rows of F O numbers.
+fn turned(codes: ArrayView3<f32>, turns: &[f64]) -> Array2<f32> {
+    let (n, features, orientations) = codes.dim();
+    let mut rows = Array2::zeros((n, features * orientations));
+    for ((code, &turn), mut row) in codes.outer_iter().zip(turns).zip(rows.outer_iter_mut()) {
+        let own: Vec<f32> = code.iter().copied().collect();
+        let own = alignment::turned(&own, orientations, turn);
+        row.iter_mut().zip(own).for_each(|(r, w)| *r = w);
+    }
+    rows
+}
