@@ -41,6 +41,17 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
 }
 
+// Groups take turns in pieces of `run` numbers, each with a rate of its own.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    optimiser_adam_by_group(const float* gradients /* (n) */, const float* rates /* (K, groups) */,
+                            const u32* step /* (1) */, float* values /* (n) */, float* first /* (n) */,
+                            float* second /* (n) */, int n, int groups, int run) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= n) return;
+    Adam adam{rates[(size_t)step[0] * groups + i / run % groups]};
+    adam.step(values[i], gradients[i], first[i], second[i]);
+}
+
 // v -= rate g.
 extern "C" __global__ void __launch_bounds__(THREADS)
     optimiser_sgd(const float* gradients /* (n) */, const float* rates /* (K) */, const u32* step /* (1) */,

@@ -8,6 +8,7 @@ use striate::device::{Device, Precision};
 use striate::insilico::harmonics::{angles, relative_harmonic};
 use striate::insilico::preconditioner;
 use striate::ops::activation::{Output, softplus};
+use striate::ops::align;
 use striate::ops::basis::Basis;
 use striate::ops::group_conv::{self, Layer, Shape, reference};
 use striate::ops::loss;
@@ -376,4 +377,76 @@ fn the_tuning_indices_have_the_published_values() {
         .map(|s| 1.0 + 0.8 * (2.0 * (s - 0.3)).cos())
         .collect();
     assert!((relative_harmonic(&curve, &orientations, 2) - 0.4).abs() <= 1e-14);
+}
+
+#[test]
+fn an_alignment_has_the_published_methods_loss() {
+    let (n, features, o) = (5, 2, 8);
+    let mut codes = vec![0.0; n * features * o];
+    for (neuron, code) in codes.chunks_exact_mut(features * o).enumerate() {
+        for at in 0..features * o {
+            // Given orientation-major.
+            let (q, f) = (at / features, at % features);
+            let flat = (neuron * features * o + at) as f64;
+            code[f * o + q] = (0.9 * flat + 0.3).sin();
+        }
+        let norm = code.iter().map(|v| v * v).sum::<f64>().sqrt();
+        code.iter_mut().for_each(|v| *v /= norm);
+    }
+    let angles = [0.2, 1.1, 2.9, 4.0, 5.5];
+    let logits: Vec<f64> = angles.iter().map(|a| (a / (TAU - a)).ln()).collect();
+    let fit = align::reference::Fit {
+        features,
+        orientations: o,
+        temperature: align::Temperature { cap: None },
+        codes: &codes,
+        logits: &logits,
+        t: 1.2f64.ln(),
+    };
+    let (energy, reconstruction, _) = align::reference::forward(&fit);
+    let wanted = [
+        0.069_508_002_536_544_86,
+        0.729_718_285_634_662_6,
+        1.164_085_430_988_538_7,
+    ];
+    let loss = energy + 1.5 * reconstruction;
+    assert_close(
+        "E, Rec, loss",
+        &[energy, reconstruction, loss],
+        &wanted,
+        1e-12,
+    );
+    let taps = |angle: f64, t: f64| -> Vec<f64> {
+        let [c, ..] = align::reference::taps(o, angle, t);
+        c
+    };
+    let second = align::reference::relaxed(&codes[features * o..2 * features * o], &taps(1.1, 1.2));
+    for (got, wanted) in second
+        .iter()
+        .zip([0.107_988_32, 0.121_818_43, 0.035_958_92])
+    {
+        assert_digits(*got, wanted, 8);
+    }
+    let wanted = [
+        0.290_735_29,
+        0.243_842_84,
+        0.113_833_46,
+        0.046_214_6,
+        0.027_667_36,
+        0.032_987_96,
+        0.070_663_57,
+        0.174_054_92,
+    ];
+    for (got, wanted) in taps(0.2, 1.2).iter().zip(wanted) {
+        assert_digits(*got, wanted, 8);
+    }
+    for (t, wanted) in [
+        (1.5, &[0.3402, 0.2192, 0.0759, 0.0263, 0.0169][..]),
+        (5.0, &[0.6774, 0.1566, 0.0046]),
+        (10.0, &[0.9033, 0.0483]),
+    ] {
+        for (got, wanted) in taps(0.0, t).iter().zip(wanted) {
+            assert_digits(*got, *wanted, 4);
+        }
+    }
 }

@@ -4,7 +4,7 @@ mod common;
 use common::*;
 use striate::ops::activation::{Activation, Output};
 use striate::ops::basis::Basis;
-use striate::ops::{ascent, conv, group_conv, loss, norm, optimiser, penalty, readout};
+use striate::ops::{align, ascent, conv, group_conv, loss, norm, optimiser, penalty, readout};
 use striate::stimuli::{difference, gabor, steerable};
 
 #[test]
@@ -427,4 +427,62 @@ fn the_coefficients_of_steerable_patches_agree_with_differences() {
             dot(&image, &dimage)
         });
     }
+}
+
+#[test]
+fn alignment_agrees_with_differences() {
+    for (neurons, features, o, cap) in [(5, 2, 8, None), (4, 3, 5, Some(2.5)), (1, 2, 2, None)] {
+        let codes = noise(neurons * features * o, 1);
+        let parameters: Vec<f64> = noise(neurons + 1, 2).iter().map(|v| 2.0 * v).collect();
+        let loss = |parameters: &[f64]| {
+            let fit = align_fit((features, o, cap), &codes, parameters);
+            let (energy, reconstruction, _) = align::reference::forward(&fit);
+            energy + 1.5 * reconstruction
+        };
+        let fit = align_fit((features, o, cap), &codes, &parameters);
+        let (mut gradient, dt) = align::reference::backward(&fit, 1.5);
+        gradient.push(dt);
+        assert_gradient(&format!("{neurons} {o}"), &parameters, &gradient, loss);
+    }
+}
+
+fn align_fit<'a>(
+    (features, orientations, cap): (usize, usize, Option<f64>),
+    codes: &'a [f64],
+    parameters: &'a [f64],
+) -> align::reference::Fit<'a, f64> {
+    let (&t, logits) = parameters.split_last().unwrap();
+    align::reference::Fit {
+        features,
+        orientations,
+        temperature: align::Temperature { cap },
+        codes,
+        logits,
+        t,
+    }
+}
+
+#[test]
+fn the_energy_is_the_mean_over_all_pairs() {
+    let (features, o) = (3, 8);
+    let (codes, logits) = (noise(6 * features * o, 1), noise(6, 2));
+    let parameters = [logits.clone(), vec![0.4]].concat();
+    let fit = align_fit((features, o, None), &codes, &parameters);
+    let (energy, ..) = align::reference::forward(&fit);
+    let turned: Vec<Vec<f64>> = codes
+        .chunks_exact(features * o)
+        .zip(&logits)
+        .map(|(code, &logit)| {
+            let [taps, ..] =
+                align::reference::taps(o, align::reference::angle(logit), 0.4f64.exp());
+            align::reference::relaxed(code, &taps)
+        })
+        .collect();
+    let mut sum = 0.0;
+    for a in &turned {
+        for b in &turned {
+            sum += a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>() / 36.0;
+        }
+    }
+    assert_close("energy", &[energy], &[sum], 1e-12);
 }

@@ -162,7 +162,7 @@ pub(super) mod vector {
     ];
 
     #[inline(always)]
-    fn polynomial<S: Simd>(simd: S, coefficients: &[f32], x: S::f32s) -> S::f32s {
+    pub fn polynomial<S: Simd>(simd: S, coefficients: &[f32], x: S::f32s) -> S::f32s {
         let mut sum = simd.splat_f32s(coefficients[0]);
         for &c in &coefficients[1..] {
             sum = simd.mul_add_e_f32s(sum, x, simd.splat_f32s(c));
@@ -172,7 +172,7 @@ pub(super) mod vector {
 
     /// exp(x) for x <= 0.
     #[inline(always)]
-    fn exp_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    pub fn exp_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         let least = simd.splat_f32s(-87.0);
         let x = simd.select_f32s(simd.less_than_f32s(x, least), least, x);
         let round = simd.splat_f32s(ROUND);

@@ -3,6 +3,7 @@
 //! Gradients of parameters add to what is there; everything else overwrites.
 
 pub mod activation;
+pub mod align;
 pub mod ascent;
 pub mod basis;
 pub mod closeup;

@@ -62,6 +62,50 @@ pub fn adam(
     }
 }
 
+/// The same where groups take turns in pieces of `run` numbers, each group with a rate of its own: rates (K, groups).
+pub fn adam_by_group(
+    device: &Device,
+    (rates, step): (View, View<u32>),
+    (groups, run): (usize, usize),
+    values: ViewMut,
+    gradients: View,
+    (first, second): (ViewMut, ViewMut),
+) {
+    let n = gradients.len();
+    let lengths = [&values, &first, &second].map(|v| v.len());
+    assert_eq!((lengths, step.len()), ([n; 3], 1));
+    assert_eq!((rates.len() % groups, n % (groups * run)), (0, 0));
+    match device {
+        Device::Cpu => {
+            let rates = &rates.host()[step.host()[0] as usize * groups..][..groups];
+            let (first, second) = (first.host(), second.host());
+            let round = groups * run;
+            values
+                .host()
+                .par_chunks_mut(round)
+                .zip(gradients.host().par_chunks(round))
+                .zip(
+                    first
+                        .par_chunks_mut(round)
+                        .zip(second.par_chunks_mut(round)),
+                )
+                .for_each(|((v, g), (m, s))| {
+                    let moments = m.chunks_mut(run).zip(s.chunks_mut(run));
+                    let each = v.chunks_mut(run).zip(g.chunks(run)).zip(moments);
+                    for (((v, g), (m, s)), &rate) in each.zip(rates) {
+                        reference::adam_at(rate, v, g, m, s);
+                    }
+                });
+        }
+        _ => {
+            let grid = [n.div_ceil(kernels::optimiser::THREADS), 1, 1];
+            kernels::optimiser::optimiser_adam_by_group(
+                device, grid, gradients, rates, step, values, first, second, n, groups, run,
+            );
+        }
+    }
+}
+
 /// `v -= rate g`.
 pub fn sgd(device: &Device, (rates, step): (View, View<u32>), values: ViewMut, gradients: View) {
     let n = gradients.len();

@@ -5,6 +5,7 @@
 use crate::common::{narrow, relative, widen};
 use striate::device::{Array, Device, Maps, Precision};
 
+mod align;
 mod ascent;
 mod closeup;
 mod conv;
@@ -145,6 +146,7 @@ impl Output {
 /// All cases.
 pub fn all() -> Vec<Case> {
     [
+        align::cases(),
         ascent::cases(),
         closeup::cases(),
         conv::cases(),

@@ -12,7 +12,49 @@ pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = sizes.into_iter().flat_map(both).collect();
     // Gradients that begin between two pairs.
     cases.push(adam(300, 1));
+    cases.extend([(1, 1, 3), (3, 64, 2), (2, 5, 301)].map(adam_by_group));
     cases
+}
+
+/// Groups that take turns, pieces of each, and rounds.
+fn adam_by_group((groups, run, rounds): (usize, usize, usize)) -> Case {
+    let name = format!("adam on {groups} groups, {run} at a time, {rounds} times");
+    Case::new(name, move |on| {
+        let n = groups * run * rounds;
+        let (mut values, mut v) = on.noise(n, 1);
+        let (gradients, g) = on.noise(n, 2);
+        let (mut first, mut second) = (filled(on, 0.0, n), filled(on, 0.0, n));
+        // Another step's rates, then this one's.
+        let rate = |row: usize, group: usize| 0.01 * (1.0 + 3.0 * row as f64 + group as f64);
+        let table: Vec<f32> = (0..2 * groups)
+            .map(|i| optimiser::adam_rate(rate(i / groups, i % groups), 1))
+            .collect();
+        let rates = on.upload(&table, &[table.len()]);
+        let step = on.upload(&[1u32], &[1]);
+        on.pass("step", Cost::words(7 * n), || {
+            optimiser::adam_by_group(
+                on,
+                (rates.view(), step.view()),
+                (groups, run),
+                values.view_mut(),
+                gradients.view(),
+                (first.view_mut(), second.view_mut()),
+            );
+        });
+        on.outputs(|| {
+            let (mut m, mut s) = (vec![0.0; n], vec![0.0; n]);
+            for (i, g) in g.iter().enumerate() {
+                let (own, at) = (rate(1, i / run % groups), i..i + 1);
+                let (v, m, s) = (&mut v[at.clone()], &mut m[at.clone()], &mut s[at]);
+                optimiser::reference::adam(own, 1, v, &[*g], m, s);
+            }
+            vec![
+                Output::new("values", &values, v),
+                Output::new("first", &first, m),
+                Output::new("second", &second, s),
+            ]
+        })
+    })
 }
 
 pub fn adam(n: usize, start: usize) -> Case {

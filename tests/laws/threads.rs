@@ -7,7 +7,7 @@ use striate::ops::activation::Activation;
 use striate::ops::norm::{Affine, Finish};
 use striate::ops::penalty::{Metric, Strength};
 use striate::ops::readout::{Gradients, Weights};
-use striate::ops::{group_conv, norm, penalty, readout};
+use striate::ops::{align, group_conv, norm, penalty, readout};
 
 /// All results of the CPU paths on one set of inputs.
 fn everything() -> Vec<(&'static str, Vec<u32>)> {
@@ -151,6 +151,39 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
         ("readout dmask", &dmask),
         ("readout dfeatures", &dfeatures),
         ("readout dbias", &dbias),
+    ] {
+        results.push((name, bits(a)));
+    }
+
+    let raw = ndarray::Array3::from_shape_vec((1301, 3, 8), narrow(&noise(1301 * 24, 1))).unwrap();
+    let (codes, temperature) = (align::Codes::new(&CPU, raw.view()), Default::default());
+    let shape = codes.shape(2);
+    let (point, penalties) = (upload(&noise(shape.parameters(), 2)), upload(&[1.0, 3.0]));
+    let [mut means, mut losses] = [shape.means(), 4].map(|n| CPU.zeros(&[n]));
+    let mut gradient = CPU.zeros(&[point.len()]);
+    let outputs = (means.view_mut(), losses.view_mut());
+    align::forward(
+        &CPU,
+        &codes,
+        2,
+        temperature,
+        point.view(),
+        outputs.0,
+        outputs.1,
+    );
+    align::backward(
+        &CPU,
+        &codes,
+        temperature,
+        penalties.view(),
+        point.view(),
+        means.view(),
+        gradient.view_mut(),
+    );
+    for (name, a) in [
+        ("align means", &means),
+        ("align losses", &losses),
+        ("align gradient", &gradient),
     ] {
         results.push((name, bits(a)));
     }
