@@ -82,8 +82,9 @@ pub fn group(
     if orientations > 1 && !settings.relaxed {
         for _ in 0..ROUNDS {
             let labels = found.labels.clone();
-            alignment::refine(own.view(), &mut turns, &labels);
-            rows = turned(own.view(), &turns);
+            let of: Vec<Option<usize>> = labels.iter().copied().map(Some).collect();
+            alignment::refine(own.view(), &mut turns, &of, false)?;
+            rows = turned(own.view(), &turns)?;
             let (start, most) = (Start::Labels(&labels), settings.clusters.max_steps);
             found = clusters::k_means_from(device, rows.view(), start, most, watch)?;
             if found.labels == labels {
@@ -129,13 +130,13 @@ fn flat(codes: &Array3<f32>) -> Array2<f32> {
 }
 
 /// Codes (n, F, O), each turned by its angle, in rows of F O numbers.
-fn turned(codes: ArrayView3<f32>, turns: &[f64]) -> Array2<f32> {
+fn turned(codes: ArrayView3<f32>, turns: &[f64]) -> Result<Array2<f32>> {
     let (n, features, orientations) = codes.dim();
     let mut rows = Array2::zeros((n, features * orientations));
     for ((code, &turn), mut row) in codes.outer_iter().zip(turns).zip(rows.outer_iter_mut()) {
         let own: Vec<f32> = code.iter().copied().collect();
-        let own = alignment::turned(&own, orientations, turn);
+        let own = alignment::turned(&own, features, orientations, turn)?;
         row.iter_mut().zip(own).for_each(|(r, w)| *r = w);
     }
-    rows
+    Ok(rows)
 }

@@ -63,7 +63,7 @@ fn the_files_belong_together() {
     for (n, row) in aligned.outer_iter().enumerate() {
         let length: f32 = row.iter().map(|w| w * w).sum();
         let wanted = if [7, 20].contains(&n) { 0.0 } else { 1.0 };
-        assert!((length - wanted).abs() <= 0.02, "{n}: {length}");
+        assert!((length - wanted).abs() <= 0.05, "{n}: {length}");
     }
     // Members of a cluster are alike in the common frame, feature by feature.
     let alike = |a: usize, b: usize| -> f32 {
