@@ -12,6 +12,7 @@ mod gather;
 mod group_conv;
 mod loss;
 mod maps;
+mod nearest;
 mod norm;
 mod optimiser;
 mod penalty;
@@ -152,6 +153,7 @@ pub fn all() -> Vec<Case> {
         group_conv::cases(),
         loss::cases(),
         maps::cases(),
+        nearest::cases(),
         norm::cases(),
         optimiser::cases(),
         penalty::cases(),
