@@ -13,6 +13,7 @@ pub mod group_conv;
 pub mod loss;
 pub mod maps;
 pub(crate) mod matmul;
+pub mod nearest;
 pub mod norm;
 pub mod optimiser;
 mod panel;

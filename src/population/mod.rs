@@ -3,9 +3,13 @@
 
 pub mod alignment;
 mod barcodes;
+pub mod clusters;
 pub mod confusion;
+pub mod embedding;
+pub mod grouping;
 pub mod organisation;
 pub mod organise;
 pub mod sparsity;
+pub mod tables;
 
 pub use barcodes::{BarCodes, Who};

@@ -13,6 +13,7 @@ mod gather;
 mod group_conv;
 mod loss;
 mod maps;
+mod nearest;
 mod norm;
 mod optimiser;
 mod penalty;
@@ -154,6 +155,7 @@ pub fn all() -> Vec<Case> {
         group_conv::cases(),
         loss::cases(),
         maps::cases(),
+        nearest::cases(),
         norm::cases(),
         optimiser::cases(),
         penalty::cases(),
