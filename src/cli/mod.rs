@@ -1,5 +1,6 @@
 //! The command line: parse, one call into the library, print the summary.
 
+mod cluster_stimuli;
 mod common;
 mod compare;
 mod demo;
@@ -81,6 +82,8 @@ enum Command {
     Tune(tune::Arguments),
     /// Compare predicted with recorded responses to the stimuli of a tuning experiment
     CompareTuning(compare::Arguments),
+    /// Find the Gabor, difference of Gaussians and most exciting image that each cluster of neurons shares
+    ClusterStimuli(cluster_stimuli::Arguments),
     /// Print the default configuration, explained
     Config,
     /// Show version and devices
@@ -108,6 +111,7 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::SelectGabors(a) => select::run(global, a)?,
         Command::Tune(a) => tune::run(global, a)?,
         Command::CompareTuning(a) => compare::run(global, a)?,
+        Command::ClusterStimuli(a) => cluster_stimuli::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,
     };
