@@ -85,6 +85,8 @@ pub struct Shared {
     pub steps: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// Steps of every start.
+    pub starts: Vec<u32>,
 }
 
 /// One start of one cluster.
@@ -409,7 +411,9 @@ fn one_wave(
     watch.begin("templates that clusters share");
     search.climb(model, &mut stage, &mut jobs, watch)?;
     let mut best: Vec<Option<Job>> = clusters.iter().map(|_| None).collect();
+    let mut starts: Vec<Vec<u32>> = vec![Vec::new(); clusters.len()];
     for job in jobs {
+        starts[job.cluster].push(job.climb.steps);
         let slot = &mut best[job.cluster];
         if slot
             .as_ref()
@@ -438,7 +442,10 @@ fn one_wave(
     for job in &best {
         let (x, angles) = search.unpacked(job, job.climb.at());
         let said = stage.show(model, &search.shown(job.cluster, &x, &angles), false, watch)?;
-        found[job.cluster] = Some(shared(space, job, &x, &angles, &said));
+        found[job.cluster] = Some(Shared {
+            starts: starts[job.cluster].clone(),
+            ..shared(space, job, &x, &angles, &said)
+        });
     }
     Ok(found)
 }
@@ -454,6 +461,7 @@ fn shared(space: &Space, job: &Job, x: &[f64], angles: &[f64], said: &[(f64, Vec
         seen: seen.map(|(a, s)| (a.rem_euclid(TAU), s.0)).collect(),
         steps: job.climb.steps,
         outcome: job.climb.outcome,
+        starts: Vec::new(),
     }
 }
 
