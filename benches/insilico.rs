@@ -2,7 +2,7 @@
 //!
 //!     benches/peers/setup.sh target/peer                    # once: the peer's Python environment
 //!     cargo bench --bench insilico -- [--neurons 500] [--meis 200] [--steps 2000] [--device cpu] [--precision f32]
-//!         [--python target/peer/bin/python] [--out FILE.json] [--only gabors|tune|meis]
+//!         [--python target/peer/bin/python] [--out FILE.json] [--only gabors|tune|meis|clusters] [--clusters 50]
 //!
 //! The standard model (Ecker et al. 2019: filters 13, 5, 5; 16 features at 8 orientations; 36 x 64 pixels) with random
 //! weights and masks that are Gaussians of 1.5 pixels SD, zero beyond 4 pixels, centred where the published grid has its
@@ -11,6 +11,11 @@
 //! images the peer takes one neuron at a time, its
 //! 8 starts in one batch, on whole images, not compiled, until the last of them has settled; the seconds of 50 steps of two neurons are
 //! extrapolated to the steps that the recipe took here. A peer that fails is left out.
+//!
+//! For the images that clusters share neurons are dealt out to clusters, each with a Gabor of its own orientation where it looks.
+//! The peer takes one cluster at a time, the members of all its starts in one batch, on whole images, with Adam; the seconds of
+//! 10 steps of two clusters, and of once around the circle, are extrapolated to the steps that the longest start of each cluster
+//! took here.
 
 mod peers;
 
@@ -25,6 +30,7 @@ use std::time::Instant;
 use striate::device::{Device, Precision};
 use striate::insilico::ascent::{Member, Recipe, meis};
 use striate::insilico::search::{Gabors, Optimum, refine, search};
+use striate::insilico::shared;
 use striate::insilico::tuning::tune;
 use striate::insilico::{Watch, show};
 use striate::model::{Config, Model, Population};
@@ -64,7 +70,10 @@ struct Arguments {
     python: PathBuf,
     #[arg(long)]
     out: Option<PathBuf>,
-    /// One part alone: gabors, tune or meis.
+    /// Clusters that neurons are dealt out to.
+    #[arg(long, default_value_t = 50)]
+    clusters: usize,
+    /// One part alone: gabors, tune, meis or clusters.
     #[arg(long)]
     only: Option<String>,
     /// Cargo says that this is a bench.
@@ -107,15 +116,22 @@ fn main() -> Result<(), Failure> {
         report["tune"] = tuning(&a, &mut model, optimal)?;
         write(&a, &report)?;
     }
+    let run = tempfile::tempdir()?;
+    model
+        .tensors()
+        .write(&run.path().join("model.safetensors"))?;
+    std::fs::write(run.path().join("config.toml"), model.config.to_toml()?)?;
+    let run = run.path().display().to_string();
+    if wanted("clusters") {
+        report["clusters"] = clusters(&a, &mut model)?;
+        write(&a, &report)?;
+        let theirs = peer.as_ref().map(|p| templates(&a, p, &run));
+        against(&mut report["clusters"], theirs);
+        write(&a, &report)?;
+    }
     if wanted("meis") {
-        let run = tempfile::tempdir()?;
-        model
-            .tensors()
-            .write(&run.path().join("model.safetensors"))?;
-        std::fs::write(run.path().join("config.toml"), model.config.to_toml()?)?;
         report["meis"] = exciting(&a, model)?;
         write(&a, &report)?;
-        let run = run.path().display().to_string();
         against(
             &mut report["meis"],
             peer.as_ref().map(|p| climbs(&a, p, &run)),
@@ -261,6 +277,78 @@ fn exciting(a: &Arguments, model: Model) -> Result<Value, Failure> {
     }))
 }
 
+/// The images that clusters share.
+fn clusters(a: &Arguments, model: &mut Model) -> Result<Value, Failure> {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let masks = model.params.view(model.readouts[0].mask).download();
+    let middle = |mask: &[f32]| {
+        let weigh = |at: fn(usize) -> usize| {
+            let pairs = mask.iter().enumerate();
+            let sum: f32 = pairs.map(|(p, m)| m.abs() * at(p) as f32).sum();
+            f64::from(sum / mask.iter().map(|m| m.abs()).sum::<f32>())
+        };
+        (weigh(|p| p % SIZE.1), weigh(|p| p / SIZE.1))
+    };
+    let members: Vec<shared::Member> = masks
+        .chunks_exact(SIZE.0 * SIZE.1)
+        .enumerate()
+        .map(|(neuron, mask)| {
+            let (x, y) = middle(mask);
+            let stimulus = Gabor {
+                x: x.round(),
+                y: y.round(),
+                size: 12.0,
+                frequency: 0.1,
+                contrast: 1.0,
+                orientation: rng.random_range(0.0..std::f64::consts::PI),
+                phase: 0.0,
+            };
+            shared::Member {
+                readout: 0,
+                neuron,
+                cluster: neuron % a.clusters,
+                gabor: Some(shared::Best {
+                    stimulus,
+                    response: 1.0,
+                    refined: f64::NAN,
+                }),
+                difference: None,
+                image: None,
+            }
+        })
+        .collect();
+    let mut of = vec![Vec::new(); a.clusters];
+    members.iter().for_each(|m| of[m.cluster].push(m.neuron));
+    let recipe = shared::Recipe::default();
+    let none = vec![None; a.clusters];
+    let stop = || None;
+    let started = Instant::now();
+    let mut watch = Watch::stderr(&stop);
+    let found = shared::meis(model, &members, &of, &none, &recipe, &mut watch)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let found: Vec<_> = found.into_iter().flatten().collect();
+    let longest = |s: &shared::Shared| f64::from(s.starts.iter().copied().max().unwrap_or(0));
+    let steps: f64 = found.iter().map(longest).sum();
+    let rates = found.iter().flat_map(|s| &s.seen).map(|s| s.1);
+    let mean = rates.sum::<f64>() / members.len() as f64;
+    println!(
+        "images that {} clusters of {} neurons share, {} starts: striate {seconds:.1} s, {:.0} steps until the last start settles, mean rate {mean:.3}",
+        found.len(),
+        a.neurons,
+        recipe.starts,
+        steps / found.len() as f64
+    );
+    Ok(json!({
+        "clusters": found.len(),
+        "members": a.neurons / a.clusters.max(1),
+        "starts": recipe.starts,
+        "angles": recipe.angles,
+        "steps_of_last_starts": steps,
+        "mean_rate": mean,
+        "seconds": seconds,
+    }))
+}
+
 /// Notes what the peer takes for the same.
 fn against(ours: &mut Value, theirs: Option<Result<Theirs, String>>) {
     let seconds = |ours: &Value| ours["seconds"].as_f64().unwrap_or(f64::NAN);
@@ -349,6 +437,41 @@ fn climbs(a: &Arguments, peer: &Peer, run: &str) -> Result<Theirs, String> {
         units: |ours| {
             let of = |key: &str| ours[key].as_f64().unwrap_or(f64::NAN);
             of("images") * of("mean_steps_of_last_start")
+        },
+    })
+}
+
+/// One cluster after another.
+fn templates(a: &Arguments, peer: &Peer, run: &str) -> Result<Theirs, String> {
+    let recipe = shared::Recipe::default();
+    let device = if a.on_card() { "cuda" } else { "cpu" };
+    let members = (a.neurons / a.clusters.max(1)).to_string();
+    let (starts, angles) = (recipe.starts.to_string(), recipe.angles.to_string());
+    let mut arguments = vec!["--device", device, "--dtype", &a.precision, "--run", run];
+    arguments.extend([
+        "--members",
+        &members,
+        "--starts",
+        &starts,
+        "--angles",
+        &angles,
+    ]);
+    arguments.extend(["--clusters", "2", "--steps", "10"]);
+    let report = peer.run("cluster_mei.py", &arguments)?;
+    let of = |key: &str| {
+        let value = report[key].as_f64();
+        value.ok_or_else(|| format!("no {key} in {report}"))
+    };
+    let (step, circle) = (of("median_seconds_per_step")?, of("seconds_per_circle")?);
+    Ok(Theirs {
+        told: format!(
+            "two clusters of {members}, one at a time: {step:.3} s a step, {circle:.1} s once around the circle; scaled to all"
+        ),
+        seconds_per_unit: step,
+        units: |ours| {
+            let of = |key: &str| ours[key].as_f64().unwrap_or(f64::NAN);
+            // Once around the circle per start, without gradients: a third of a step for each angle.
+            of("steps_of_last_starts") + of("clusters") * of("angles") / 3.0
         },
     })
 }

@@ -191,6 +191,16 @@ impl Results {
     /// # Errors
     /// Names the file that cannot be written, or the array whose rows do not fit to those that stay.
     pub fn write(self, new: &Table, arrays: Vec<Arrays>) -> Result<()> {
+        let ready = self.prepare(new, arrays)?;
+        ready.into_iter().try_for_each(Prepared::commit)
+    }
+
+    /// As [`Results::write`], up to the files' names: tables that belong together are prepared first, then committed one after
+    /// the other.
+    ///
+    /// # Errors
+    /// As [`Results::write`].
+    pub fn prepare(self, new: &Table, arrays: Vec<Arrays>) -> Result<Vec<Prepared>> {
         let mut table = with_origin(new.clone(), &self.origin);
         let mut join = None;
         if let Some((old, rows)) = &self.kept {
@@ -210,16 +220,15 @@ impl Results {
         }
         let paths = self.arrays.iter().zip(arrays);
         let ready = paths.map(|(path, array)| array.prepare(path, join.as_ref()));
-        let ready: Vec<Prepared> = ready.collect::<Result<_>>()?;
+        let mut ready: Vec<Prepared> = ready.collect::<Result<_>>()?;
         if let Some(array) = ready.first() {
             let models = table.text(MODEL_HASH).unwrap_or_default();
             let held: Vec<bool> = models.iter().map(|m| !m.is_empty()).collect();
             let hash = Column::Text(where_held(&held, |_| shown(array.hash())));
             table = table.with(ARRAY_HASH, hash).reordered(&[MADE_WITH]);
         }
-        let table = table.prepare(&self.table)?;
-        ready.into_iter().try_for_each(Prepared::commit)?;
-        table.commit()
+        ready.push(table.prepare(&self.table)?);
+        Ok(ready)
     }
 }
 

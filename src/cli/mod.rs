@@ -1,6 +1,7 @@
 //! The command line: parse, one call into the library, print the summary.
 
 mod cluster;
+mod cluster_stimuli;
 mod common;
 mod compare;
 mod demo;
@@ -85,6 +86,8 @@ enum Command {
     /// Sort neurons into clusters by what their readouts take from the core, wherever they look and whatever their
     /// orientation
     Cluster(cluster::Arguments),
+    /// Find the Gabor, difference of Gaussians and most exciting image that each cluster of neurons shares
+    ClusterStimuli(cluster_stimuli::Arguments),
     /// Test how tuning indices are spread over clusters
     Organise(organise::Arguments),
     /// Compare predicted with recorded responses to the stimuli of a tuning experiment
@@ -123,6 +126,7 @@ fn done(cli: &Cli) -> Result<Report> {
         Command::SelectGabors(a) => select::run(global, a)?,
         Command::Tune(a) => tune::run(global, a)?,
         Command::Cluster(a) => cluster::run(global, a)?,
+        Command::ClusterStimuli(a) => cluster_stimuli::run(global, a)?,
         Command::Organise(a) => organise::run(global, a)?,
         Command::CompareTuning(a) => compare::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),

@@ -144,34 +144,10 @@ pub fn settings_of(s: &Gabors) -> Vec<(&'static str, String, String)> {
 }
 
 pub fn differences(global: &Global, arguments: &DifferenceArguments) -> Result<Report> {
-    let default = Differences::default();
     let a = arguments;
-    let settings = Differences {
-        sigmas: list("--sigmas", &a.sigmas, default.sigmas, positive)?,
-        ratios: list("--ratios", &a.ratios, default.ratios, positive)?,
-        contrasts: list("--contrasts", &a.contrasts, default.contrasts, |v| v != 0.0)?,
-        surround_contrasts: list(
-            "--surround-contrasts",
-            &a.surround_contrasts,
-            default.surround_contrasts,
-            |v| v >= 0.0,
-        )?,
-    };
-    let usual = Differences::default();
-    let made_with = vec![
-        ("sigmas", numbers(&settings.sigmas), numbers(&usual.sigmas)),
-        ("ratios", numbers(&settings.ratios), numbers(&usual.ratios)),
-        (
-            "contrasts",
-            numbers(&settings.contrasts),
-            numbers(&usual.contrasts),
-        ),
-        (
-            "surround-contrasts",
-            numbers(&settings.surround_contrasts),
-            numbers(&usual.surround_contrasts),
-        ),
-    ];
+    let given = [&a.sigmas, &a.ratios, &a.contrasts, &a.surround_contrasts];
+    let settings = difference_settings(given.map(Vec::as_slice), "--contrasts")?;
+    let made_with = settings_of_differences(&settings, "contrasts");
     run(
         global,
         &arguments.common,
@@ -179,6 +155,40 @@ pub fn differences(global: &Global, arguments: &DifferenceArguments) -> Result<R
         made_with,
         |places| settings.grid(places),
     )
+}
+
+/// The grid of these sigmas, ratios, contrasts (an option of that name) and surround contrasts, checked.
+pub fn difference_settings(
+    [sigmas, ratios, contrasts, surround]: [&[f64]; 4],
+    of_contrasts: &str,
+) -> Result<Differences> {
+    let usual = Differences::default();
+    let shares = usual.surround_contrasts;
+    Ok(Differences {
+        sigmas: list("--sigmas", sigmas, usual.sigmas, positive)?,
+        ratios: list("--ratios", ratios, usual.ratios, positive)?,
+        contrasts: list(of_contrasts, contrasts, usual.contrasts, |v| v != 0.0)?,
+        surround_contrasts: list("--surround-contrasts", surround, shares, |v| v >= 0.0)?,
+    })
+}
+
+/// The grid as the options of a table, its contrasts under that name.
+pub fn settings_of_differences<'n>(
+    s: &Differences,
+    of_contrasts: &'n str,
+) -> Vec<(&'n str, String, String)> {
+    let usual = Differences::default();
+    let pair = |own: &[f64], usual: &[f64]| (numbers(own), numbers(usual));
+    let all = [
+        ("sigmas", pair(&s.sigmas, &usual.sigmas)),
+        ("ratios", pair(&s.ratios, &usual.ratios)),
+        (of_contrasts, pair(&s.contrasts, &usual.contrasts)),
+        (
+            "surround-contrasts",
+            pair(&s.surround_contrasts, &usual.surround_contrasts),
+        ),
+    ];
+    all.map(|(name, (own, usual))| (name, own, usual)).into()
 }
 
 fn run(
@@ -250,6 +260,11 @@ impl Search {
     /// Whether anything is asked for besides the default.
     pub fn is_chosen(&self) -> bool {
         self.x.is_some() || self.y.is_some() || self.no_refine || self.exhaustive
+    }
+
+    /// Whether anything is asked for that matters to the search alone.
+    pub fn is_confined(&self) -> bool {
+        self.x.is_some() || self.y.is_some() || self.exhaustive
     }
 
     /// As the options of a table.

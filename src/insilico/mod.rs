@@ -9,6 +9,7 @@ pub mod optima;
 pub mod preconditioner;
 pub mod search;
 pub mod selection;
+pub mod shared;
 pub mod show;
 pub mod tuning;
 mod watch;

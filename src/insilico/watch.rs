@@ -53,15 +53,26 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// `done` of `all` are done.
+    /// Between two ticks: whether to go on.
     ///
     /// # Errors
     /// [`Error::Stopped`] when a signal has come.
-    pub fn tick(&mut self, done: usize, all: usize) -> Result<()> {
-        if let Some(signal) = (self.stop)() {
-            self.finish();
-            return Err(Error::Stopped(signal));
+    pub fn listen(&mut self) -> Result<()> {
+        match (self.stop)() {
+            Some(signal) => {
+                self.finish();
+                Err(Error::Stopped(signal))
+            }
+            None => Ok(()),
         }
+    }
+
+    /// `done` of `all` are done.
+    ///
+    /// # Errors
+    /// As [`Watch::listen`].
+    pub fn tick(&mut self, done: usize, all: usize) -> Result<()> {
+        self.listen()?;
         if let Some(bar) = &self.bar {
             bar.set_position((1000 * done / all.max(1)) as u64);
         } else if self.shown && self.told.elapsed() >= PAUSE {

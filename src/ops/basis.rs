@@ -1,9 +1,12 @@
 //! Steerable two-dimensional Hermite basis (Ecker et al. 2019; Victor et al. 2006 for the functions).
 //!
-//! For filter width k the grid has n = 2k pixel-centred points on [-L, L], L = 2 sqrt(k). Rank r = 0..k-1 holds the
+//! For filter width k (and, where nothing else is said, k ranks) the grid has n = 2k pixel-centred points on [-L, L], L = 2 sqrt(k). Rank r = 0..k-1 holds the
 //! angular orders m = r mod 2, .., r in steps of 2, radial order v = (r - m)/2:
 //! `R(r) = (-1)^v r^m L_v^m(r^2/2) exp(-r^2/4)`, times 1 (m = 0), cos(m theta) or sin(m theta), theta = atan2(row, column).
 //! Each sampled function has unit norm on that grid; 2x2 blocks are then summed to k x k. M = k(k+1)/2 functions.
+//!
+//! A patch may be wider than it has ranks: then L = 2 sqrt(ranks) all the same, so that more pixels are finer ones, and
+//! M = ranks (ranks + 1) / 2.
 //!
 //! The functions of rank r span the products `h_a(row) h_(r-a)(column)` of one-dimensional Hermite functions
 //! `He_a(t) exp(-t^2/4)`: [`Basis::separable`] and [`Basis::polar`] hold that factorisation.
@@ -38,24 +41,31 @@ pub struct Function {
 pub struct Basis {
     /// Filter width k.
     pub width: usize,
+    /// Ranks; k of a filter.
+    pub ranks: usize,
     /// M functions, by rank, then order, cosine before sine.
     pub functions: Vec<Function>,
     /// (M, 2k, 2k): unit norm.
     pub sampled: Vec<f64>,
     /// (M, k, k): block sums of `sampled`.
     pub filters: Vec<f64>,
-    /// (k, k): one-dimensional Hermite functions a = 0..k-1, block-summed.
+    /// (ranks, k): one-dimensional Hermite functions a = 0..ranks-1, block-summed.
     pub separable: Vec<f64>,
-    /// (M, k): function j of rank r is `sum_a polar[j][a] separable[a](row) separable[r-a](column)`.
+    /// (M, ranks): function j of rank r is `sum_a polar[j][a] separable[a](row) separable[r-a](column)`.
     pub polar: Vec<f64>,
 }
 
 impl Basis {
     /// Builds the basis for filters of `width` pixels.
     pub fn new(width: usize) -> Self {
-        let functions = functions(width);
+        Self::with_ranks(width, width)
+    }
+
+    /// The functions of so many ranks on `width` pixels.
+    pub fn with_ranks(ranks: usize, width: usize) -> Self {
+        let functions = functions(ranks);
         let n = width * UPSAMPLING;
-        let half = 2.0 * (width as f64).sqrt();
+        let half = 2.0 * (ranks as f64).sqrt();
         let t: Vec<f64> = (0..n)
             .map(|a| -half + 2.0 * half / n as f64 * (a as f64 + 0.5))
             .collect();
@@ -71,15 +81,16 @@ impl Basis {
             .chunks_exact(n * n)
             .flat_map(|s| block_sum(s, width))
             .collect::<Vec<_>>();
-        let mut separable = Vec::with_capacity(width * width);
-        for a in 0..width {
+        let mut separable = Vec::with_capacity(ranks * width);
+        for a in 0..ranks {
             let mut h: Vec<f64> = t.iter().map(|&t| hermite(a, t)).collect();
             normalise(&mut h);
             separable.extend(h.chunks_exact(UPSAMPLING).map(|c| c.iter().sum::<f64>()));
         }
-        let polar = polar(width, &functions, &filters, &separable);
+        let polar = polar(width, ranks, &functions, &filters, &separable);
         Self {
             width,
+            ranks,
             functions,
             sampled,
             filters,
@@ -88,7 +99,7 @@ impl Basis {
         }
     }
 
-    /// M = k(k+1)/2.
+    /// M = ranks (ranks + 1) / 2.
     pub fn len(&self) -> usize {
         self.functions.len()
     }
@@ -123,9 +134,9 @@ impl Basis {
     }
 }
 
-fn functions(width: usize) -> Vec<Function> {
-    let mut list = Vec::with_capacity(Basis::count(width));
-    for rank in 0..width {
+fn functions(ranks: usize) -> Vec<Function> {
+    let mut list = Vec::with_capacity(Basis::count(ranks));
+    for rank in 0..ranks {
         for order in (rank % 2..=rank).step_by(2) {
             let kinds: &[Kind] = if order == 0 {
                 &[Kind::Round]
@@ -194,7 +205,13 @@ fn block_sum(sampled: &[f64], width: usize) -> Vec<f64> {
 }
 
 /// Least squares within each rank: the products of one rank are linearly independent and span its functions.
-fn polar(width: usize, functions: &[Function], filters: &[f64], separable: &[f64]) -> Vec<f64> {
+fn polar(
+    width: usize,
+    ranks: usize,
+    functions: &[Function],
+    filters: &[f64],
+    separable: &[f64],
+) -> Vec<f64> {
     let area = width * width;
     let product = |rank: usize, a: usize| -> Vec<f64> {
         let (rows, columns) = (&separable[a * width..], &separable[(rank - a) * width..]);
@@ -203,7 +220,7 @@ fn polar(width: usize, functions: &[Function], filters: &[f64], separable: &[f64
             .collect()
     };
     let dot = |u: &[f64], v: &[f64]| u.iter().zip(v).map(|(a, b)| a * b).sum::<f64>();
-    let mut polar = vec![0.0; functions.len() * width];
+    let mut polar = vec![0.0; functions.len() * ranks];
     for (j, f) in functions.iter().enumerate() {
         let target = &filters[j * area..(j + 1) * area];
         // A function is even in y (row) unless it is a sine, so only products of that parity take part.
@@ -216,7 +233,7 @@ fn polar(width: usize, functions: &[Function], filters: &[f64], separable: &[f64
             .collect();
         let right = products.iter().map(|p| dot(p, target)).collect();
         for (a, weight) in terms.into_iter().zip(solve(gram, right)) {
-            polar[j * width + a] = weight;
+            polar[j * ranks + a] = weight;
         }
     }
     polar
@@ -256,13 +273,15 @@ mod tests {
 
     #[test]
     fn products_of_one_dimensional_functions_rebuild_every_filter() {
-        for width in [1, 3, 5, 7, 9, 13] {
-            let b = Basis::new(width);
+        let square = [1, 3, 5, 7, 9, 13].map(|k| (k, k));
+        for (ranks, width) in square.into_iter().chain([(3, 9), (6, 13)]) {
+            let b = Basis::with_ranks(ranks, width);
+            assert_eq!(b.len(), Basis::count(ranks));
             for (j, f) in b.functions.iter().enumerate() {
                 for p in 0..width * width {
                     let rebuilt: f64 = (0..=f.rank)
                         .map(|a| {
-                            b.polar[j * width + a]
+                            b.polar[j * ranks + a]
                                 * b.separable[a * width + p / width]
                                 * b.separable[(f.rank - a) * width + p % width]
                         })

@@ -22,8 +22,16 @@ impl Functions {
     /// # Panics
     /// When `width` is even: a patch has a pixel in its middle.
     pub fn new(device: &Device, width: usize) -> Self {
+        Self::with_ranks(device, width, width)
+    }
+
+    /// Those of so many ranks on k = `width` pixels.
+    ///
+    /// # Panics
+    /// When `width` is even.
+    pub fn with_ranks(device: &Device, ranks: usize, width: usize) -> Self {
         assert!(width % 2 == 1, "a patch of {width} pixels has no middle");
-        let basis = Basis::new(width);
+        let basis = Basis::with_ranks(ranks, width);
         let values: Vec<f32> = basis.filters.iter().map(|&v| v as f32).collect();
         Self {
             values: device.upload(&values, &[basis.len(), width, width]),
@@ -123,18 +131,27 @@ fn whole(centre: &[f32]) -> (i64, i64) {
 pub mod reference {
     use crate::ops::Real;
 
-    /// The pixel of the image under each pixel of the patch, where there is one.
-    fn under(
+    /// Rows of the patch that lie on the image, and of each what the two share: first number in a function, first in the
+    /// image, and how many.
+    fn shared(
         width: usize,
         pixels: usize,
         k: usize,
         (column, row): (i64, i64),
-    ) -> impl Iterator<Item = (usize, usize)> {
-        let (w, height, k) = (width as i64, (pixels / width) as i64, k as i64);
-        (0..k * k).filter_map(move |at| {
-            let (i, j) = (row + at / k - k / 2, column + at % k - k / 2);
-            let inside = (0..height).contains(&i) && (0..w).contains(&j);
-            inside.then_some((at as usize, (i * w + j) as usize))
+    ) -> impl Iterator<Item = (usize, usize, usize)> {
+        let (w, height, size) = (width as i64, (pixels / width) as i64, k as i64);
+        let (left, top) = (column - size / 2, row - size / 2);
+        let (begin, end) = ((-left).clamp(0, size), (w - left).clamp(0, size));
+        (0..size).filter_map(move |i| {
+            let on = (0..height).contains(&(top + i)) && begin < end;
+            let first = || {
+                (
+                    (i * size + begin) as usize,
+                    ((top + i) * w + left + begin) as usize,
+                )
+            };
+            on.then(first)
+                .map(|(at, pixel)| (at, pixel, (end - begin) as usize))
         })
     }
 
@@ -148,9 +165,12 @@ pub mod reference {
         image: &mut [T],
     ) {
         image.fill(T::zero());
-        for (at, pixel) in under(width, image.len(), k, centre) {
-            let functions = basis.chunks_exact(k * k);
-            image[pixel] = functions.zip(coefficients).map(|(f, &c)| c * f[at]).sum();
+        for (function, &c) in basis.chunks_exact(k * k).zip(coefficients) {
+            for (at, pixel, count) in shared(width, image.len(), k, centre) {
+                let row = image[pixel..pixel + count].iter_mut();
+                let pairs = row.zip(&function[at..at + count]);
+                pairs.for_each(|(v, &f)| *v += c * f);
+            }
         }
     }
 
@@ -164,8 +184,12 @@ pub mod reference {
         dcoefficients: &mut [T],
     ) {
         for (function, d) in basis.chunks_exact(k * k).zip(dcoefficients) {
-            let pairs = under(width, dimage.len(), k, centre);
-            *d = pairs.map(|(at, pixel)| function[at] * dimage[pixel]).sum();
+            let rows = shared(width, dimage.len(), k, centre);
+            let row = |(at, pixel, count): (usize, usize, usize)| {
+                let pairs = function[at..at + count].iter().zip(&dimage[pixel..]);
+                pairs.map(|(&f, &v)| f * v).sum::<T>()
+            };
+            *d = rows.map(row).sum();
         }
     }
 }

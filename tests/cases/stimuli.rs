@@ -27,13 +27,14 @@ pub fn cases() -> Vec<Case> {
     for canvas in [canvas(1, 1, 1), canvas(5, 7, 3), canvas(2, 36, 64)] {
         cases.push(differences(canvas));
     }
-    for (canvas, kernel) in [
-        (canvas(1, 1, 1), 1),
-        (canvas(4, 5, 9), 3),
-        (canvas(2, 6, 5), 7),
-        (canvas(3, 36, 31), 13),
+    for (canvas, ranks, kernel) in [
+        (canvas(1, 1, 1), 1, 1),
+        (canvas(4, 5, 9), 3, 3),
+        (canvas(2, 6, 5), 7, 7),
+        (canvas(3, 36, 31), 13, 13),
+        (canvas(4, 12, 17), 4, 11),
     ] {
-        cases.push(patches(canvas, kernel));
+        cases.push(patches(canvas, ranks, kernel));
     }
     cases
 }
@@ -162,11 +163,11 @@ fn differences(canvas: Canvas) -> Case {
     })
 }
 
-fn patches(canvas: Canvas, kernel: usize) -> Case {
-    let name = format!("stimuli: steerable patches of {kernel}, {canvas:?}");
+fn patches(canvas: Canvas, ranks: usize, kernel: usize) -> Case {
+    let name = format!("stimuli: steerable patches of {kernel}, {ranks} ranks, {canvas:?}");
     Case::new(name, move |on| {
-        let functions = Functions::new(on, kernel);
-        let m = Basis::count(kernel);
+        let functions = Functions::with_ranks(on, ranks, kernel);
+        let m = Basis::count(ranks);
         let basis: Vec<f64> = narrow(&functions.basis.filters)
             .iter()
             .map(|&v| f64::from(v))

@@ -7,10 +7,12 @@
 //! those of the model for the whole image.
 
 mod border;
+mod climber;
 mod grid;
 mod refine;
 mod screen;
 
+pub(super) use climber::{Climber, natural_steps};
 pub use grid::{Differences, Gabors, Grid};
 pub use refine::refine;
 
@@ -200,7 +202,7 @@ fn settle(
 }
 
 /// The family's parameters that a refinement may change, with the range of the grid.
-pub(super) fn ranges(grid: &Grid) -> Vec<(f32, f32)> {
+pub(in crate::insilico) fn ranges(grid: &Grid) -> Vec<(f32, f32)> {
     let n = grid.family.parameters();
     let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); n];
     for shape in &grid.shapes {

@@ -98,6 +98,12 @@ pub fn reach(model: &Model) -> usize {
 #[derive(Debug)]
 pub struct Closeup<'m> {
     model: &'m mut Model,
+    own: Waiting,
+}
+
+/// A [`Closeup`] without its model: what waits while the model looks at another group's images.
+#[derive(Debug)]
+pub struct Waiting {
     group: Group,
     space: Workspace,
     seats: Array<u32>,
@@ -106,6 +112,18 @@ pub struct Closeup<'m> {
     h: Array,
     rates: Array,
     slopes: Array,
+}
+
+impl Waiting {
+    /// The model, which must be the same as before, looks again.
+    pub fn look(self, model: &mut Model) -> Closeup<'_> {
+        Closeup { model, own: self }
+    }
+
+    /// The neurons.
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
 }
 
 impl<'m> Closeup<'m> {
@@ -125,7 +143,7 @@ impl<'m> Closeup<'m> {
         let of_input = frames.as_ref().map(|f| f.of_maps[depth].view());
         let filters = linear::filters(model, group, of_input);
         let cut = group.cut_of(model, depth, lanes);
-        let this = Self {
+        let own = Waiting {
             space: Workspace::of_layers(model, cut, group.size, batch, gradients).framed(frames),
             seats: device.zeros(&[batch]),
             filters,
@@ -134,15 +152,19 @@ impl<'m> Closeup<'m> {
             rates: device.zeros(&[batch]),
             slopes: device.zeros(&[if gradients { batch } else { 0 }]),
             group: group.clone(),
-            model,
         };
-        this.model.device.check()?;
-        Ok(this)
+        model.device.check()?;
+        Ok(Self { model, own })
+    }
+
+    /// Leaves the model to others for a while.
+    pub fn wait(self) -> Waiting {
+        self.own
     }
 
     /// The neurons.
     pub fn group(&self) -> &Group {
-        &self.group
+        &self.own.group
     }
 
     /// The model that they belong to.
@@ -152,14 +174,14 @@ impl<'m> Closeup<'m> {
 
     /// Images that fit.
     pub fn batch(&self) -> usize {
-        self.space.batch
+        self.own.space.batch
     }
 
     /// The first `count` images (count, height, width), to write: crops of z-scored images. What is written outside of
     /// the real image is forgotten.
     pub fn images(&mut self, count: usize) -> ViewMut<'_> {
-        let pixels = self.group.size.0 * self.group.size.1;
-        self.space.images.slice_mut(0..count * pixels)
+        let pixels = self.own.group.size.0 * self.own.group.size.1;
+        self.own.space.images.slice_mut(0..count * pixels)
     }
 
     /// Has each image seen by the neuron of the group that its seat names.
@@ -167,37 +189,40 @@ impl<'m> Closeup<'m> {
     /// # Panics
     /// When there are more seats than images fit, or a seat names no neuron: that is a bug, not input.
     pub fn forward(&mut self, seats: &[u32]) {
-        let neurons = self.group.neurons.len() as u32;
+        let neurons = self.own.group.neurons.len() as u32;
         assert!(seats.iter().all(|&s| s < neurons), "{neurons} neurons");
         let count = seats.len();
-        self.seats.slice_mut(0..count).fill_from(seats);
-        if let Some(frames) = &mut self.space.frames {
+        self.own.seats.slice_mut(0..count).fill_from(seats);
+        if let Some(frames) = &mut self.own.space.frames {
             frames.seats.slice_mut(0..count).fill_from(seats);
         }
-        core::forward(self.model, &mut self.space, count, Mode::Prediction);
+        core::forward(self.model, &mut self.own.space, count, Mode::Prediction);
         let shape = self.shape(count);
-        let x = self.space.output_part(self.whole(count) * shape.inputs);
+        let x = self.own.space.output_part(self.whole(count) * shape.inputs);
         closeup::forward(
             &self.model.device,
             &shape,
             x,
-            self.seats.slice(0..count),
-            (self.filters.view(), self.bias.view()),
-            self.h.slice_mut(0..count),
+            self.own.seats.slice(0..count),
+            (self.own.filters.view(), self.own.bias.view()),
+            self.own.h.slice_mut(0..count),
         );
         let of_rates = self.of_rates(count);
-        let (h, rates) = (self.h.slice(0..count), self.rates.slice_mut(0..count));
+        let (h, rates) = (
+            self.own.h.slice(0..count),
+            self.own.rates.slice_mut(0..count),
+        );
         loss::rates(&self.model.device, &of_rates, h, rates);
     }
 
     /// Drives h of the last [`Closeup::forward`], before the output nonlinearity, (count).
     pub fn drives(&self, count: usize) -> View<'_> {
-        self.h.slice(0..count)
+        self.own.h.slice(0..count)
     }
 
     /// Normalised rates of the last [`Closeup::forward`], (count).
     pub fn rates(&self, count: usize) -> View<'_> {
-        self.rates.slice(0..count)
+        self.own.rates.slice(0..count)
     }
 
     /// Carries each rate of the last [`Closeup::forward`] back to its image. What is carried is the drive's gradient, and
@@ -209,35 +234,38 @@ impl<'m> Closeup<'m> {
         closeup::backward_input(
             &device,
             &shape,
-            self.seats.slice(0..count),
-            self.filters.view(),
-            self.space.output_gradient().slice_mut(0..inputs),
+            self.own.seats.slice(0..count),
+            self.own.filters.view(),
+            self.own.space.output_gradient().slice_mut(0..inputs),
         );
-        core::backward_images(self.model, &mut self.space, count);
-        let (h, slopes) = (self.h.slice(0..count), self.slopes.slice_mut(0..count));
+        core::backward_images(self.model, &mut self.own.space, count);
+        let (h, slopes) = (
+            self.own.h.slice(0..count),
+            self.own.slopes.slice_mut(0..count),
+        );
         loss::slopes(&device, &of_rates, h, slopes);
-        let slopes = self.slopes.slice(0..count);
-        closeup::scale(&device, slopes, self.space.image_gradient_mut(count));
+        let slopes = self.own.slopes.slice(0..count);
+        closeup::scale(&device, slopes, self.own.space.image_gradient_mut(count));
     }
 
     /// The gradient of each rate at its image, (count, height, width), after [`Closeup::backward`]; 0 outside of the
     /// real image.
     pub fn gradient(&self, count: usize) -> View<'_> {
-        self.space.image_gradient(count)
+        self.own.space.image_gradient(count)
     }
 
     /// So many images in whole lanes.
     fn whole(&self, count: usize) -> usize {
-        count.next_multiple_of(self.space.lanes)
+        count.next_multiple_of(self.own.space.lanes)
     }
 
     fn shape(&self, batch: usize) -> closeup::Shape {
-        let neurons = self.group.neurons.len();
+        let neurons = self.own.group.neurons.len();
         closeup::Shape {
             batch,
-            inputs: self.filters.len() / neurons,
+            inputs: self.own.filters.len() / neurons,
             neurons,
-            lanes: self.space.lanes,
+            lanes: self.own.space.lanes,
         }
     }
 
