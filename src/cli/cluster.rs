@@ -84,10 +84,24 @@ impl Arguments {
         }
         if !(self.perplexity > 1.0 && self.perplexity.is_finite()) {
             let wanted = "a number above 1";
-            return Err(Error::bad("--perplexity", "the number", self.perplexity, wanted));
+            return Err(Error::bad(
+                "--perplexity",
+                "the number",
+                self.perplexity,
+                wanted,
+            ));
         }
-        if let Some(bad) = self.penalties.iter().find(|p| !(**p > 0.0 && p.is_finite())) {
-            return Err(Error::bad("--penalties", "a penalty", bad, "numbers above 0"));
+        if let Some(bad) = self
+            .penalties
+            .iter()
+            .find(|p| !(**p > 0.0 && p.is_finite()))
+        {
+            return Err(Error::bad(
+                "--penalties",
+                "a penalty",
+                bad,
+                "numbers above 0",
+            ));
         }
         if let Some(bad) = self.sweep.iter().find(|k| **k == 0) {
             return Err(Error::bad("--sweep", "a number", bad, "at least 1"));
@@ -172,11 +186,19 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
                 ..Sweep::default()
             };
             let rows = found.aligned.select(Axis(0), &found.filled);
-            Some(sweep(&model.device, rows.view(), &arguments.sweep, &how, &mut watch)?)
+            Some(sweep(
+                &model.device,
+                rows.view(),
+                &arguments.sweep,
+                &how,
+                &mut watch,
+            )?)
         }
     };
     let (_, features, orientations) = codes.codes.dim();
-    let turned = found.aligned.to_shape((codes.len(), features, orientations));
+    let turned = found
+        .aligned
+        .to_shape((codes.len(), features, orientations));
     let turned: Array3<f32> = turned.map_err(|e| Error::Other(e.to_string()))?.to_owned();
     let clusters = arguments.clusters;
     let of = Hypothetical::of(&codes, turned.view(), &found.labels, clusters);
@@ -195,9 +217,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Some(counts) => files.table("cluster_counts.csv", tables::counts(counts), None)?,
         None => files.without("cluster_counts.csv"),
     }
-    files.array("cluster_confusion.npy", &alike.mapv(|r| r as f32).into_dyn())?;
+    files.array(
+        "cluster_confusion.npy",
+        &alike.mapv(|r| r as f32).into_dyn(),
+    )?;
     let summary = tables::summary(&codes, &found, clusters, &blocks, several);
-    files.table("clusters_summary.csv", summary, Some("cluster_confusion.npy"))?;
+    files.table(
+        "clusters_summary.csv",
+        summary,
+        Some("cluster_confusion.npy"),
+    )?;
     files.commit()?;
     Ok(report(&codes, &found, &blocks, output.directory()))
 }
@@ -249,7 +278,11 @@ fn warn_of_empty(codes: &BarCodes) {
     if empty.is_empty() {
         return;
     }
-    let named: Vec<String> = empty.iter().take(20).map(|&r| codes.who[r].neuron.to_string()).collect();
+    let named: Vec<String> = empty
+        .iter()
+        .take(20)
+        .map(|&r| codes.who[r].neuron.to_string())
+        .collect();
     let more = if empty.len() > 20 { ", ..." } else { "" };
     warn(&format!(
         "{} of {} neurons have a readout that is all zero, and no cluster: {}{more}",
@@ -267,7 +300,12 @@ fn images(arguments: &Arguments, model: &Model, index: usize, seed: u64) -> Resu
         let (_, h, w) = images.dim();
         if (h, w) != (height, width) {
             let wanted = format!("{height} x {width} (height x width)");
-            return Err(Error::bad(path.display(), "the images' size", format!("{h} x {w}"), wanted));
+            return Err(Error::bad(
+                path.display(),
+                "the images' size",
+                format!("{h} x {w}"),
+                wanted,
+            ));
         }
         Ok(images)
     };
@@ -291,11 +329,17 @@ fn images(arguments: &Arguments, model: &Model, index: usize, seed: u64) -> Resu
     };
     let step = images.dim().0.div_ceil(IMAGES).max(1);
     let rows: Vec<usize> = (0..images.dim().0).step_by(step).collect();
-    Ok(model.preprocessing.z_score(images.select(Axis(0), &rows).view()))
+    Ok(model
+        .preprocessing
+        .z_score(images.select(Axis(0), &rows).view()))
 }
 
 fn report(codes: &BarCodes, found: &Grouping, blocks: &[usize], directory: &Path) -> Report {
-    let mut text = format!("{} neurons in {} clusters", found.filled.len(), blocks.len());
+    let mut text = format!(
+        "{} neurons in {} clusters",
+        found.filled.len(),
+        blocks.len()
+    );
     let left = codes.len() - found.filled.len();
     if left > 0 {
         text.push_str(&format!(", {left} without a bar code"));
@@ -330,5 +374,8 @@ fn report(codes: &BarCodes, found: &Grouping, blocks: &[usize], directory: &Path
         .fold(Report::new(text), |r, (name, value)| r.fact(&name, value))
         .fact("blocks", count)
         .fact("divergence", found.embedding.divergence)
-        .fact("table", directory.join("clusters.csv").display().to_string())
+        .fact(
+            "table",
+            directory.join("clusters.csv").display().to_string(),
+        )
 }

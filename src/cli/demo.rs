@@ -102,11 +102,17 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     drop(interrupts);
     drop(model);
     let types = planted::organisation(global, &options.out, &truth)?;
-    Ok(report(&by_type, &scored.table, (&agreement, &types), &path, &summary)
-        .facts(&agreement)?
-        .facts(&types)?
-        .fact("seconds", started.elapsed().as_secs_f64())
-        .good(!outcome.is_bad()))
+    Ok(report(
+        &by_type,
+        &scored.table,
+        (&agreement, &types),
+        &path,
+        &summary,
+    )
+    .facts(&agreement)?
+    .facts(&types)?
+    .fact("seconds", started.elapsed().as_secs_f64())
+    .good(!outcome.is_bad()))
 }
 
 /// The run that the demo's tables go into.

@@ -50,14 +50,21 @@ pub fn organisation(global: &Global, run: &Path, truth: &Table) -> Result<Types>
     let mut names: Vec<&String> = types.iter().collect();
     names.sort();
     names.dedup();
-    let planted: Vec<usize> = types.iter().map(|t| names.binary_search(&t).unwrap_or(0)).collect();
+    let planted: Vec<usize> = types
+        .iter()
+        .map(|t| names.binary_search(&t).unwrap_or(0))
+        .collect();
     let count = names.len();
     let clusters = count.to_string();
     let tell = |what: &str| striate::say(format_args!("{what} ..."));
     tell("looking for most exciting images");
     step(global, run, &["meis", "--starts", "2", "--steps", "150"])?;
     tell("aligning and clustering the bar codes");
-    step(global, run, &["cluster", "--clusters", &clusters, "--perplexity", "15"])?;
+    step(
+        global,
+        run,
+        &["cluster", "--clusters", &clusters, "--perplexity", "15"],
+    )?;
     tell("looking for the clusters' stimuli");
     step(global, run, &["cluster-stimuli"])?;
     tell("comparing clusters");
@@ -124,7 +131,9 @@ fn parameters(truth: &Table) -> Array2<f32> {
             *v = 0.0;
         }
         let mean = striate::statistics::mean(values);
-        let sd = striate::statistics::variance(values, 0).sqrt().max(f64::MIN_POSITIVE);
+        let sd = striate::statistics::variance(values, 0)
+            .sqrt()
+            .max(f64::MIN_POSITIVE);
         for (row, v) in values.iter().enumerate() {
             all[(row, at)] = ((v - mean) / sd) as f32;
         }

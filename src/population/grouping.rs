@@ -62,7 +62,10 @@ pub fn group(
             "--clusters",
             "the number",
             wanted,
-            format!("at most {}, the neurons whose readout is not all zero", filled.len()),
+            format!(
+                "at most {}, the neurons whose readout is not all zero",
+                filled.len()
+            ),
         ));
     }
     let mut own = codes.select(Axis(0), &filled);
@@ -117,7 +120,11 @@ pub fn group(
 /// Divides each code by its length.
 fn normalise(codes: &mut Array3<f32>) {
     for mut code in codes.outer_iter_mut() {
-        let length = code.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>().sqrt();
+        let length = code
+            .iter()
+            .map(|w| f64::from(*w).powi(2))
+            .sum::<f64>()
+            .sqrt();
         code.mapv_inplace(|w| (f64::from(w) / length) as f32);
     }
 }

@@ -19,17 +19,28 @@ fn planted_types_and_turns_come_back() {
         write(&f.path().join("run"), &planted, &[]);
         let done = striate(f.path(), "cluster run --clusters 5 --device cpu");
         // No recording: said, and other images shown.
-        assert!(done.err.contains("simulated natural images instead"), "{}", done.err);
+        assert!(
+            done.err.contains("simulated natural images instead"),
+            "{}",
+            done.err
+        );
         let told = done.ok();
         assert!(told.contains("120 neurons in 5 clusters"), "{told}");
         let found = table(&f.path().join("run/clusters.csv"));
         let header: Vec<&str> = found.names().take(5).collect();
-        assert_eq!(header, ["neuron", "cluster", "rotation", "tsne_1", "tsne_2"]);
+        assert_eq!(
+            header,
+            ["neuron", "cluster", "rotation", "tsne_1", "tsne_2"]
+        );
         let clusters = labels(&column(&found, "cluster"));
         let index = adjusted_rand(&planted.types, &clusters).unwrap();
         assert!(index >= 0.95, "whole {whole}: {index}");
         let rotations = column(&found, "rotation");
-        assert!(rotations.iter().all(|r| (0.0..std::f64::consts::TAU).contains(r)));
+        assert!(
+            rotations
+                .iter()
+                .all(|r| (0.0..std::f64::consts::TAU).contains(r))
+        );
         let error = median_error(&planted.types, &planted.turns, &rotations);
         assert!(error <= 5.0, "whole {whole}: {error}");
     }
@@ -42,11 +53,20 @@ fn the_files_belong_together() {
     let planted = plant(4, 15, 0.3, false, 3);
     write(&run, &planted, &[7, 20]);
     let done = striate(f.path(), "cluster run --clusters 4 --sweep 2,4,6 --json");
-    assert!(done.err.contains("2 of 60 neurons have a readout that is all zero, and no cluster: 7, 20"));
+    assert!(
+        done.err
+            .contains("2 of 60 neurons have a readout that is all zero, and no cluster: 7, 20")
+    );
     let told: serde_json::Value = serde_json::from_str(&done.ok()).unwrap();
-    assert_eq!((&told["neurons"], &told["clustered"]), (&60.into(), &58.into()));
+    assert_eq!(
+        (&told["neurons"], &told["clustered"]),
+        (&60.into(), &58.into())
+    );
     let text = fs::read_to_string(run.join("clusters.csv")).unwrap();
-    assert_eq!(text.lines().nth(8).unwrap().split(",sha256").next(), Some("7,,,,"));
+    assert_eq!(
+        text.lines().nth(8).unwrap().split(",sha256").next(),
+        Some("7,,,,")
+    );
     let found = table(&run.join("clusters.csv"));
     let clusters = column(&found, "cluster");
     let filled: Vec<usize> = (0..60).filter(|n| ![7, 20].contains(n)).collect();
@@ -93,7 +113,10 @@ fn the_files_belong_together() {
     let chosen = alignment.text("chosen").unwrap();
     let chosen: Vec<usize> = (0..20).filter(|&r| chosen[r] == "true").collect();
     assert_eq!(chosen.len(), 1);
-    let (energy, temperature) = (column(&alignment, "energy"), column(&alignment, "temperature"));
+    let (energy, temperature) = (
+        column(&alignment, "energy"),
+        column(&alignment, "temperature"),
+    );
     assert!(temperature[chosen[0]] > 5.0);
     for r in (0..20).filter(|&r| temperature[r] > 5.0) {
         assert!(energy[chosen[0]] <= energy[r]);
@@ -101,12 +124,20 @@ fn the_files_belong_together() {
     let counts = table(&run.join("cluster_counts.csv"));
     assert_eq!(column(&counts, "clusters"), [2.0, 4.0, 6.0]);
     let inertia = column(&counts, "inertia");
-    assert!(inertia[0] > inertia[1] && inertia[1] > inertia[2], "{inertia:?}");
+    assert!(
+        inertia[0] > inertia[1] && inertia[1] > inertia[2],
+        "{inertia:?}"
+    );
     let agreement = column(&counts, "ari_over_seeds");
     assert!((agreement[1] - 1.0).abs() <= 1e-9, "{agreement:?}");
     let likelihood = column(&counts, "held_out_log_likelihood");
     assert!(likelihood[1] > likelihood[0], "{likelihood:?}");
-    assert!(text.lines().next().unwrap().ends_with(",model_hash,array_hash,made_with"));
+    assert!(
+        text.lines()
+            .next()
+            .unwrap()
+            .ends_with(",model_hash,array_hash,made_with")
+    );
     // Without the sweep its table would be of other clusters: it goes.
     striate(f.path(), "cluster run --clusters 3").ok();
     assert!(!run.join("cluster_counts.csv").exists());
@@ -126,23 +157,37 @@ fn several_readouts_and_runs_are_one_population() {
     let found = table(&f.path().join("run/clusters.csv"));
     assert_eq!(found.rows(), 30 + 36 + 18);
     let names = found.text("recording").unwrap();
-    assert_eq!((names[29].as_str(), names[30].as_str(), names[83].as_str()), ("one", "two", "three"));
+    assert_eq!(
+        (names[29].as_str(), names[30].as_str(), names[83].as_str()),
+        ("one", "two", "three")
+    );
     let types = [a.types, b.types, c.types].concat();
     let clusters = labels(&column(&found, "cluster"));
     assert!(adjusted_rand(&types, &clusters).unwrap() >= 0.95);
     let summary = table(&f.path().join("run/clusters_summary.csv"));
-    for (name, members) in [("neurons_one", 10.0), ("neurons_two", 12.0), ("neurons_three", 6.0)] {
+    for (name, members) in [
+        ("neurons_one", 10.0),
+        ("neurons_two", 12.0),
+        ("neurons_three", 6.0),
+    ] {
         assert_eq!(column(&summary, name), [members; 3], "{name}");
     }
     let done = striate(f.path(), "cluster run --with run --clusters 3");
     assert_eq!(done.code, 2);
     assert!(done.err.contains("readouts of other names"), "{}", done.err);
     // Some neurons of one readout.
-    striate(f.path(), "cluster run --readout two --neurons 0-8 --clusters 3 --out part").ok();
+    striate(
+        f.path(),
+        "cluster run --readout two --neurons 0-8 --clusters 3 --out part",
+    )
+    .ok();
     let part = table(&f.path().join("part/clusters.csv"));
     assert_eq!(part.rows(), 9);
     let with = part.text("made_with").unwrap();
-    assert!(with[0].contains("readout=two") && with[0].contains("neurons=0-8"), "{with:?}");
+    assert!(
+        with[0].contains("readout=two") && with[0].contains("neurons=0-8"),
+        "{with:?}"
+    );
 }
 
 #[test]
@@ -161,7 +206,11 @@ fn odd_populations_are_clear() {
     for (silent, line, wanted) in [
         (&[][..], "cluster run --clusters 7", "at most 6"),
         (&[][..], "cluster run", "at most 6"),
-        (&[0, 1, 2, 3, 4, 5][..], "cluster run --clusters 1", "at most 0"),
+        (
+            &[0, 1, 2, 3, 4, 5][..],
+            "cluster run --clusters 1",
+            "at most 0",
+        ),
     ] {
         write(&run, &planted, silent);
         fs::remove_file(run.join("clusters.csv")).ok();
@@ -174,16 +223,30 @@ fn odd_populations_are_clear() {
     let mut alike = planted.clone();
     let width = FEATURES * ORIENTATIONS;
     let first = alike.codes[..width].to_vec();
-    alike.codes.chunks_exact_mut(width).for_each(|c| c.copy_from_slice(&first));
+    alike
+        .codes
+        .chunks_exact_mut(width)
+        .for_each(|c| c.copy_from_slice(&first));
     write(&run, &alike, &[]);
     striate(f.path(), "cluster run --clusters 1").ok();
     let found = table(&run.join("clusters.csv"));
     for name in ["cluster", "rotation", "tsne_1", "tsne_2"] {
         assert!(column(&found, name).iter().all(|v| v.is_finite()), "{name}");
     }
-    for line in ["--clusters 0", "--sweep 0,2", "--penalties 0", "--perplexity 1", "--restarts 0"] {
+    for line in [
+        "--clusters 0",
+        "--sweep 0,2",
+        "--penalties 0",
+        "--perplexity 1",
+        "--restarts 0",
+    ] {
         let done = striate(f.path(), &format!("cluster run {line}"));
-        assert_eq!((done.code, done.err.lines().count()), (2, 1), "{line}: {}", done.err);
+        assert_eq!(
+            (done.code, done.err.lines().count()),
+            (2, 1),
+            "{line}: {}",
+            done.err
+        );
     }
 }
 
@@ -196,7 +259,11 @@ fn a_trained_run_shows_its_own_images() {
     done.ok();
     // Training again with another seed makes the clusters stale.
     assert!(f.path().join("run/clusters.csv").exists());
-    striate(f.path(), "train c.toml --out run --overwrite --set training.seed=2").ok();
+    striate(
+        f.path(),
+        "train c.toml --out run --overwrite --set training.seed=2",
+    )
+    .ok();
     assert!(!f.path().join("run/clusters.csv").exists());
     assert!(!f.path().join("run/aligned.npy").exists());
 }
