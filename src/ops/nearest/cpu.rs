@@ -87,17 +87,38 @@ pub fn totals(s: &Shape, rows: &[f32], labels: &[u32], sums: &mut [f32], counts:
         .with_min_len((TASK / labels.len().max(1)).min(s.centres).max(1))
         .zip(starts.par_iter().zip(at.par_iter()))
         .for_each(|(sums, (&from, &to))| {
-            let mut total = vec![0.0f64; s.width];
-            for &row in &members[from..to] {
-                let row = &rows[row as usize * s.width..][..s.width];
-                for (t, &v) in total.iter_mut().zip(row) {
-                    *t += f64::from(v);
+            Arch::new().dispatch(Total(rows, &members[from..to], sums));
+        });
+}
+
+/// The sum of some rows.
+struct Total<'a>(&'a [f32], &'a [u32], &'a mut [f32]);
+
+impl WithSimd for Total<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self(rows, members, sums) = self;
+        let width = sums.len();
+        let mut total = vec![0.0f64; width];
+        // A few rows in float32, as pairwise sums begin.
+        for members in members.chunks(16) {
+            sums.fill(0.0);
+            for &row in members {
+                let row = &rows[row as usize * width..][..width];
+                for (sum, &v) in sums.iter_mut().zip(row) {
+                    *sum += v;
                 }
             }
-            for (sum, t) in sums.iter_mut().zip(total) {
-                *sum = t as f32;
+            for (t, &sum) in total.iter_mut().zip(&*sums) {
+                *t += f64::from(sum);
             }
-        });
+        }
+        for (sum, t) in sums.iter_mut().zip(total) {
+            *sum = t as f32;
+        }
+    }
 }
 
 /// Centres as blocks of up to [`VECTORS`] vectors, d outermost within a block.
