@@ -21,7 +21,7 @@ pub fn cases() -> Vec<Case> {
             centres,
             width,
         };
-        cases.extend([assign(s), distances(s), totals(s)]);
+        cases.extend([assign(s), follow(s), distances(s), totals(s)]);
     }
     cases
 }
@@ -75,6 +75,35 @@ fn assign(s: Shape) -> Case {
             Output::new("distances", &found, wanted),
             last,
         ]
+    })
+}
+
+/// Centres move, less and less, one of them far; every call has the labels of its own centres.
+fn follow(s: Shape) -> Case {
+    Case::new(format!("nearest centres followed {s:?}"), move |on| {
+        let (ax, x, _, mut c) = both(on, &s);
+        let mut labels = on.upload(&vec![u32::MAX; s.rows], &[s.rows]);
+        let mut memory = nearest::Memory::default();
+        let names = ["call 0", "call 1", "call 2", "call 3"];
+        let calls = names.into_iter().enumerate();
+        calls
+            .map(|(call, name)| {
+                let step = noise(c.len(), 10 + call as u64);
+                for (i, (c, step)) in c.iter_mut().zip(step).enumerate() {
+                    let far = if i / s.width == call { 0.5 } else { 0.05 };
+                    *c += far * step / (1 + call) as f64;
+                }
+                let ac = on.upload(&narrow(&c), &[s.centres, s.width]);
+                c = widen(&ac.download());
+                let cost =
+                    Cost::words(x.len() + c.len() + s.rows).products(s.rows * s.centres * s.width);
+                on.pass("follow", cost, || {
+                    let (rows, centres) = (ax.view(), ac.view());
+                    nearest::follow(on, &s, rows, centres, &mut memory, labels.view_mut());
+                });
+                numbers(name, &labels, reference::assign(&s, &x, &c).0)
+            })
+            .collect()
     })
 }
 

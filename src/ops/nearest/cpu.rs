@@ -7,14 +7,14 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Rows whose products are looked at together; the rows of every register block divide it.
-const CHUNK: usize = 24;
+pub(super) const CHUNK: usize = 24;
 /// Multiply-adds that are worth a task of their own.
 const TASK: usize = 1 << 20;
 /// Most vectors of centres in a register block.
 const VECTORS: usize = 3;
 
 /// Rows of a task, whole chunks; `work` is that of one row.
-fn task(work: usize) -> usize {
+pub(super) fn task(work: usize) -> usize {
     (TASK / work).clamp(1, TASK).next_multiple_of(CHUNK)
 }
 
@@ -87,30 +87,51 @@ pub fn totals(s: &Shape, rows: &[f32], labels: &[u32], sums: &mut [f32], counts:
         .with_min_len((TASK / labels.len().max(1)).min(s.centres).max(1))
         .zip(starts.par_iter().zip(at.par_iter()))
         .for_each(|(sums, (&from, &to))| {
-            let mut total = vec![0.0f64; s.width];
-            for &row in &members[from..to] {
-                let row = &rows[row as usize * s.width..][..s.width];
-                for (t, &v) in total.iter_mut().zip(row) {
-                    *t += f64::from(v);
-                }
-            }
-            for (sum, t) in sums.iter_mut().zip(total) {
-                *sum = t as f32;
-            }
+            Arch::new().dispatch(Total(rows, &members[from..to], sums));
         });
 }
 
-/// Centres as blocks of up to [`VECTORS`] vectors, d outermost within a block.
-struct Packed {
-    width: usize,
-    /// Filled up to whole vectors.
-    columns: usize,
-    values: Vec<f32>,
-    /// Squared norms; infinite where it is filled up.
-    norms: Vec<f32>,
+/// The sum of some rows.
+struct Total<'a>(&'a [f32], &'a [u32], &'a mut [f32]);
+
+impl WithSimd for Total<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self(rows, members, sums) = self;
+        let width = sums.len();
+        let mut total = vec![0.0f64; width];
+        // A few rows in float32, as pairwise sums begin.
+        for members in members.chunks(16) {
+            sums.fill(0.0);
+            for &row in members {
+                let row = &rows[row as usize * width..][..width];
+                for (sum, &v) in sums.iter_mut().zip(row) {
+                    *sum += v;
+                }
+            }
+            for (t, &sum) in total.iter_mut().zip(&*sums) {
+                *t += f64::from(sum);
+            }
+        }
+        for (sum, t) in sums.iter_mut().zip(total) {
+            *sum = t as f32;
+        }
+    }
 }
 
-struct Pack<'a>(&'a Shape, &'a [f32]);
+/// Centres as blocks of up to [`VECTORS`] vectors, d outermost within a block.
+pub(super) struct Packed {
+    pub width: usize,
+    /// Filled up to whole vectors.
+    pub columns: usize,
+    values: Vec<f32>,
+    /// Squared norms; infinite where it is filled up.
+    pub norms: Vec<f32>,
+}
+
+pub(super) struct Pack<'a>(pub &'a Shape, pub &'a [f32]);
 
 impl WithSimd for Pack<'_> {
     type Output = Packed;
@@ -142,13 +163,13 @@ impl WithSimd for Pack<'_> {
 
 impl Packed {
     /// Numbers that the products of a chunk take.
-    fn scratch(&self) -> usize {
+    pub fn scratch(&self) -> usize {
         CHUNK * self.columns
     }
 
     /// The products of a chunk of rows, (rows, columns).
     #[inline(always)]
-    fn products<'a, S: Simd>(&self, simd: S, rows: &[f32], out: &'a mut [f32]) -> &'a [f32] {
+    pub fn products<'a, S: Simd>(&self, simd: S, rows: &[f32], out: &'a mut [f32]) -> &'a [f32] {
         for first in (0..self.columns).step_by(VECTORS * S::F32_LANES) {
             self.block(simd, first, rows, &mut out[first..]);
         }
@@ -257,7 +278,7 @@ impl WithSimd for Assign<'_> {
         for (rows, (labels, distances)) in chunks {
             let products = self.packed.products(simd, rows, self.scratch);
             for (r, products) in products.chunks_exact(columns).enumerate() {
-                let best = nearest(simd, norms, products);
+                let (best, _) = nearest(simd, norms, products);
                 let centre = &self.centres[best * width..][..width];
                 labels[r] = best as u32;
                 distances[r] = distance(simd, &rows[r * width..][..width], centre);
@@ -266,34 +287,42 @@ impl WithSimd for Assign<'_> {
     }
 }
 
-/// The first of the least scores.
+/// The first of the least scores; that score and the next.
 #[inline(always)]
-fn nearest<S: Simd>(simd: S, norms: &[S::f32s], products: &[f32]) -> usize {
+pub(super) fn nearest<S: Simd>(simd: S, norms: &[S::f32s], products: &[f32]) -> (usize, [f32; 2]) {
     let (products, _) = S::as_simd_f32s(products);
     let two = simd.splat_f32s(2.0);
     let mut least = simd.splat_f32s(f32::INFINITY);
+    let mut next = least;
     let mut at = simd.splat_u32s(0);
     for (v, (&norm, &product)) in norms.iter().zip(products).enumerate() {
         let score = simd.sub_f32s(norm, simd.mul_f32s(two, product));
         let less = simd.less_than_f32s(score, least);
+        next = simd.min_f32s(next, simd.select_f32s(less, least, score));
         least = simd.select_f32s(less, score, least);
         at = simd.select_u32s(less, simd.splat_u32s(v as u32), at);
     }
     let least: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&least));
+    let next: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&next));
     let at: &[u32] = bytemuck::cast_slice(std::slice::from_ref(&at));
-    let (mut score, mut best) = (f32::INFINITY, 0);
-    for (lane, (&s, &v)) in least.iter().zip(at).enumerate() {
+    let (mut score, mut second, mut best) = (f32::INFINITY, f32::INFINITY, 0);
+    for (lane, ((&s, &n), &v)) in least.iter().zip(next).zip(at).enumerate() {
         let c = v as usize * S::F32_LANES + lane;
         if s < score || (s == score && s < f32::INFINITY && c < best) {
-            (score, best) = (s, c);
+            (second, score, best) = (score, s, c);
+        } else if s < second {
+            second = s;
+        }
+        if n < second {
+            second = n;
         }
     }
-    best
+    (best, [score, second])
 }
 
 /// Squared distance, summed up from differences.
 #[inline(always)]
-fn distance<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn distance<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     let ((a, a_rest), (b, b_rest)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
     let mut sum = simd.splat_f32s(0.0);
     for (&a, &b) in a.iter().zip(b) {

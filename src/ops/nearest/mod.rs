@@ -5,6 +5,7 @@
 //! differences, where nothing cancels: it is 0 for a row that is its centre. Products are taken in float32 on every device.
 
 mod cpu;
+mod follow;
 pub mod reference;
 
 use crate::device::kernels::nearest as kernels;
@@ -62,6 +63,34 @@ pub fn assign(
             s.centres,
             s.width,
         ),
+    }
+}
+
+/// What [`follow`] knows from one call to the next.
+#[derive(Debug, Default)]
+pub struct Memory(Option<follow::Bounds>);
+
+/// Writes the labels of [`assign`], and no distances, for centres that move little from call to call. `memory` belongs to these
+/// rows and holds what is known since the first call, `labels` what that call wrote. On the CPU, rows whose centre cannot
+/// have changed are left out; where two centres are equally near up to rounding, the earlier label may stay.
+pub fn follow(
+    device: &Device,
+    s: &Shape,
+    rows: View,
+    centres: View,
+    memory: &mut Memory,
+    labels: ViewMut<u32>,
+) {
+    match device {
+        Device::Cpu => {
+            s.check(rows.len(), centres.len());
+            assert_eq!(labels.len(), s.rows);
+            let (rows, centres) = (rows.host(), centres.host());
+            follow::follow(s, rows, centres, &mut memory.0, labels.host());
+        }
+        _ => device.scratch(s.rows, |distances| {
+            assign(device, s, rows, centres, labels, distances);
+        }),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::seeding::{self, Seeds};
 use super::{Purpose, check, stream};
-use crate::device::{Array, Device};
+use crate::device::{Array, Device, View};
 use crate::insilico::Watch;
-use crate::ops::nearest::{self, Shape};
+use crate::ops::nearest::{self, Memory, Shape};
 use crate::{Error, Result};
 use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;
@@ -182,7 +182,9 @@ struct Run {
     centres: Vec<f32>,
     on_device: Array,
     labels: Array<u32>,
+    /// Once it has ended.
     distances: Array,
+    memory: Memory,
     /// The labels, here.
     found: Vec<u32>,
     steps: usize,
@@ -230,6 +232,7 @@ impl<'a> Search<'a> {
             centres,
             labels: self.device.zeros(&[s.rows]),
             distances: self.device.zeros(&[s.rows]),
+            memory: Memory::default(),
             found: Vec::new(),
             steps: 0,
             ended: false,
@@ -243,27 +246,35 @@ impl<'a> Search<'a> {
                 return;
             }
             run.on_device.fill_from(&run.centres);
-            nearest::assign(
+            let (rows, centres) = (self.rows.view(), run.on_device.view());
+            let labels = run.labels.view_mut();
+            nearest::follow(
                 self.device,
                 &self.shape,
-                self.rows.view(),
-                run.on_device.view(),
-                run.labels.view_mut(),
-                run.distances.view_mut(),
+                rows,
+                centres,
+                &mut run.memory,
+                labels,
             );
-            let now = run.labels.download();
-            // Centres are the means of these rows already, or it has lasted too long.
-            run.ended = now == run.found || run.steps == max_steps;
+            let mut now = run.labels.download();
+            if now == run.found || run.steps == max_steps {
+                // The last word, and the distances.
+                let (labels, distances) = (run.labels.view_mut(), run.distances.view_mut());
+                nearest::assign(self.device, &self.shape, rows, centres, labels, distances);
+                now = run.labels.download();
+                // Centres are the means of these rows already, or it has lasted too long.
+                run.ended = now == run.found || run.steps == max_steps;
+            }
             run.found = now;
             if !run.ended {
-                run.centres = self.means(&run.labels, &run.found, &run.distances);
+                run.centres = self.means(&run.labels, &run.found, run.on_device.view());
                 run.steps += 1;
             }
         }
     }
 
     /// The mean of each label's rows; for a label without rows, the row farthest from its centre.
-    fn means(&self, labels: &Array<u32>, host: &[u32], distances: &Array) -> Vec<f32> {
+    fn means(&self, labels: &Array<u32>, host: &[u32], centres: View) -> Vec<f32> {
         let s = &self.shape;
         let mut sums = self.device.zeros(&[s.centres, s.width]);
         let mut counts = self.device.zeros::<u32>(&[s.centres]);
@@ -278,7 +289,7 @@ impl<'a> Search<'a> {
         let (mut sums, mut counts) = (sums.download(), counts.download());
         let empty: Vec<usize> = (0..s.centres).filter(|&c| counts[c] == 0).collect();
         if !empty.is_empty() {
-            let distances = distances.download();
+            let distances = self.distances(host, &centres.download());
             let mut far: Vec<usize> = (0..s.rows).collect();
             far.sort_by(|&a, &b| distances[b].total_cmp(&distances[a]).then(a.cmp(&b)));
             let mut far = far.into_iter();
@@ -302,13 +313,22 @@ impl<'a> Search<'a> {
         sums
     }
 
+    /// The squared distance of each row to its centre.
+    fn distances(&self, labels: &[u32], centres: &[f32]) -> Vec<f32> {
+        let width = self.shape.width;
+        let rows = self.host.chunks_exact(width).zip(labels);
+        rows.map(|(row, &label)| {
+            let centre = &centres[label as usize * width..][..width];
+            row.iter().zip(centre).map(|(a, b)| (a - b) * (a - b)).sum()
+        })
+        .collect()
+    }
+
+    /// The means of labels; distances count from the mean of all rows, which is 0.
     fn means_of(&self, labels: &[u32]) -> Vec<f32> {
-        let n = [self.shape.rows];
-        // How far each row is from the mean of all.
-        let distances = self.host.chunks_exact(self.shape.width);
-        let distances: Vec<f32> = distances.map(|x| x.iter().map(|v| v * v).sum()).collect();
-        let labels_there = self.device.upload(labels, &n);
-        self.means(&labels_there, labels, &self.device.upload(&distances, &n))
+        let there = self.device.upload(labels, &[self.shape.rows]);
+        let zeros = self.device.zeros(&[self.shape.centres, self.shape.width]);
+        self.means(&there, labels, zeros.view())
     }
 
     fn in_order(&self, run: Run) -> Clusters {
