@@ -17,7 +17,7 @@ use crate::insilico::Watch;
 use crate::ops::align::{Codes, reference};
 use crate::{Error, Result};
 use descent::{End, Start};
-use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis, aview1};
 use rayon::prelude::*;
 pub use refine::refine;
 pub use settings::{Settings, log_spaced};
@@ -106,8 +106,8 @@ pub fn align(
     watch.begin("alignment, sweep");
     ends.extend(fits(&others, &starts[winner..=winner], watch)?);
     watch.finish();
-    let temperature = settings.temperature();
-    let of = |end: &End| temperature.value(f64::from(end.row[n]));
+    let law = settings.temperature();
+    let of = |end: &End| law.value(f64::from(end.row[n]));
     // What one penalty's fit found may be better under another's: then it counts there too, and E cannot fall, nor Rec
     // rise, as the penalty grows.
     let best: Vec<&End> = settings
@@ -121,7 +121,6 @@ pub fn align(
         })
         .collect::<Result<_>>()?;
     let chosen = choose(&best, of, settings.least_temperature);
-    let mut rotations = vec![f64::NAN; codes.dim().0];
     let spread = |end: &End| {
         let mut angles = vec![f64::NAN; codes.dim().0];
         for (&row, &logit) in used.iter().zip(&end.row[..n]) {
@@ -129,46 +128,44 @@ pub fn align(
         }
         angles
     };
-    let fits: Vec<Fit> = settings
-        .penalties
-        .iter()
-        .zip(&best)
-        .enumerate()
-        .map(|(i, (&penalty, end))| Fit {
-            penalty,
-            temperature: of(end),
-            energy: end.energy.max(0.0),
-            reconstruction: end.reconstruction,
-            steps: end.steps,
-            chosen: i == chosen,
-            angles: spread(end),
-        })
-        .collect();
-    rotations.clone_from(&fits[chosen].angles);
-    let t = fits[chosen].temperature;
+    let fit = |(i, (&penalty, end)): (usize, (&f64, &&End))| Fit {
+        penalty,
+        temperature: of(end),
+        energy: end.energy.max(0.0),
+        reconstruction: end.reconstruction,
+        steps: end.steps,
+        chosen: i == chosen,
+        angles: spread(end),
+    };
+    let best = settings.penalties.iter().zip(&best);
+    let fits: Vec<Fit> = best.enumerate().map(fit).collect();
+    let (rotations, temperature) = (fits[chosen].angles.clone(), fits[chosen].temperature);
     let mut aligned = Array2::zeros((codes.dim().0, features * o));
-    let rows: Vec<Vec<f64>> = used
-        .par_iter()
-        .enumerate()
-        .map(|(n, &row)| {
-            let code = used_codes.index_axis(Axis(0), n);
-            let code: Vec<f64> = code.iter().map(|&v| f64::from(v)).collect();
-            let [taps, ..] = reference::taps(o, rotations[row], t);
-            reference::relaxed(&code, &taps)
-        })
-        .collect();
-    for (&row, code) in used.iter().zip(rows) {
-        for (to, v) in aligned.row_mut(row).iter_mut().zip(code) {
-            *to = v as f32;
-        }
+    let angles: Vec<f64> = used.iter().map(|&row| rotations[row]).collect();
+    let shifted = relaxed(used_codes.view(), &angles, temperature);
+    for (&row, code) in used.iter().zip(&shifted) {
+        aligned.row_mut(row).assign(&aview1(code));
     }
     Ok(Alignment {
         fits,
         rotations,
         aligned,
-        temperature: t,
+        temperature,
         descents: ends.into_iter().map(|e| e.kept).collect(),
     })
+}
+
+/// The relaxed shift of every code by its angle.
+fn relaxed(codes: ArrayView3<f32>, angles: &[f64], temperature: f64) -> Vec<Vec<f32>> {
+    let each = angles.par_iter().enumerate();
+    each.map(|(n, &angle)| {
+        let code = codes.index_axis(Axis(0), n);
+        let code: Vec<f64> = code.iter().map(|&v| f64::from(v)).collect();
+        let [taps, ..] = reference::taps(codes.dim().2, angle, temperature);
+        let shifted = reference::relaxed(&code, &taps);
+        shifted.into_iter().map(|v| v as f32).collect()
+    })
+    .collect()
 }
 
 /// The fit of least energy among those warm enough; the warmest where none is.
@@ -190,6 +187,9 @@ fn choose(best: &[&End], of: impl Fn(&End) -> f64, least: f64) -> usize {
 /// A code (F O), feature-major, turned counter-clockwise by any angle: a roll by +i of each feature's orientations for
 /// 2 pi i / O, in between the band-limited turn. At even O the alternating part has no sine to turn into; it takes the
 /// cosine of O / 2 times the angle.
+///
+/// # Errors
+/// A code of another length, or of none.
 pub fn turned(code: &[f32], features: usize, orientations: usize, angle: f64) -> Result<Vec<f32>> {
     let wanted = (features, orientations);
     let code = ArrayView2::from_shape(wanted, code)

@@ -90,12 +90,8 @@ fn settle(spectra: &[&Spectrum], angles: &mut [f64]) -> usize {
             if likeness.turns(1e-9 * (sum.square() * spectrum.square()).sqrt()) {
                 let best = likeness.best_angle();
                 if likeness.at(best) > likeness.at(*angle) {
-                    farthest = farthest.max(
-                        (best - *angle)
-                            .sin()
-                            .abs()
-                            .max((best - *angle).cos() * -1.0),
-                    );
+                    let moved = best - *angle;
+                    farthest = farthest.max(moved.sin().atan2(moved.cos()).abs());
                     *angle = best;
                 }
             }
