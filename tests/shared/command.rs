@@ -2,7 +2,7 @@
 
 use super::small::{command, everything, signal, striate};
 use super::twin::{IMAGE, member as asked};
-use super::{TURNS, write};
+use super::{CELLS, TURNS, write};
 use ndarray::{Array2, Array3, Axis, Ix3};
 use std::fs;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn column(table: &Table, name: &str) -> Vec<f64> {
 
 /// Responses of a run's readout to z-scored images, one neuron each.
 fn predicted(run: &Path, neurons: &[usize], z: &[Array2<f64>]) -> Vec<f64> {
-    let views: Vec<_> = z.iter().map(Array2::view).collect();
+    let views: Vec<_> = z.iter().map(|z| z.view()).collect();
     let z = ndarray::stack(Axis(0), &views).unwrap();
     let grey: Array3<f32> = z.mapv(|z| (50.0 * z + 110.0) as f32);
     let mut model = asked(run, &Device::Cpu).model;
@@ -432,6 +432,14 @@ fn a_signal_leaves_no_half_of_it() {
 #[test]
 fn planted_turns_come_back_in_the_tables() {
     let f = folder();
+    // Written by hand: everybody's place, and one orientation for all.
+    let mut gabors =
+        String::from("neuron,x,y,size,frequency,orientation,phase,contrast,response\n");
+    for (n, cell) in CELLS.iter().enumerate() {
+        let (x, y) = (cell.column, cell.row);
+        gabors.push_str(&format!("{n},{x},{y},8,0.14,0,0,1,10\n"));
+    }
+    fs::write(f.path().join("run/gabors.csv"), gabors).unwrap();
     let line = format!("cluster-stimuli run {SMALL} --no-meis --starts 2");
     striate(f.path(), &line).ok();
     let turns = column(
