@@ -1,7 +1,7 @@
 //! Tables about a population and arrays that one command writes together: all are complete on the disk before the first
 //! gets its name.
 
-use super::{ARRAY_HASH, MADE_WITH, Origin, shown, with_origin};
+use super::{ARRAY_HASH, MADE_WITH, MODEL_HASH, Origin, shown, where_held, with_origin};
 use crate::files::{self, Prepared};
 use crate::table::{Column, Table};
 use crate::{Error, Result};
@@ -59,7 +59,9 @@ impl Together {
             let Some((_, file)) = found else {
                 return Err(Error::file(wanted, "not written yet"));
             };
-            let hashes = vec![shown(file.hash()); table.rows()];
+            let models = table.text(MODEL_HASH).unwrap_or_default();
+            let held: Vec<bool> = models.iter().map(|m| !m.is_empty()).collect();
+            let hashes = where_held(&held, |_| shown(file.hash()));
             table = table
                 .with(ARRAY_HASH, Column::Text(hashes))
                 .reordered(&[MADE_WITH]);

@@ -149,14 +149,20 @@ mod tests {
                 (z - exact).abs() <= 2e-3 * exact,
                 "{scale}: {z}, wanted {exact}"
             );
-            let square = |v: &[[f64; 2]]| v.iter().flatten().map(|v| v * v).sum::<f64>();
-            let off: Vec<[f64; 2]> = got
-                .iter()
-                .zip(&wanted)
-                .map(|(g, w)| [g[0] - w[0], g[1] - w[1]])
-                .collect();
-            let error = (square(&off) / square(&wanted)).sqrt();
-            assert!(error <= 1e-2, "{scale}: {error}");
+            // Pushes from opposite sides cancel, the mesh's errors need not: what counts is what was added up.
+            let (mut off, mut loud) = (0.0, 0.0);
+            for (i, p) in points.iter().enumerate() {
+                off += (0..2)
+                    .map(|c| (got[i][c] - wanted[i][c]).powi(2))
+                    .sum::<f64>();
+                let push = |o: &[f64; 2]| {
+                    let square = (p[0] - o[0]).powi(2) + (p[1] - o[1]).powi(2);
+                    square.sqrt() / (1.0 + square).powi(2)
+                };
+                loud += points.iter().map(push).sum::<f64>().powi(2);
+            }
+            let error = (off / loud).sqrt();
+            assert!(error <= 5e-3, "{scale}: {error}");
         }
     }
 }
