@@ -49,7 +49,8 @@ pub fn case(
             point[shape.t(fit)] = t * (1.0 + 0.3 * own[neurons]);
         }
         let (apoint, point) = both(on, &point);
-        let (apenalties, penalties) = both(on, &[0.3, 1.5, 6.0][..fits]);
+        let penalties: Vec<f64> = (1..=fits).map(|j| 0.7 * j as f64).collect();
+        let (apenalties, penalties) = both(on, &penalties);
         let temperature = Temperature { cap };
         let mut means = filled(on, f32::NAN, shape.means());
         let mut losses = filled(on, f32::NAN, 2 * fits);

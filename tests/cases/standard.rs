@@ -1,6 +1,6 @@
 //! The cases again at the sizes of the standard model: for speed, too large for the definition.
 
-use super::{Case, conv, group_conv, loss, norm, optimiser, penalty, readout};
+use super::{Case, align, conv, group_conv, loss, norm, optimiser, penalty, readout};
 use striate::ops::activation::{Activation, Output};
 use striate::ops::penalty::Strength;
 
@@ -64,6 +64,8 @@ pub fn cases(Standard { batch, neurons }: Standard) -> Vec<Case> {
         activation: Activation::Softplus,
         with_gain: true,
     };
+    let sizes = (neurons, 16, 8, 20);
+    all.push(align::case(sizes, None, 1.0).named("alignment", ", 20 fits"));
     let group = "normalisation";
     all.extend([
         norm::statistics(shape, 0.5).named(group, ""),
