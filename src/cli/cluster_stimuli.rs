@@ -107,7 +107,7 @@ impl Template {
         };
         within("--ranks", self.ranks, 1, 40)?;
         within("--width", self.width, self.ranks, 255)?;
-        if self.width % 2 == 0 {
+        if self.width.is_multiple_of(2) {
             return Err(Error::bad(
                 "--width",
                 "the width",

@@ -150,7 +150,8 @@ impl Climb {
             let back = dot(change, &d) / dot(moved, change);
             add(&mut d, share - back, moved);
         }
-        if !(dot(&d, &self.slope) > 0.0) {
+        let rises = dot(&d, &self.slope) > 0.0;
+        if !rises {
             self.memory.clear();
             d.clone_from(&self.slope);
         }

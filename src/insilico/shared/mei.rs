@@ -307,7 +307,7 @@ pub fn meis(
     recipe: &Recipe,
     watch: &mut Watch,
 ) -> Result<Vec<Option<Shared>>> {
-    if recipe.width % 2 == 0 || recipe.ranks == 0 || recipe.angles == 0 {
+    if recipe.width.is_multiple_of(2) || recipe.ranks == 0 || recipe.angles == 0 {
         return Err(Error::Other(format!("no templates are made by {recipe:?}")));
     }
     let space = Space::new(&model.device.clone(), recipe.ranks, recipe.width);
