@@ -2,11 +2,14 @@
 
 pub mod ceiling;
 mod check;
+mod draft;
 mod fingerprint;
 mod identical;
 mod images;
 pub mod import;
 pub mod inspect;
+mod listing;
+mod metadata;
 mod open;
 pub mod preprocess;
 mod trials;
@@ -54,6 +57,8 @@ pub struct Recording {
     pub trials: Vec<Trial>,
     /// `neurons.csv`: first column `neuron`; cells travel letter by letter into result tables.
     pub neurons: Option<Table>,
+    /// Further columns of `trials.csv`, a row per trial; cells are written as they were read.
+    pub trial_columns: Option<Table>,
     /// Of `recording.toml`.
     pub degrees_per_pixel: Option<f64>,
     /// Of `recording.toml`.

@@ -79,6 +79,7 @@ pub fn npy(source: &Path, seed: u64) -> Result<Recording> {
         responses: merged.responses,
         trials,
         neurons: arrays.neurons()?,
+        trial_columns: None,
         degrees_per_pixel: None,
         response_unit: None,
         source: None,
