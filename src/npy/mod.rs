@@ -5,12 +5,18 @@
 //! plain numeric type are accepted; pickled objects are not. Numbers become `f32`, the precision of the engine.
 
 mod archive;
+mod convert;
 mod header;
+mod rows;
+mod whole;
 mod write;
 
 pub use archive::Archive;
+pub use convert::Real;
 pub use header::{Dtype, Header, Kind, shown};
-pub use write::{Element, fill, write, write_npz};
+pub use rows::Rows;
+pub use whole::Whole;
+pub use write::{Element, fill, start, write, write_npz};
 
 use crate::{Error, Result};
 use ndarray::{Array, ArrayD, IxDyn, ShapeBuilder};
@@ -52,24 +58,7 @@ impl<'a> Stored<'a> {
             header,
             data: Box::new(data),
         };
-        if stored.header.dtype.kind == Kind::Object {
-            // What follows is a pickle of any length; `numbers` and `words` say what to save instead.
-            return Ok(stored);
-        }
-        let there = u128::from(length).saturating_sub(stored.header.offset as u128);
-        let wanted = stored.header.len() as u128 * stored.header.dtype.size as u128;
-        if there != wanted {
-            let what = if there < wanted {
-                "truncated"
-            } else {
-                "longer than its header says"
-            };
-            return Err(stored.fail(format!(
-                "{what}: {there} bytes of data, wanted {wanted} for {} of shape {}",
-                stored.header.dtype.name(),
-                shown(&stored.header.shape)
-            )));
-        }
+        check_length(&stored.header, length, &stored.place)?;
         Ok(stored)
     }
 
@@ -93,13 +82,7 @@ impl<'a> Stored<'a> {
     /// # Errors
     /// Names the file when the elements are objects.
     pub fn refuse_objects(&self, wanted: &str, plain: &str) -> Result<()> {
-        if self.header.dtype.kind != Kind::Object {
-            return Ok(());
-        }
-        let name = self.place.file_stem().unwrap_or_default().display();
-        Err(self.fail(format!(
-            "dtype is object (pickled Python), wanted {wanted}: save {name}.astype({plain}), with allow_pickle=False"
-        )))
+        refuse_objects(&self.header, &self.place, wanted, plain)
     }
 
     fn fail(&self, what: impl std::fmt::Display) -> Error {
@@ -193,24 +176,10 @@ impl<'a> Stored<'a> {
                 let shift = 64 - 8 * size as u32;
                 Some((((padded(b) << shift) as i64) >> shift).to_string())
             }),
-            Kind::Bytes => self.load(|b| {
-                let text = std::str::from_utf8(b).ok()?;
-                Some(text.trim_end_matches('\0').to_string())
-            }),
-            Kind::Unicode => self.load(|b| {
-                let text: Option<String> = b
-                    .chunks_exact(4)
-                    .map(|c| {
-                        let c = [c[0], c[1], c[2], c[3]];
-                        char::from_u32(if big_endian {
-                            u32::from_be_bytes(c)
-                        } else {
-                            u32::from_le_bytes(c)
-                        })
-                    })
-                    .collect();
-                Some(text?.trim_end_matches('\0').to_string())
-            }),
+            Kind::Bytes | Kind::Unicode => {
+                let dtype = self.header.dtype;
+                self.load(|b| whole::word(dtype, b))
+            }
             _ => Err(self.fail(format!(
                 "dtype is {}, wanted strings or integers",
                 self.header.dtype.name()
@@ -237,7 +206,10 @@ impl<'a> Stored<'a> {
                 .map_err(|_| self.fail(format!("{total} values do not fit into memory")))?;
             for element in chunk.chunks_exact(size) {
                 let position = values.len();
-                values.push(convert(element).ok_or_else(|| self.unusable(position))?);
+                values.push(
+                    convert(element)
+                        .ok_or_else(|| cannot_hold(&self.header, &self.place, position))?,
+                );
             }
         }
         let shape = IxDyn(&self.header.shape).set_f(self.header.fortran);
@@ -248,26 +220,93 @@ impl<'a> Stored<'a> {
             array.as_standard_layout().into_owned()
         })
     }
+}
 
-    fn unusable(&self, position: usize) -> Error {
-        let header = &self.header;
-        let mut rest = position;
-        let mut index = vec![0; header.shape.len()];
-        let mut axes: Vec<usize> = (0..header.shape.len()).collect();
-        if !header.fortran {
-            axes.reverse();
-        }
-        for axis in axes {
-            index[axis] = rest % header.shape[axis].max(1);
-            rest /= header.shape[axis].max(1);
-        }
-        let wanted = if header.dtype.is_text() {
-            "valid text"
-        } else {
-            "within the range of float32"
-        };
-        self.fail(format!("value at {} is not {wanted}", shown(&index)))
+/// Checks that so many bytes, header and all, are what the header says. Of a pickle no length is known.
+fn check_length(header: &Header, length: u64, place: &Path) -> Result<()> {
+    let there = u128::from(length).saturating_sub(header.offset as u128);
+    let wanted = header.len() as u128 * header.dtype.size as u128;
+    if header.dtype.kind == Kind::Object || there == wanted {
+        return Ok(());
     }
+    let what = if there < wanted {
+        "truncated"
+    } else {
+        "longer than its header says"
+    };
+    Err(Error::file(
+        place,
+        format!(
+            "{what}: {there} bytes of data, wanted {wanted} for {} of shape {}",
+            header.dtype.name(),
+            shown(&header.shape)
+        ),
+    ))
+}
+
+/// Refuses pickled Python, with the line of NumPy that would rewrite it as `plain`.
+fn refuse_objects(header: &Header, place: &Path, wanted: &str, plain: &str) -> Result<()> {
+    if header.dtype.kind != Kind::Object {
+        return Ok(());
+    }
+    let what = format!(
+        "dtype is object (pickled Python), wanted {wanted}: rewrite it with {}",
+        rewriting(place, plain)
+    );
+    Err(Error::file(place, what))
+}
+
+/// A line of NumPy that rewrites an array of objects: a file, or a member of an archive.
+fn rewriting(place: &Path, plain: &str) -> String {
+    let stem = place.file_stem().unwrap_or_default().display().to_string();
+    let ends = |end: &str| {
+        let all = place.ancestors();
+        let mut all = all.filter(|p| p.extension().is_some_and(|e| e.eq_ignore_ascii_case(end)));
+        all.next()
+    };
+    if let Some(archive) = ends("npz") {
+        let archive = archive.display();
+        return format!(
+            "z = dict(numpy.load(\"{archive}\", allow_pickle=True)); z[\"{stem}\"] = z[\"{stem}\"].astype({plain}); \
+             numpy.savez(\"{archive}\", **z)"
+        );
+    }
+    let letter = stem.chars().next().is_some_and(char::is_alphabetic);
+    let name = match letter && stem.chars().all(|c| c.is_alphanumeric() || c == '_') {
+        true => stem.as_str(),
+        false => "x",
+    };
+    let (unpack, file) = match ends("zip") {
+        Some(zip) => (
+            "(the zip unpacked) ",
+            place.strip_prefix(zip).unwrap_or(place),
+        ),
+        None => ("", place),
+    };
+    let file = file.display();
+    format!(
+        "{unpack}{name} = numpy.load(\"{file}\", allow_pickle=True); numpy.save(\"{file}\", {name}.astype({plain}))"
+    )
+}
+
+/// Says which element cannot be held, by its position in the file.
+fn cannot_hold(header: &Header, place: &Path, position: usize) -> Error {
+    let mut rest = position;
+    let mut index = vec![0; header.shape.len()];
+    let mut axes: Vec<usize> = (0..header.shape.len()).collect();
+    if !header.fortran {
+        axes.reverse();
+    }
+    for axis in axes {
+        index[axis] = rest % header.shape[axis].max(1);
+        rest /= header.shape[axis].max(1);
+    }
+    let wanted = if header.dtype.is_text() {
+        "valid text"
+    } else {
+        "within the range of float32"
+    };
+    Error::file(place, format!("value at {} is not {wanted}", shown(&index)))
 }
 
 /// Reads numbers of any type as `f32`, in C order, and the name of their type in the file.
