@@ -11,7 +11,11 @@ pub mod inspect;
 mod listing;
 mod metadata;
 mod open;
+mod part;
 pub mod preprocess;
+mod sink;
+mod split;
+mod summary;
 mod trials;
 pub mod warnings;
 
@@ -20,6 +24,9 @@ pub use identical::first_identical;
 pub use images::read_images;
 pub use inspect::{Description, describe};
 pub use open::name_of;
+pub use part::Progress;
+pub use split::{Shares, Test, split};
+pub use summary::Summary;
 
 use crate::table::Table;
 use ndarray::{Array2, Array3};
