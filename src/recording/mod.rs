@@ -12,6 +12,7 @@ mod listing;
 mod metadata;
 mod open;
 mod part;
+mod pool;
 pub mod preprocess;
 mod sink;
 mod split;
@@ -25,6 +26,7 @@ pub use images::read_images;
 pub use inspect::{Description, describe};
 pub use open::name_of;
 pub use part::Progress;
+pub use pool::pool;
 pub use split::{Shares, Test, split};
 pub use summary::Summary;
 

@@ -1,6 +1,7 @@
 //! Recordings: what is written comes back, and what is malformed is refused with one clear message.
 
 mod malformed;
+mod pool;
 mod split;
 
 use ndarray::{Array2, Array3, ArrayView, Dimension, array};
