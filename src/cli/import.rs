@@ -59,9 +59,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
 }
 
 fn npy(global: &Global, source: &std::path::Path, out: &std::path::Path) -> Result<Report> {
-    let recording = import::npy(source, global.seed.unwrap_or(1))?;
+    let (recording, digits) = import::npy_with_digits(source, global.seed.unwrap_or(1))?;
     let interrupts = Interrupts::listen()?;
-    recording.write_with(out, &[], &|| interrupts.signal())?;
+    recording.write_with_digits(out, digits.as_ref(), &|| interrupts.signal())?;
     drop(interrupts);
     let description = describe(&recording);
     let text = format!("{description}\nrecording: {}", out.display());

@@ -16,6 +16,8 @@ pub trait Real: Copy {
     fn of_single(x: f32) -> Self;
     /// The nearest one; infinite beyond the range.
     fn of_double(x: f64) -> Self;
+    /// Whether it is infinite.
+    fn infinite(self) -> bool;
 }
 
 macro_rules! real {
@@ -34,6 +36,9 @@ macro_rules! real {
             }
             fn of_double(x: f64) -> Self {
                 x as $t
+            }
+            fn infinite(self) -> bool {
+                self.is_infinite()
             }
         }
     )*};
@@ -78,6 +83,20 @@ pub fn convert<T: Real>(dtype: Dtype, bytes: &[u8], out: &mut Vec<T>) -> bool {
         (Kind::Float, 8) => each!(f64, |x: f64| T::of_double(x)),
         _ => false,
     }
+}
+
+/// The first of these numbers that is finite in `bytes`, where they are from, but became infinite.
+pub fn overflow<T: Real>(dtype: Dtype, bytes: &[u8], numbers: &[T]) -> Option<usize> {
+    if (dtype.kind, dtype.size) != (Kind::Float, 8) {
+        return None;
+    }
+    let mut infinite = numbers.iter().enumerate().filter(|(_, x)| x.infinite());
+    let found = infinite.find(|(at, _)| {
+        let mut own: Vec<f64> = Vec::new();
+        convert(dtype, &bytes[8 * at..8 * at + 8], &mut own);
+        own[0].is_finite()
+    });
+    found.map(|(at, _)| at)
 }
 
 /// The elements of an array in Fortran order, moved to C order; elements are of `size` bytes.

@@ -92,64 +92,32 @@ impl<'a> Stored<'a> {
     /// All elements as `f32`, in C order.
     ///
     /// # Errors
-    /// Names the file when the elements are words, when a finite number exceeds what `f32` can hold (with its
+    /// As [`Stored::numbers_as`].
+    pub fn numbers(self) -> Result<ArrayD<f32>> {
+        self.numbers_as()
+    }
+
+    /// All elements as numbers of one type, in C order.
+    ///
+    /// # Errors
+    /// Names the file when the elements are words, when a finite number exceeds what the type can hold (with its
     /// position), or when reading fails.
-    pub fn numbers(mut self) -> Result<ArrayD<f32>> {
+    pub fn numbers_as<T: Real>(mut self) -> Result<ArrayD<T>> {
         self.refuse_objects("numbers", "numpy.float32")?;
-        let Dtype {
-            kind,
-            size,
-            big_endian,
-        } = self.header.dtype;
-        macro_rules! load {
-            ($t:ty) => {
-                self.load(|bytes| {
-                    let mut element = [0_u8; size_of::<$t>()];
-                    element.copy_from_slice(bytes);
-                    Some(if big_endian {
-                        <$t>::from_be_bytes(element) as f32
-                    } else {
-                        <$t>::from_le_bytes(element) as f32
-                    })
-                })
-            };
+        let dtype = self.header.dtype;
+        if dtype.is_text() {
+            return Err(self.fail(format!("dtype is {}, wanted numbers", dtype.name())));
         }
-        match (kind, size) {
-            (Kind::Bool, _) => self.load(|b| Some(f32::from(u8::from(b[0] != 0)))),
-            (Kind::Unsigned, 1) => load!(u8),
-            (Kind::Unsigned, 2) => load!(u16),
-            (Kind::Unsigned, 4) => load!(u32),
-            (Kind::Unsigned, 8) => load!(u64),
-            (Kind::Signed, 1) => load!(i8),
-            (Kind::Signed, 2) => load!(i16),
-            (Kind::Signed, 4) => load!(i32),
-            (Kind::Signed, 8) => load!(i64),
-            (Kind::Float, 2) => self.load(|b| {
-                let bits = [b[0], b[1]];
-                let bits = if big_endian {
-                    u16::from_be_bytes(bits)
-                } else {
-                    u16::from_le_bytes(bits)
-                };
-                Some(half::f16::from_bits(bits).to_f32())
-            }),
-            (Kind::Float, 4) => load!(f32),
-            (Kind::Float, 8) => self.load(|bytes| {
-                let mut b = [0_u8; 8];
-                b.copy_from_slice(bytes);
-                let wide = if big_endian {
-                    f64::from_be_bytes(b)
-                } else {
-                    f64::from_le_bytes(b)
-                };
-                let narrow = wide as f32;
-                (narrow.is_finite() || !wide.is_finite()).then_some(narrow)
-            }),
-            _ => Err(self.fail(format!(
-                "dtype is {}, wanted numbers",
-                self.header.dtype.name()
-            ))),
-        }
+        let (place, header) = (self.place.clone(), self.header.clone());
+        self.load(|bytes, values| {
+            let before = values.len();
+            convert::convert(dtype, bytes, values);
+            // Finite there, and not here.
+            match convert::overflow(dtype, bytes, &values[before..]) {
+                Some(at) => Err(cannot_hold(&header, &place, before + at)),
+                None => Ok(()),
+            }
+        })
     }
 
     /// All elements as words, in C order: strings without their padding, integers in decimal.
@@ -158,37 +126,28 @@ impl<'a> Stored<'a> {
     /// Names the file when elements are floats, not valid text, or when reading fails.
     pub fn words(mut self) -> Result<ArrayD<String>> {
         self.refuse_objects("strings", "str")?;
-        let Dtype {
-            kind,
-            size,
-            big_endian,
-        } = self.header.dtype;
-        let padded = |bytes: &[u8]| {
-            let mut eight = [0_u8; 8];
-            for (i, b) in bytes.iter().enumerate() {
-                eight[if big_endian { size - 1 - i } else { i }] = *b;
-            }
-            u64::from_le_bytes(eight)
-        };
-        match kind {
-            Kind::Unsigned => self.load(|b| Some(padded(b).to_string())),
-            Kind::Signed => self.load(|b| {
-                let shift = 64 - 8 * size as u32;
-                Some((((padded(b) << shift) as i64) >> shift).to_string())
-            }),
-            Kind::Bytes | Kind::Unicode => {
-                let dtype = self.header.dtype;
-                self.load(|b| whole::word(dtype, b))
-            }
-            _ => Err(self.fail(format!(
+        let dtype = self.header.dtype;
+        if !(dtype.is_text() || matches!(dtype.kind, Kind::Unsigned | Kind::Signed)) {
+            return Err(self.fail(format!(
                 "dtype is {}, wanted strings or integers",
-                self.header.dtype.name()
-            ))),
+                dtype.name()
+            )));
         }
+        let (place, header) = (self.place.clone(), self.header.clone());
+        self.load(|bytes, values| {
+            for element in bytes.chunks_exact(dtype.size) {
+                let cell = whole::cell(dtype, element);
+                values.push(cell.ok_or_else(|| cannot_hold(&header, &place, values.len()))?);
+            }
+            Ok(())
+        })
     }
 
-    /// Reads every element through `convert`; `None` is a value that cannot be held.
-    fn load<T: Clone>(&mut self, convert: impl Fn(&[u8]) -> Option<T>) -> Result<ArrayD<T>> {
+    /// Reads every element through `convert`, which appends those in some bytes.
+    fn load<T: Clone>(
+        &mut self,
+        mut convert: impl FnMut(&[u8], &mut Vec<T>) -> Result<()>,
+    ) -> Result<ArrayD<T>> {
         let total = self.header.len();
         let size = self.header.dtype.size;
         let mut values: Vec<T> = Vec::new();
@@ -204,13 +163,7 @@ impl<'a> Stored<'a> {
             values
                 .try_reserve(count)
                 .map_err(|_| self.fail(format!("{total} values do not fit into memory")))?;
-            for element in chunk.chunks_exact(size) {
-                let position = values.len();
-                values.push(
-                    convert(element)
-                        .ok_or_else(|| cannot_hold(&self.header, &self.place, position))?,
-                );
-            }
+            convert(chunk, &mut values)?;
         }
         let shape = IxDyn(&self.header.shape).set_f(self.header.fortran);
         let array = Array::from_shape_vec(shape, values).map_err(|e| self.fail(e))?;

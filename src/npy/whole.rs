@@ -74,37 +74,10 @@ impl Whole {
     /// Names the file when an element is not valid text, or a pickled object.
     pub fn cells(&self) -> Result<Vec<String>> {
         refuse_objects(&self.header, &self.place, "numbers or strings", "str")?;
-        let Dtype {
-            kind,
-            size,
-            big_endian,
-        } = self.header.dtype;
-        let bytes = self.ordered();
-        let elements = bytes.chunks_exact(size);
-        let cell = |b: &[u8]| -> Option<String> {
-            let mut eight = [0_u8; 8];
-            if size <= 8 {
-                for (i, byte) in b.iter().enumerate() {
-                    eight[if big_endian { size - 1 - i } else { i }] = *byte;
-                }
-            }
-            let raw = u64::from_le_bytes(eight);
-            Some(match (kind, size) {
-                (Kind::Bool, _) => (raw != 0).to_string(),
-                (Kind::Unsigned, _) => raw.to_string(),
-                (Kind::Signed, _) => {
-                    let shift = 64 - 8 * size as u32;
-                    (((raw << shift) as i64) >> shift).to_string()
-                }
-                (Kind::Float, 2) => single(half::f16::from_bits(raw as u16).to_f32()),
-                (Kind::Float, 4) => single(f32::from_bits(raw as u32)),
-                (Kind::Float, _) => double(f64::from_bits(raw)),
-                _ => return word(self.header.dtype, b),
-            })
-        };
+        let (dtype, bytes) = (self.header.dtype, self.ordered());
+        let elements = bytes.chunks_exact(dtype.size).enumerate();
         elements
-            .enumerate()
-            .map(|(at, b)| cell(b).ok_or_else(|| cannot_hold(&self.header, &self.place, at)))
+            .map(|(at, b)| cell(dtype, b).ok_or_else(|| cannot_hold(&self.header, &self.place, at)))
             .collect()
     }
 
@@ -125,8 +98,35 @@ impl Whole {
     }
 }
 
+/// An element as a cell of a table; none if it is not valid text.
+pub(super) fn cell(dtype: Dtype, bytes: &[u8]) -> Option<String> {
+    let mut eight = [0_u8; 8];
+    if dtype.size <= 8 {
+        for (i, byte) in bytes.iter().enumerate() {
+            let little = match dtype.big_endian {
+                true => dtype.size - 1 - i,
+                false => i,
+            };
+            eight[little] = *byte;
+        }
+    }
+    let raw = u64::from_le_bytes(eight);
+    Some(match (dtype.kind, dtype.size) {
+        (Kind::Bool, _) => (raw != 0).to_string(),
+        (Kind::Unsigned, _) => raw.to_string(),
+        (Kind::Signed, size) => {
+            let shift = 64 - 8 * size as u32;
+            (((raw << shift) as i64) >> shift).to_string()
+        }
+        (Kind::Float, 2) => single(half::f16::from_bits(raw as u16).to_f32()),
+        (Kind::Float, 4) => single(f32::from_bits(raw as u32)),
+        (Kind::Float, _) => double(f64::from_bits(raw)),
+        _ => return word(dtype, bytes),
+    })
+}
+
 /// Text without its padding; none if it is not valid.
-pub(super) fn word(dtype: Dtype, bytes: &[u8]) -> Option<String> {
+fn word(dtype: Dtype, bytes: &[u8]) -> Option<String> {
     let text = match dtype.kind {
         Kind::Bytes => std::str::from_utf8(bytes).ok()?.to_string(),
         Kind::Unicode => bytes

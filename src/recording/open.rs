@@ -10,9 +10,12 @@ use super::metadata::Metadata;
 use crate::npy::{Kind, Stored, shown};
 use crate::table::Table;
 use crate::{Error, Result, files, npy};
-use ndarray::{ArrayD, Ix2};
+use ndarray::{Array2, ArrayD, Ix2};
 use std::io::Write;
 use std::path::Path;
+
+/// What is written besides what a recording holds: tables by their file names, responses with all their digits.
+type Further<'a> = (&'a [(&'a str, &'a Table)], Option<&'a Array2<f64>>);
 
 impl Recording {
     /// The name of the recording in a directory, without reading it: that of its `recording.toml`, else the directory's.
@@ -113,9 +116,32 @@ impl Recording {
         tables: &[(&str, &Table)],
         stop: &dyn Fn() -> Option<i32>,
     ) -> Result<()> {
+        self.fill_new(directory, (tables, None), stop)
+    }
+
+    /// As [`Recording::write`], with responses as they were before they were rounded to `float32`, until `stop` gives the
+    /// number of a signal.
+    ///
+    /// # Errors
+    /// As [`Recording::write`]; [`Error::Stopped`] after a signal.
+    pub fn write_with_digits(
+        &self,
+        directory: &Path,
+        responses: Option<&Array2<f64>>,
+        stop: &dyn Fn() -> Option<i32>,
+    ) -> Result<()> {
+        self.fill_new(directory, (&[], responses), stop)
+    }
+
+    fn fill_new(
+        &self,
+        directory: &Path,
+        further: Further,
+        stop: &dyn Fn() -> Option<i32>,
+    ) -> Result<()> {
         self.check_at(&Places::all(directory))?;
-        let draft = Draft::begin(directory, self.bytes())?;
-        let filled = self.fill(draft.path(), tables, stop);
+        let draft = Draft::begin(directory, self.bytes(further.1.is_some()))?;
+        let filled = self.fill(draft.path(), further, stop);
         if let Some(signal) = stop() {
             return Err(Error::Stopped(signal));
         }
@@ -124,15 +150,20 @@ impl Recording {
     }
 
     /// What its arrays take on a disk, at most.
-    fn bytes(&self) -> u128 {
-        let numbers = self.images.len() as u128 + self.responses.len() as u128;
-        numbers * size_of::<f32>() as u128
+    fn bytes(&self, wide: bool) -> u128 {
+        let each = if wide {
+            size_of::<f64>()
+        } else {
+            size_of::<f32>()
+        };
+        let images = self.images.len() as u128 * size_of::<f32>() as u128;
+        images + self.responses.len() as u128 * each as u128
     }
 
     fn fill(
         &self,
         directory: &Path,
-        tables: &[(&str, &Table)],
+        (tables, wide): Further,
         stop: &dyn Fn() -> Option<i32>,
     ) -> Result<()> {
         let write = |name: &str, fill: &dyn Fn(&mut dyn Write) -> std::io::Result<()>| {
@@ -147,7 +178,10 @@ impl Recording {
         } else {
             write("images.npy", &|w| npy::fill(w, &self.images.view()))?;
         }
-        write("responses.npy", &|w| npy::fill(w, &self.responses.view()))?;
+        write("responses.npy", &|w| match wide {
+            Some(wide) => npy::fill(w, &wide.view()),
+            None => npy::fill(w, &self.responses.view()),
+        })?;
         write("trials.csv", &|w| {
             listing::fill(w, &self.trials, self.trial_columns.as_ref())
         })?;

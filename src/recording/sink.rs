@@ -22,9 +22,8 @@ pub(super) enum Pixels {
 impl Pixels {
     /// Bytes wherever they lose nothing.
     pub(super) fn of(mut values: Vec<f32>) -> Self {
-        let exact = |x: &f32| f32::from(*x as u8) == *x;
-        if values.iter().all(exact) {
-            return Self::Bytes(values.iter().map(|x| *x as u8).collect());
+        if let Some(bytes) = narrowed(&values) {
+            return Self::Bytes(bytes);
         }
         // -0 and 0 are the same grey level.
         values.iter_mut().for_each(|x| *x += 0.0);
@@ -57,6 +56,24 @@ impl Pixels {
             Self::Floats(v) => floats(v),
         }
     }
+}
+
+/// Values as bytes, if that loses nothing.
+fn narrowed(values: &[f32]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(values.len());
+    // In chunks, so that the compiler can take many at once and what is no byte ends it early.
+    for chunk in values.chunks(1024) {
+        let mut exact = true;
+        bytes.extend(chunk.iter().map(|x| {
+            let byte = *x as u8;
+            exact &= f32::from(byte) == *x;
+            byte
+        }));
+        if !exact {
+            return None;
+        }
+    }
+    Some(bytes)
 }
 
 fn floats(values: &[f32]) -> Vec<u8> {

@@ -8,6 +8,6 @@ mod rescale;
 pub mod sensorium;
 pub mod split;
 
-pub use npy::npy;
+pub use npy::{npy, npy_with_digits};
 pub use rescale::Rescale;
 pub use sensorium::{Sensorium, sensorium};
