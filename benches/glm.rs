@@ -166,6 +166,7 @@ fn population(neurons: usize, images: usize) -> Result<Recording, Failure> {
         responses,
         trials: trials.collect(),
         neurons: None,
+        trial_columns: None,
         degrees_per_pixel: None,
         response_unit: None,
         source: None,

@@ -216,6 +216,7 @@ fn trainer(a: &Work) -> Result<Trainer, Failure> {
             })
             .collect(),
         neurons: None,
+        trial_columns: None,
         degrees_per_pixel: None,
         response_unit: None,
         source: None,

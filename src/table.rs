@@ -295,7 +295,7 @@ impl Table {
         Prepared::new(path, |w| self.fill(w))
     }
 
-    fn fill(&self, w: &mut dyn Write) -> std::io::Result<()> {
+    pub(crate) fn fill(&self, w: &mut dyn Write) -> std::io::Result<()> {
         let mut csv = csv::Writer::from_writer(w);
         csv.write_record(self.names())?;
         for row in 0..self.rows() {

@@ -20,7 +20,7 @@ use striate::npy;
 use striate::table::Table;
 
 /// Commands, and what they write, below the folder.
-const COMMANDS: [(&str, &str); 11] = [
+const COMMANDS: [(&str, &str); 13] = [
     ("train c.toml --out run --overwrite", "run/"),
     ("evaluate run", "run/evaluation.csv"),
     (
@@ -36,6 +36,8 @@ const COMMANDS: [(&str, &str); 11] = [
     ("tune run", "run/tuning"),
     ("glm rec --out glm --penalties 2 --folds 2", "glm/"),
     ("import npy src --out imported", "imported"),
+    ("split rec --out divided", "divided"),
+    ("pool rec --out pooled", "pooled"),
     (
         "simulate --out simulated --neurons 5 --train 10 --validation 2 --test 2 --height 24 --width 24",
         "simulated",
@@ -45,6 +47,9 @@ const COMMANDS: [(&str, &str); 11] = [
         "predictions.npy",
     ),
 ];
+
+/// What is made anew each time.
+const NEW: [&str; 4] = ["imported", "divided", "pooled", "simulated"];
 
 /// A folder in which every command but those that want a new directory was run once.
 fn finished() -> tempfile::TempDir {
@@ -58,8 +63,8 @@ fn finished() -> tempfile::TempDir {
     let rows: Vec<usize> = (0..rec.images.dim().0).collect();
     let responses = rec.responses.select(ndarray::Axis(0), &rows);
     npy::write(&p.join("src/responses.npy"), responses.view()).unwrap();
-    for (line, _) in COMMANDS {
-        if !(line.starts_with("import") || line.starts_with("simulate")) {
+    for (line, writes) in COMMANDS {
+        if !NEW.iter().any(|made| writes == made) {
             striate(p, line).ok();
         }
     }
@@ -158,7 +163,7 @@ fn a_killed_command_leaves_nothing_half_done() {
             let what = format!("{line}, killed after {share:.3} of {takes:.3} s");
             assert_whole(&folder, &what);
             assert_intact(&before, &folder, writes, &what);
-            for made in ["imported", "simulated"] {
+            for made in NEW {
                 if writes == made {
                     let _ = fs::remove_dir_all(folder.join(made));
                 }

@@ -67,6 +67,7 @@ fn recording(images: usize) -> (Recording, Array2<f64>) {
         responses,
         trials,
         neurons: None,
+        trial_columns: None,
         degrees_per_pixel: None,
         response_unit: None,
         source: None,

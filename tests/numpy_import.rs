@@ -84,6 +84,36 @@ fn one_image_per_trial_with_tiers() {
 }
 
 #[test]
+fn double_responses_keep_their_digits() {
+    let folder = tempfile::tempdir().unwrap();
+    let f = folder.path();
+    save(f, "images_train", images(5).view());
+    save(f, "images_test", (images(2) + 1000.0).view());
+    save(f, "responses_train", responses(5).view());
+    let digits = Array2::from_shape_fn((2, 2), |(t, n)| 0.1 + (10 * t + n) as f64 / 3.0);
+    npy::write(&f.join("responses_test.npy"), digits.view()).unwrap();
+    let (r, wide) = import::npy_with_digits(f, 1).unwrap();
+    let out = f.join("out");
+    r.write_with_digits(&out, wide.as_ref(), &|| None).unwrap();
+    let bytes = fs::read(out.join("responses.npy")).unwrap();
+    assert!(String::from_utf8_lossy(&bytes[..128]).contains("<f8"));
+    let stored: Vec<u8> = digits.iter().flat_map(|x| x.to_le_bytes()).collect();
+    assert!(bytes.ends_with(&stored));
+    assert_eq!(bytes[128 + 8..128 + 16], 1.0_f64.to_le_bytes());
+    assert_eq!(Recording::open(&out).unwrap().responses, r.responses);
+    assert!(import::npy_with_digits(&out, 1).is_ok());
+    let single = tempfile::tempdir().unwrap();
+    save(single.path(), "images", images(20).view());
+    save(single.path(), "responses", responses(20).view());
+    assert!(
+        import::npy_with_digits(single.path(), 1)
+            .unwrap()
+            .1
+            .is_none()
+    );
+}
+
+#[test]
 fn repeats_stored_repeatedly_become_repeats() {
     let folder = tempfile::tempdir().unwrap();
     let f = folder.path();

@@ -1,9 +1,11 @@
 //! `striate import`
 
 use super::Global;
-use super::common::Report;
+use super::common::{Report, warn};
+use super::progress::watched;
 use std::path::PathBuf;
 use striate::Result;
+use striate::recording::import::{Rescale, Sensorium};
 use striate::recording::{describe, import};
 use striate::training::Interrupts;
 
@@ -23,17 +25,74 @@ enum Layout {
         #[arg(long, value_name = "REC")]
         out: PathBuf,
     },
+    /// Scans of Sensorium 2022 and its family: folders with a file per trial, or their zips
+    Sensorium(Scans),
+}
+
+#[derive(Debug, clap::Args)]
+struct Scans {
+    /// The folder or zip of a scan; several make several recordings
+    #[arg(required = true, num_args = 1.., value_name = "SOURCE")]
+    sources: Vec<PathBuf>,
+    /// The recording to write; of several scans the directory that theirs go into
+    #[arg(long, value_name = "REC", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// Make images smaller: 0.25 (mean of the central 2 x 2 of every 4 x 4 pixels, as published) or area:K (mean of K x K)
+    #[arg(long, value_name = "HOW")]
+    rescale: Option<Rescale>,
+    /// Keep neurons of this area only
+    #[arg(long, value_name = "NAME")]
+    area: Option<String>,
+    /// Keep neurons of this layer only
+    #[arg(long, value_name = "NAME")]
+    layer: Option<String>,
+    /// Read everything and tell what would be imported, but write nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
-    let Layout::Npy { source, out } = &arguments.layout;
-    let recording = import::npy(source, global.seed.unwrap_or(1))?;
+    match &arguments.layout {
+        Layout::Npy { source, out } => npy(global, source, out),
+        Layout::Sensorium(scans) => sensorium(scans),
+    }
+}
+
+fn npy(global: &Global, source: &std::path::Path, out: &std::path::Path) -> Result<Report> {
+    let (recording, digits) = import::npy_with_digits(source, global.seed.unwrap_or(1))?;
     let interrupts = Interrupts::listen()?;
-    recording.write_with(out, &[], &|| interrupts.signal())?;
+    recording.write_with_digits(out, digits.as_ref(), &|| interrupts.signal())?;
     drop(interrupts);
     let description = describe(&recording);
     let text = format!("{description}\nrecording: {}", out.display());
     Ok(Report::new(text)
         .facts(&description)?
         .fact("recording", out.display().to_string()))
+}
+
+fn sensorium(scans: &Scans) -> Result<Report> {
+    let options = Sensorium {
+        rescale: scans.rescale,
+        area: scans.area.clone(),
+        layer: scans.layer.clone(),
+    };
+    let out = scans.out.as_deref().filter(|_| !scans.dry_run);
+    let made = watched(|progress| import::sensorium(&scans.sources, out, &options, progress))?;
+    let (mut text, mut facts) = (String::new(), Vec::new());
+    for (summary, place) in &made {
+        summary.warnings.iter().for_each(|w| warn(w));
+        let fact = Report::new(String::new()).facts(summary)?;
+        let (told, fact) = match place.as_ref().map(|p| p.display().to_string()) {
+            Some(place) => (place.clone(), fact.fact("recording", place)),
+            None => ("none, only looked at (--dry-run)".to_string(), fact),
+        };
+        text.push_str(&format!("{summary}\nrecording: {told}\n"));
+        facts.push(fact);
+    }
+    let facts: Vec<_> = facts.into_iter().map(Report::into_facts).collect();
+    let report = Report::new(text);
+    match <[_; 1]>::try_from(facts) {
+        Ok([one]) => report.facts(&one),
+        Err(several) => Ok(report.fact("recordings", several)),
+    }
 }

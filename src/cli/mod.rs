@@ -14,9 +14,12 @@ mod meis;
 mod optima;
 mod organise;
 mod planted;
+mod pool;
 mod predict;
+mod progress;
 mod select;
 mod simulate;
+mod split;
 mod synthesize;
 mod threads;
 mod train;
@@ -59,6 +62,10 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Turn another layout into a recording
     Import(import::Arguments),
+    /// Give a recording other tiers, by image
+    Split(split::Arguments),
+    /// Make one recording of several of one image set
+    Pool(pool::Arguments),
     /// Show what a recording or a run holds
     Inspect(inspect::Arguments),
     /// Fit a model
@@ -113,6 +120,8 @@ fn done(cli: &Cli) -> Result<Report> {
         Command::Demo(a) => demo::run(global, a)?,
         Command::Simulate(a) => simulate::run(global, a)?,
         Command::Import(a) => import::run(global, a)?,
+        Command::Split(a) => split::run(global, a)?,
+        Command::Pool(a) => pool::run(a)?,
         Command::Inspect(a) => inspect::run(global, a)?,
         Command::Train(a) => train::run(global, a)?,
         Command::Evaluate(a) => evaluate::run(global, a)?,

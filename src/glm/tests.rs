@@ -108,6 +108,7 @@ fn simulated(images: usize, pixels: usize, neurons: usize) -> (Recording, Array2
         responses,
         trials: trials.collect(),
         neurons: None,
+        trial_columns: None,
         degrees_per_pixel: None,
         response_unit: None,
         source: None,

@@ -158,6 +158,7 @@ mod tests {
                 .unwrap_or_default(),
             trials,
             neurons: None,
+            trial_columns: None,
             degrees_per_pixel: None,
             response_unit: None,
             source: None,

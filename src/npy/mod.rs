@@ -5,12 +5,18 @@
 //! plain numeric type are accepted; pickled objects are not. Numbers become `f32`, the precision of the engine.
 
 mod archive;
+mod convert;
 mod header;
+mod rows;
+mod whole;
 mod write;
 
 pub use archive::Archive;
+pub use convert::Real;
 pub use header::{Dtype, Header, Kind, shown};
-pub use write::{Element, fill, write, write_npz};
+pub use rows::Rows;
+pub use whole::Whole;
+pub use write::{Element, fill, start, write, write_npz};
 
 use crate::{Error, Result};
 use ndarray::{Array, ArrayD, IxDyn, ShapeBuilder};
@@ -52,24 +58,7 @@ impl<'a> Stored<'a> {
             header,
             data: Box::new(data),
         };
-        if stored.header.dtype.kind == Kind::Object {
-            // What follows is a pickle of any length; `numbers` and `words` say what to save instead.
-            return Ok(stored);
-        }
-        let there = u128::from(length).saturating_sub(stored.header.offset as u128);
-        let wanted = stored.header.len() as u128 * stored.header.dtype.size as u128;
-        if there != wanted {
-            let what = if there < wanted {
-                "truncated"
-            } else {
-                "longer than its header says"
-            };
-            return Err(stored.fail(format!(
-                "{what}: {there} bytes of data, wanted {wanted} for {} of shape {}",
-                stored.header.dtype.name(),
-                shown(&stored.header.shape)
-            )));
-        }
+        check_length(&stored.header, length, &stored.place)?;
         Ok(stored)
     }
 
@@ -93,13 +82,7 @@ impl<'a> Stored<'a> {
     /// # Errors
     /// Names the file when the elements are objects.
     pub fn refuse_objects(&self, wanted: &str, plain: &str) -> Result<()> {
-        if self.header.dtype.kind != Kind::Object {
-            return Ok(());
-        }
-        let name = self.place.file_stem().unwrap_or_default().display();
-        Err(self.fail(format!(
-            "dtype is object (pickled Python), wanted {wanted}: save {name}.astype({plain}), with allow_pickle=False"
-        )))
+        refuse_objects(&self.header, &self.place, wanted, plain)
     }
 
     fn fail(&self, what: impl std::fmt::Display) -> Error {
@@ -109,64 +92,32 @@ impl<'a> Stored<'a> {
     /// All elements as `f32`, in C order.
     ///
     /// # Errors
-    /// Names the file when the elements are words, when a finite number exceeds what `f32` can hold (with its
+    /// As [`Stored::numbers_as`].
+    pub fn numbers(self) -> Result<ArrayD<f32>> {
+        self.numbers_as()
+    }
+
+    /// All elements as numbers of one type, in C order.
+    ///
+    /// # Errors
+    /// Names the file when the elements are words, when a finite number exceeds what the type can hold (with its
     /// position), or when reading fails.
-    pub fn numbers(mut self) -> Result<ArrayD<f32>> {
+    pub fn numbers_as<T: Real>(mut self) -> Result<ArrayD<T>> {
         self.refuse_objects("numbers", "numpy.float32")?;
-        let Dtype {
-            kind,
-            size,
-            big_endian,
-        } = self.header.dtype;
-        macro_rules! load {
-            ($t:ty) => {
-                self.load(|bytes| {
-                    let mut element = [0_u8; size_of::<$t>()];
-                    element.copy_from_slice(bytes);
-                    Some(if big_endian {
-                        <$t>::from_be_bytes(element) as f32
-                    } else {
-                        <$t>::from_le_bytes(element) as f32
-                    })
-                })
-            };
+        let dtype = self.header.dtype;
+        if dtype.is_text() {
+            return Err(self.fail(format!("dtype is {}, wanted numbers", dtype.name())));
         }
-        match (kind, size) {
-            (Kind::Bool, _) => self.load(|b| Some(f32::from(u8::from(b[0] != 0)))),
-            (Kind::Unsigned, 1) => load!(u8),
-            (Kind::Unsigned, 2) => load!(u16),
-            (Kind::Unsigned, 4) => load!(u32),
-            (Kind::Unsigned, 8) => load!(u64),
-            (Kind::Signed, 1) => load!(i8),
-            (Kind::Signed, 2) => load!(i16),
-            (Kind::Signed, 4) => load!(i32),
-            (Kind::Signed, 8) => load!(i64),
-            (Kind::Float, 2) => self.load(|b| {
-                let bits = [b[0], b[1]];
-                let bits = if big_endian {
-                    u16::from_be_bytes(bits)
-                } else {
-                    u16::from_le_bytes(bits)
-                };
-                Some(half::f16::from_bits(bits).to_f32())
-            }),
-            (Kind::Float, 4) => load!(f32),
-            (Kind::Float, 8) => self.load(|bytes| {
-                let mut b = [0_u8; 8];
-                b.copy_from_slice(bytes);
-                let wide = if big_endian {
-                    f64::from_be_bytes(b)
-                } else {
-                    f64::from_le_bytes(b)
-                };
-                let narrow = wide as f32;
-                (narrow.is_finite() || !wide.is_finite()).then_some(narrow)
-            }),
-            _ => Err(self.fail(format!(
-                "dtype is {}, wanted numbers",
-                self.header.dtype.name()
-            ))),
-        }
+        let (place, header) = (self.place.clone(), self.header.clone());
+        self.load(|bytes, values| {
+            let before = values.len();
+            convert::convert(dtype, bytes, values);
+            // Finite there, and not here.
+            match convert::overflow(dtype, bytes, &values[before..]) {
+                Some(at) => Err(cannot_hold(&header, &place, before + at)),
+                None => Ok(()),
+            }
+        })
     }
 
     /// All elements as words, in C order: strings without their padding, integers in decimal.
@@ -175,51 +126,28 @@ impl<'a> Stored<'a> {
     /// Names the file when elements are floats, not valid text, or when reading fails.
     pub fn words(mut self) -> Result<ArrayD<String>> {
         self.refuse_objects("strings", "str")?;
-        let Dtype {
-            kind,
-            size,
-            big_endian,
-        } = self.header.dtype;
-        let padded = |bytes: &[u8]| {
-            let mut eight = [0_u8; 8];
-            for (i, b) in bytes.iter().enumerate() {
-                eight[if big_endian { size - 1 - i } else { i }] = *b;
-            }
-            u64::from_le_bytes(eight)
-        };
-        match kind {
-            Kind::Unsigned => self.load(|b| Some(padded(b).to_string())),
-            Kind::Signed => self.load(|b| {
-                let shift = 64 - 8 * size as u32;
-                Some((((padded(b) << shift) as i64) >> shift).to_string())
-            }),
-            Kind::Bytes => self.load(|b| {
-                let text = std::str::from_utf8(b).ok()?;
-                Some(text.trim_end_matches('\0').to_string())
-            }),
-            Kind::Unicode => self.load(|b| {
-                let text: Option<String> = b
-                    .chunks_exact(4)
-                    .map(|c| {
-                        let c = [c[0], c[1], c[2], c[3]];
-                        char::from_u32(if big_endian {
-                            u32::from_be_bytes(c)
-                        } else {
-                            u32::from_le_bytes(c)
-                        })
-                    })
-                    .collect();
-                Some(text?.trim_end_matches('\0').to_string())
-            }),
-            _ => Err(self.fail(format!(
+        let dtype = self.header.dtype;
+        if !(dtype.is_text() || matches!(dtype.kind, Kind::Unsigned | Kind::Signed)) {
+            return Err(self.fail(format!(
                 "dtype is {}, wanted strings or integers",
-                self.header.dtype.name()
-            ))),
+                dtype.name()
+            )));
         }
+        let (place, header) = (self.place.clone(), self.header.clone());
+        self.load(|bytes, values| {
+            for element in bytes.chunks_exact(dtype.size) {
+                let cell = whole::cell(dtype, element);
+                values.push(cell.ok_or_else(|| cannot_hold(&header, &place, values.len()))?);
+            }
+            Ok(())
+        })
     }
 
-    /// Reads every element through `convert`; `None` is a value that cannot be held.
-    fn load<T: Clone>(&mut self, convert: impl Fn(&[u8]) -> Option<T>) -> Result<ArrayD<T>> {
+    /// Reads every element through `convert`, which appends those in some bytes.
+    fn load<T: Clone>(
+        &mut self,
+        mut convert: impl FnMut(&[u8], &mut Vec<T>) -> Result<()>,
+    ) -> Result<ArrayD<T>> {
         let total = self.header.len();
         let size = self.header.dtype.size;
         let mut values: Vec<T> = Vec::new();
@@ -235,10 +163,7 @@ impl<'a> Stored<'a> {
             values
                 .try_reserve(count)
                 .map_err(|_| self.fail(format!("{total} values do not fit into memory")))?;
-            for element in chunk.chunks_exact(size) {
-                let position = values.len();
-                values.push(convert(element).ok_or_else(|| self.unusable(position))?);
-            }
+            convert(chunk, &mut values)?;
         }
         let shape = IxDyn(&self.header.shape).set_f(self.header.fortran);
         let array = Array::from_shape_vec(shape, values).map_err(|e| self.fail(e))?;
@@ -248,26 +173,93 @@ impl<'a> Stored<'a> {
             array.as_standard_layout().into_owned()
         })
     }
+}
 
-    fn unusable(&self, position: usize) -> Error {
-        let header = &self.header;
-        let mut rest = position;
-        let mut index = vec![0; header.shape.len()];
-        let mut axes: Vec<usize> = (0..header.shape.len()).collect();
-        if !header.fortran {
-            axes.reverse();
-        }
-        for axis in axes {
-            index[axis] = rest % header.shape[axis].max(1);
-            rest /= header.shape[axis].max(1);
-        }
-        let wanted = if header.dtype.is_text() {
-            "valid text"
-        } else {
-            "within the range of float32"
-        };
-        self.fail(format!("value at {} is not {wanted}", shown(&index)))
+/// Checks that so many bytes, header and all, are what the header says. Of a pickle no length is known.
+fn check_length(header: &Header, length: u64, place: &Path) -> Result<()> {
+    let there = u128::from(length).saturating_sub(header.offset as u128);
+    let wanted = header.len() as u128 * header.dtype.size as u128;
+    if header.dtype.kind == Kind::Object || there == wanted {
+        return Ok(());
     }
+    let what = if there < wanted {
+        "truncated"
+    } else {
+        "longer than its header says"
+    };
+    Err(Error::file(
+        place,
+        format!(
+            "{what}: {there} bytes of data, wanted {wanted} for {} of shape {}",
+            header.dtype.name(),
+            shown(&header.shape)
+        ),
+    ))
+}
+
+/// Refuses pickled Python, with the line of NumPy that would rewrite it as `plain`.
+fn refuse_objects(header: &Header, place: &Path, wanted: &str, plain: &str) -> Result<()> {
+    if header.dtype.kind != Kind::Object {
+        return Ok(());
+    }
+    let what = format!(
+        "dtype is object (pickled Python), wanted {wanted}: rewrite it with {}",
+        rewriting(place, plain)
+    );
+    Err(Error::file(place, what))
+}
+
+/// A line of NumPy that rewrites an array of objects: a file, or a member of an archive.
+fn rewriting(place: &Path, plain: &str) -> String {
+    let stem = place.file_stem().unwrap_or_default().display().to_string();
+    let ends = |end: &str| {
+        let all = place.ancestors();
+        let mut all = all.filter(|p| p.extension().is_some_and(|e| e.eq_ignore_ascii_case(end)));
+        all.next()
+    };
+    if let Some(archive) = ends("npz") {
+        let archive = archive.display();
+        return format!(
+            "z = dict(numpy.load(\"{archive}\", allow_pickle=True)); z[\"{stem}\"] = z[\"{stem}\"].astype({plain}); \
+             numpy.savez(\"{archive}\", **z)"
+        );
+    }
+    let letter = stem.chars().next().is_some_and(char::is_alphabetic);
+    let name = match letter && stem.chars().all(|c| c.is_alphanumeric() || c == '_') {
+        true => stem.as_str(),
+        false => "x",
+    };
+    let (unpack, file) = match ends("zip") {
+        Some(zip) => (
+            "(the zip unpacked) ",
+            place.strip_prefix(zip).unwrap_or(place),
+        ),
+        None => ("", place),
+    };
+    let file = file.display();
+    format!(
+        "{unpack}{name} = numpy.load(\"{file}\", allow_pickle=True); numpy.save(\"{file}\", {name}.astype({plain}))"
+    )
+}
+
+/// Says which element cannot be held, by its position in the file.
+fn cannot_hold(header: &Header, place: &Path, position: usize) -> Error {
+    let mut rest = position;
+    let mut index = vec![0; header.shape.len()];
+    let mut axes: Vec<usize> = (0..header.shape.len()).collect();
+    if !header.fortran {
+        axes.reverse();
+    }
+    for axis in axes {
+        index[axis] = rest % header.shape[axis].max(1);
+        rest /= header.shape[axis].max(1);
+    }
+    let wanted = if header.dtype.is_text() {
+        "valid text"
+    } else {
+        "within the range of float32"
+    };
+    Error::file(place, format!("value at {} is not {wanted}", shown(&index)))
 }
 
 /// Reads numbers of any type as `f32`, in C order, and the name of their type in the file.

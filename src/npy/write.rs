@@ -86,6 +86,22 @@ impl Prepared {
     }
 }
 
+/// What an `.npy` file begins with, up to its data: 128 bytes for the usual shapes.
+pub fn start<T: Element>(shape: &[usize]) -> Vec<u8> {
+    let mut header = format!(
+        "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}",
+        T::CODE,
+        shown(shape)
+    );
+    let padded = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    header.push_str(&" ".repeat(padded - 1 - header.len()));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((padded as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes
+}
+
 /// Hands an array on as `.npy`.
 ///
 /// # Errors
@@ -94,17 +110,7 @@ pub fn fill<T: Element, D: Dimension>(
     w: &mut (impl Write + ?Sized),
     array: &ArrayView<'_, T, D>,
 ) -> std::io::Result<()> {
-    let mut header = format!(
-        "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}",
-        T::CODE,
-        shown(array.shape())
-    );
-    let padded = (10 + header.len() + 1).next_multiple_of(64) - 10;
-    header.push_str(&" ".repeat(padded - 1 - header.len()));
-    header.push('\n');
-    w.write_all(b"\x93NUMPY\x01\x00")?;
-    w.write_all(&(padded as u16).to_le_bytes())?;
-    w.write_all(header.as_bytes())?;
+    w.write_all(&start::<T>(array.shape()))?;
     let mut bytes = Vec::with_capacity(CHUNK + 8);
     for element in array {
         bytes.extend_from_slice(element.bytes().as_ref());

@@ -1,9 +1,10 @@
 //! What makes a recording valid, whoever made it: the same rules on opening, importing, simulating and writing.
 
-use super::{Recording, Tier};
+use super::listing::{OWN, check_names};
+use super::metadata::Metadata;
+use super::{Recording, Tier, Trial};
 use crate::table::{Column, Table};
 use crate::{Error, Result};
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Where each part of a recording is from: the files to name in messages.
@@ -61,7 +62,11 @@ impl Recording {
         if let Some(neurons) = &self.neurons {
             check_neurons(neurons, self.neuron_count(), &places.neurons)?;
         }
-        self.check_metadata(&places.metadata)?;
+        let metadata = Metadata {
+            degrees_per_pixel: self.degrees_per_pixel,
+            ..Metadata::default()
+        };
+        metadata.check(&self.name, &places.metadata)?;
         self.check_recorded(&places.responses)
     }
 
@@ -107,56 +112,8 @@ impl Recording {
             let wanted = format!("{wanted}, one per row of responses.npy");
             return Err(bad(file, "number of trials", rows, wanted));
         }
-        let images = self.images.shape()[0];
-        let mut first: Vec<Option<(usize, Tier)>> = vec![None; images];
-        for (row, trial) in self.trials.iter().enumerate() {
-            let Some(seen) = first.get_mut(trial.image) else {
-                let wanted = format!("a row of images.npy, 0 to {}", images - 1);
-                return Err(bad(
-                    file,
-                    format!("image in trial {row}"),
-                    trial.image,
-                    wanted,
-                ));
-            };
-            let (earlier, tier) = *seen.get_or_insert((row, trial.tier));
-            if tier != trial.tier {
-                return Err(bad(
-                    file,
-                    format!("tier of image {}", trial.image),
-                    format!("{tier} (trial {earlier}) and {} (trial {row})", trial.tier),
-                    "one tier per image: anything else leaks",
-                ));
-            }
-        }
-        for tier in [Tier::Train, Tier::Test] {
-            if !self.trials.iter().any(|t| t.tier == tier) {
-                return Err(bad(
-                    file,
-                    format!("number of {tier} trials"),
-                    0,
-                    "at least 1",
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_metadata(&self, file: &Path) -> Result<()> {
-        if self.name.trim().is_empty() || self.name.chars().any(char::is_control) {
-            let got = format!("\"{}\"", self.name.escape_default());
-            return Err(bad(file, "name", got, "a printable word"));
-        }
-        if self.name.contains('/') {
-            let got = format!("\"{}\"", self.name);
-            return Err(bad(file, "name", got, "a word without slashes"));
-        }
-        match self.degrees_per_pixel {
-            Some(d) if !(d > 0.0 && d.is_finite()) => {
-                Err(bad(file, "degrees_per_pixel", d, "a positive number"))
-            }
-            _ => Ok(()),
-        }
+        check_columns(self.trial_columns.as_ref(), rows, file)?;
+        check_shown(&self.trials, self.images.shape()[0], file, true)
     }
 
     fn check_recorded(&self, file: &Path) -> Result<()> {
@@ -187,7 +144,60 @@ fn bad(
     Error::bad(file.display(), what, got, wanted)
 }
 
-fn check_neurons(table: &Table, count: usize, file: &Path) -> Result<()> {
+/// Further columns of `trials.csv`: a row per trial, every name once.
+pub(super) fn check_columns(columns: Option<&Table>, trials: usize, file: &Path) -> Result<()> {
+    let Some(columns) = columns else {
+        return Ok(());
+    };
+    check_names(OWN.into_iter().chain(columns.names()), file)?;
+    if columns.rows() != trials {
+        let wanted = format!("{trials}, one per trial");
+        return Err(bad(file, "rows of further columns", columns.rows(), wanted));
+    }
+    Ok(())
+}
+
+/// Every trial shows one of so many images; with `tiers`, each image is in one tier, and there is training and testing.
+pub(super) fn check_shown(trials: &[Trial], images: usize, file: &Path, tiers: bool) -> Result<()> {
+    let mut first: Vec<Option<(usize, Tier)>> = vec![None; images];
+    for (row, trial) in trials.iter().enumerate() {
+        let Some(seen) = first.get_mut(trial.image) else {
+            let wanted = format!("a row of images.npy, 0 to {}", images - 1);
+            return Err(bad(
+                file,
+                format!("image in trial {row}"),
+                trial.image,
+                wanted,
+            ));
+        };
+        let (earlier, tier) = *seen.get_or_insert((row, trial.tier));
+        if tiers && tier != trial.tier {
+            return Err(bad(
+                file,
+                format!("tier of image {}", trial.image),
+                format!("{tier} (trial {earlier}) and {} (trial {row})", trial.tier),
+                "one tier per image: anything else leaks",
+            ));
+        }
+    }
+    match tiers {
+        true => check_tiers(trials, file),
+        false => Ok(()),
+    }
+}
+
+/// There are trials to train on and to test with.
+pub(super) fn check_tiers(trials: &[Trial], file: &Path) -> Result<()> {
+    for tier in [Tier::Train, Tier::Test] {
+        if !trials.iter().any(|t| t.tier == tier) {
+            let what = format!("number of {tier} trials");
+            return Err(bad(file, what, 0, "at least 1"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_neurons(table: &Table, count: usize, file: &Path) -> Result<()> {
     let first = table.names().next().unwrap_or_default();
     if first != "neuron" {
         return Err(bad(
@@ -197,15 +207,7 @@ fn check_neurons(table: &Table, count: usize, file: &Path) -> Result<()> {
             "\"neuron\"",
         ));
     }
-    let mut seen = HashSet::new();
-    if let Some(twice) = table.names().find(|n| !seen.insert(*n)) {
-        return Err(bad(
-            file,
-            "header",
-            format!("\"{twice}\" twice"),
-            "every name once",
-        ));
-    }
+    check_names(table.names(), file)?;
     if table.rows() != count {
         let wanted = format!("{count}, one per column of responses.npy");
         return Err(bad(file, "number of rows", table.rows(), wanted));

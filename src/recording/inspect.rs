@@ -3,7 +3,7 @@
 use super::ceiling::{Repeats, ceiling};
 use super::warnings::{leak_among, of_responses};
 use super::{Recording, Tier, first_identical, preprocess};
-use crate::statistics::{mean_of_known, median};
+use crate::statistics::mean_of_known;
 use ndarray::Axis;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -82,10 +82,7 @@ pub struct Description {
 
 /// Describes a valid recording.
 pub fn describe(recording: &Recording) -> Description {
-    let tiers: Vec<TierDescription> = Tier::ALL
-        .into_iter()
-        .map(|tier| describe_tier(recording, tier))
-        .collect();
+    let tiers = super::summary::tiers(&recording.trials);
     let responses = &recording.responses;
     let unrecorded = responses.iter().filter(|r| r.is_nan()).count();
     let silent = responses
@@ -109,18 +106,6 @@ pub fn describe(recording: &Recording) -> Description {
         warnings: warnings(recording, &tiers, silent),
         ceiling: describe_ceiling(recording),
         tiers,
-    }
-}
-
-fn describe_tier(recording: &Recording, tier: Tier) -> TierDescription {
-    let counts: Vec<usize> = recording.repeats(tier).iter().map(Vec::len).collect();
-    TierDescription {
-        tier: tier.name(),
-        trials: counts.iter().sum(),
-        images: counts.len(),
-        repeats_min: counts.iter().copied().min().unwrap_or(0),
-        repeats_median: median(&counts.iter().map(|n| *n as f64).collect::<Vec<_>>()),
-        repeats_max: counts.iter().copied().max().unwrap_or(0),
     }
 }
 
@@ -232,21 +217,7 @@ impl fmt::Display for Description {
             self.images, self.height, self.width
         )?;
         writeln!(f, "  grey levels {} to {}", self.grey_min, self.grey_max)?;
-        for t in &self.tiers {
-            write!(
-                f,
-                "  {:<11} {} trials of {} images",
-                t.tier, t.trials, t.images
-            )?;
-            match t.repeats_max {
-                0 => writeln!(f)?,
-                max => writeln!(
-                    f,
-                    ", repeats: {} to {max}, median {}",
-                    t.repeats_min, t.repeats_median
-                )?,
-            }
-        }
+        self.tiers.iter().try_for_each(|t| write!(f, "{t}"))?;
         let unit = self
             .response_unit
             .as_ref()

@@ -2,13 +2,21 @@
 
 pub mod ceiling;
 mod check;
+mod draft;
 mod fingerprint;
 mod identical;
 mod images;
 pub mod import;
 pub mod inspect;
+mod listing;
+mod metadata;
 mod open;
+mod part;
+mod pool;
 pub mod preprocess;
+mod sink;
+mod split;
+mod summary;
 mod trials;
 pub mod warnings;
 
@@ -17,6 +25,10 @@ pub use identical::first_identical;
 pub use images::read_images;
 pub use inspect::{Description, describe};
 pub use open::name_of;
+pub use part::Progress;
+pub use pool::pool;
+pub use split::{Shares, Test, split};
+pub use summary::Summary;
 
 use crate::table::Table;
 use ndarray::{Array2, Array3};
@@ -54,6 +66,8 @@ pub struct Recording {
     pub trials: Vec<Trial>,
     /// `neurons.csv`: first column `neuron`; cells travel letter by letter into result tables.
     pub neurons: Option<Table>,
+    /// Further columns of `trials.csv`, a row per trial; cells are written as they were read.
+    pub trial_columns: Option<Table>,
     /// Of `recording.toml`.
     pub degrees_per_pixel: Option<f64>,
     /// Of `recording.toml`.

@@ -1,18 +1,21 @@
 //! Reading and writing a recording: a directory of `images.npy`, `responses.npy`, `trials.csv` and, optionally,
 //! `neurons.csv` and `recording.toml`.
 
+use super::Recording;
 use super::check::Places;
+use super::draft::Draft;
 use super::images::grey;
-use super::{Recording, Tier, Trial};
+use super::listing::{self, Listing, Tiers};
+use super::metadata::Metadata;
 use crate::npy::{Kind, Stored, shown};
-use crate::table::{Table, check_separator};
+use crate::table::Table;
 use crate::{Error, Result, files, npy};
-use ndarray::{ArrayD, Ix2};
-use std::fmt::Write as _;
+use ndarray::{Array2, ArrayD, Ix2};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-const METADATA: [&str; 4] = ["name", "degrees_per_pixel", "response_unit", "source"];
+/// What is written besides what a recording holds: tables by their file names, responses with all their digits.
+type Further<'a> = (&'a [(&'a str, &'a Table)], Option<&'a Array2<f64>>);
 
 impl Recording {
     /// The name of the recording in a directory, without reading it: that of its `recording.toml`, else the directory's.
@@ -27,7 +30,8 @@ impl Recording {
     /// Reads and checks a recording.
     ///
     /// `images.npy` is `uint8` or `float32`, shaped as for [`super::read_images`]; `responses.npy` is `float32` or
-    /// `float64`, (trials, neurons), NaN where a neuron was not recorded; `trials.csv` has the header `image,tier`.
+    /// `float64`, (trials, neurons), NaN where a neuron was not recorded; the header of `trials.csv` starts with
+    /// `image,tier`.
     ///
     /// # Errors
     /// The first thing that is wrong: which file, what, got and wanted; see [`Recording::check`].
@@ -65,7 +69,7 @@ impl Recording {
                 "(trials, neurons)",
             )
         })?;
-        let trials = read_trials(&directory.join("trials.csv"))?;
+        let listing = Listing::read(&directory.join("trials.csv"), Tiers::Wanted)?;
         let neurons = match directory.join("neurons.csv") {
             file if file.exists() => Some(Table::read_csv(&file)?),
             _ => None,
@@ -82,8 +86,9 @@ impl Recording {
             name,
             images,
             responses,
-            trials,
+            trials: listing.trials,
             neurons,
+            trial_columns: listing.columns,
             degrees_per_pixel: metadata.degrees_per_pixel,
             response_unit: metadata.response_unit,
             source: metadata.source,
@@ -111,43 +116,54 @@ impl Recording {
         tables: &[(&str, &Table)],
         stop: &dyn Fn() -> Option<i32>,
     ) -> Result<()> {
+        self.fill_new(directory, (tables, None), stop)
+    }
+
+    /// As [`Recording::write`], with responses as they were before they were rounded to `float32`, until `stop` gives the
+    /// number of a signal.
+    ///
+    /// # Errors
+    /// As [`Recording::write`]; [`Error::Stopped`] after a signal.
+    pub fn write_with_digits(
+        &self,
+        directory: &Path,
+        responses: Option<&Array2<f64>>,
+        stop: &dyn Fn() -> Option<i32>,
+    ) -> Result<()> {
+        self.fill_new(directory, (&[], responses), stop)
+    }
+
+    fn fill_new(
+        &self,
+        directory: &Path,
+        further: Further,
+        stop: &dyn Fn() -> Option<i32>,
+    ) -> Result<()> {
         self.check_at(&Places::all(directory))?;
-        files::require_space(directory, self.bytes())?;
-        let fail = |e: std::io::Error| {
-            Error::file(directory, format!("cannot write: {}", files::reason(e)))
-        };
-        if directory.exists() {
-            let mut entries = std::fs::read_dir(directory).map_err(fail)?;
-            if entries.next().is_some() {
-                let what = "exists and is not empty, wanted a new directory";
-                return Err(Error::file(directory, what));
-            }
-        }
-        let parent = files::directory_of(directory);
-        files::create_directory(parent)?;
-        files::clear_abandoned(parent);
-        let temporary = files::temporary_directory(parent)?;
-        let filled = self.fill(temporary.path(), tables, stop);
+        let draft = Draft::begin(directory, self.bytes(further.1.is_some()))?;
+        let filled = self.fill(draft.path(), further, stop);
         if let Some(signal) = stop() {
             return Err(Error::Stopped(signal));
         }
-        filled.map_err(|e| moved(e, temporary.path(), directory))?;
-        // Renaming replaces an empty directory; from here on there is nothing to clean up.
-        std::fs::rename(temporary.path(), directory).map_err(fail)?;
-        let _moved: PathBuf = temporary.keep();
-        Ok(())
+        filled.map_err(|e| draft.named(e))?;
+        draft.finish()
     }
 
     /// What its arrays take on a disk, at most.
-    fn bytes(&self) -> u128 {
-        let numbers = self.images.len() as u128 + self.responses.len() as u128;
-        numbers * size_of::<f32>() as u128
+    fn bytes(&self, wide: bool) -> u128 {
+        let each = if wide {
+            size_of::<f64>()
+        } else {
+            size_of::<f32>()
+        };
+        let images = self.images.len() as u128 * size_of::<f32>() as u128;
+        images + self.responses.len() as u128 * each as u128
     }
 
     fn fill(
         &self,
         directory: &Path,
-        tables: &[(&str, &Table)],
+        (tables, wide): Further,
         stop: &dyn Fn() -> Option<i32>,
     ) -> Result<()> {
         let write = |name: &str, fill: &dyn Fn(&mut dyn Write) -> std::io::Result<()>| {
@@ -162,12 +178,12 @@ impl Recording {
         } else {
             write("images.npy", &|w| npy::fill(w, &self.images.view()))?;
         }
-        write("responses.npy", &|w| npy::fill(w, &self.responses.view()))?;
+        write("responses.npy", &|w| match wide {
+            Some(wide) => npy::fill(w, &wide.view()),
+            None => npy::fill(w, &self.responses.view()),
+        })?;
         write("trials.csv", &|w| {
-            writeln!(w, "image,tier")?;
-            self.trials
-                .iter()
-                .try_for_each(|t| writeln!(w, "{},{}", t.image, t.tier))
+            listing::fill(w, &self.trials, self.trial_columns.as_ref())
         })?;
         if let Some(neurons) = &self.neurons {
             neurons.write_csv(&directory.join("neurons.csv"))?;
@@ -175,39 +191,21 @@ impl Recording {
         for (name, table) in tables {
             table.write_csv(&directory.join(name))?;
         }
-        let text = self.metadata();
+        let text = Metadata {
+            name: Some(self.name.clone()),
+            degrees_per_pixel: self.degrees_per_pixel,
+            response_unit: self.response_unit.clone(),
+            source: self.source.clone(),
+        }
+        .text();
         write("recording.toml", &|w| w.write_all(text.as_bytes()))
-    }
-
-    fn metadata(&self) -> String {
-        let mut table = toml::Table::new();
-        table.insert("name".to_string(), self.name.clone().into());
-        if let Some(degrees) = self.degrees_per_pixel {
-            table.insert("degrees_per_pixel".to_string(), degrees.into());
-        }
-        for (key, value) in [
-            ("response_unit", &self.response_unit),
-            ("source", &self.source),
-        ] {
-            if let Some(value) = value {
-                table.insert(key.to_string(), value.clone().into());
-            }
-        }
-        let mut text = String::new();
-        for key in METADATA {
-            if let Some(value) = table.get(key) {
-                // Writing to a string does not fail.
-                let _ = writeln!(text, "{key} = {value}");
-            }
-        }
-        text
     }
 }
 
 /// A writer that fails once a signal has come.
-struct Stoppable<'a> {
-    writer: &'a mut dyn Write,
-    stop: &'a dyn Fn() -> Option<i32>,
+pub(super) struct Stoppable<'a> {
+    pub(super) writer: &'a mut dyn Write,
+    pub(super) stop: &'a dyn Fn() -> Option<i32>,
 }
 
 impl Write for Stoppable<'_> {
@@ -220,17 +218,6 @@ impl Write for Stoppable<'_> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.writer.flush()
-    }
-}
-
-/// An error about a file in the temporary directory `from`, as one about the file that it would have become in `to`.
-fn moved(error: Error, from: &Path, to: &Path) -> Error {
-    match error {
-        Error::File { path, what } => {
-            let path = path.strip_prefix(from).map_or(path.clone(), |p| to.join(p));
-            Error::file(path, files::reason(what))
-        }
-        other => other,
     }
 }
 
@@ -269,122 +256,4 @@ fn array(file: &Path, types: &[(Kind, usize)], type_names: &str) -> Result<Array
         ));
     }
     stored.numbers()
-}
-
-fn read_trials(file: &Path) -> Result<Vec<Trial>> {
-    let text = files::read_text(file)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let bad = |place: String, what, got, wanted: &str| {
-        Error::bad(format!("{}{place}", file.display()), what, got, wanted)
-    };
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .flexible(true)
-        .from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|e| Error::file(file, e))?;
-    check_separator(file, header)?;
-    if header != vec!["image", "tier"] {
-        let got = format!("\"{}\"", header.iter().collect::<Vec<_>>().join(","));
-        return Err(bad(String::new(), "header", got, "\"image,tier\""));
-    }
-    let mut trials = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|e| Error::file(file, e))?;
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
-        let row = trials.len();
-        let place = match record.position() {
-            Some(p) => format!(", line {} (trial {row})", p.line()),
-            None => format!(", trial {row}"),
-        };
-        let (Some(image), Some(tier), 2) = (record.get(0), record.get(1), record.len()) else {
-            return Err(bad(
-                place,
-                "number of cells",
-                record.len().to_string(),
-                "2: image,tier",
-            ));
-        };
-        trials.push(Trial {
-            image: image.parse().map_err(|_| {
-                bad(
-                    place.clone(),
-                    "image",
-                    format!("\"{image}\""),
-                    "a row number of images.npy",
-                )
-            })?,
-            tier: Tier::from_name(tier).ok_or_else(|| {
-                bad(
-                    place,
-                    "tier",
-                    format!("\"{tier}\""),
-                    "train, validation or test",
-                )
-            })?,
-        });
-    }
-    Ok(trials)
-}
-
-#[derive(Default)]
-struct Metadata {
-    name: Option<String>,
-    degrees_per_pixel: Option<f64>,
-    response_unit: Option<String>,
-    source: Option<String>,
-}
-
-impl Metadata {
-    fn read(file: &Path) -> Result<Self> {
-        let text = files::read_text(file)?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-            let before = e
-                .span()
-                .and_then(|s| text.get(..s.start))
-                .unwrap_or_default();
-            Error::file(
-                file,
-                format!("line {}: {}", before.matches('\n').count() + 1, e.message()),
-            )
-        })?;
-        let mut metadata = Self::default();
-        for (key, value) in &table {
-            let bad = |got: &str, wanted| Error::bad(file.display(), key, got, wanted);
-            let text = || match value {
-                toml::Value::String(text) => Ok(Some(text.clone())),
-                other => Err(bad(&format!("{other} ({})", other.type_str()), "a string")),
-            };
-            match key.as_str() {
-                "name" => metadata.name = text()?,
-                "response_unit" => metadata.response_unit = text()?,
-                "source" => metadata.source = text()?,
-                "degrees_per_pixel" => {
-                    metadata.degrees_per_pixel = match value {
-                        toml::Value::Float(x) => Some(*x),
-                        toml::Value::Integer(x) => Some(*x as f64),
-                        other => {
-                            let got = format!("{other} ({})", other.type_str());
-                            return Err(bad(&got, "a positive number"));
-                        }
-                    }
-                }
-                unknown => return Err(unknown_key(file, unknown)),
-            }
-        }
-        Ok(metadata)
-    }
-}
-
-fn unknown_key(file: &Path, key: &str) -> Error {
-    let distance = |known: &&str| strsim::damerau_levenshtein(known, key);
-    let nearest = METADATA
-        .into_iter()
-        .min_by_key(distance)
-        .unwrap_or_default();
-    let got = format!("unknown; the nearest known one is `{nearest}`");
-    let wanted = format!("one of {}", METADATA.join(", "));
-    Error::bad(file.display(), format!("key `{key}`"), got, wanted)
 }

@@ -164,6 +164,7 @@ mod tests {
                 trial(2, Tier::Test),
             ],
             neurons: None,
+            trial_columns: None,
             degrees_per_pixel: None,
             response_unit: None,
             source: None,

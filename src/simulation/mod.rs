@@ -81,6 +81,7 @@ pub fn simulate(settings: &Settings, images: Option<Array3<f32>>) -> Result<(Rec
         responses,
         trials,
         neurons: None,
+        trial_columns: None,
         degrees_per_pixel: None,
         response_unit: Some("spikes".to_string()),
         source: Some(format!(

@@ -172,6 +172,7 @@ mod tests {
                 })
                 .collect(),
             neurons: None,
+            trial_columns: None,
             degrees_per_pixel: None,
             response_unit: None,
             source: None,

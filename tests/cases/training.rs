@@ -138,6 +138,7 @@ fn recording(
             })
             .collect(),
         neurons: None,
+        trial_columns: None,
         degrees_per_pixel: None,
         response_unit: None,
         source: None,

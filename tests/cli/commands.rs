@@ -176,9 +176,16 @@ fn every_summary_is_json_where_asked() {
             "recording",
         ),
         ("import npy loose --out imported", "recording"),
+        ("split rec --out divided --folds 4 --fold 1", "recording"),
+        ("pool rec other --out pooled", "tiers"),
     ] {
         if line.starts_with("import") {
             loose(&f.path().join("loose"));
+        }
+        if line.starts_with("pool") {
+            recording("other", 3, 1)
+                .write(&f.path().join("other"))
+                .unwrap();
         }
         let out = striate(f.path(), &format!("{line} --json")).ok();
         let facts: serde_json::Value = serde_json::from_str(&out).unwrap();
@@ -263,7 +270,13 @@ fn help_names_every_option() {
             "simulate",
             "--out --neurons --train --validation --test --repeats --height --width --reliability --images",
         ),
-        ("import", "npy"),
+        ("import", "npy sensorium"),
+        (
+            "import sensorium",
+            "--out --rescale --area --layer --dry-run SOURCE",
+        ),
+        ("split", "REC --out --test --validation --folds --fold"),
+        ("pool", "REC --out --common"),
         ("import npy", "--out SOURCE"),
         ("inspect", "PATH"),
         ("train", "CONFIG --set --out --resume --init"),

@@ -14,6 +14,7 @@ mod optima;
 mod precious;
 mod refused;
 mod runs;
+mod scans;
 mod warned;
 
 use small::{config, folder, striate};

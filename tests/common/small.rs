@@ -104,6 +104,7 @@ pub fn sized(name: &str, neurons: usize, (h, w): (usize, usize), seed: u64) -> R
         responses,
         trials,
         neurons: Some(table),
+        trial_columns: None,
         degrees_per_pixel: None,
         response_unit: None,
         source: None,

@@ -1,6 +1,8 @@
 //! Recordings: what is written comes back, and what is malformed is refused with one clear message.
 
 mod malformed;
+mod pool;
+mod split;
 
 use ndarray::{Array2, Array3, ArrayView, Dimension, array};
 use std::cell::Cell;
@@ -48,6 +50,7 @@ fn small() -> Recording {
                 )
                 .with("depth", Column::Number(vec![0.5, 120.25, f64::NAN])),
         ),
+        trial_columns: None,
         degrees_per_pixel: Some(0.75),
         response_unit: Some("spikes \"per\" trial".into()),
         source: Some("made up".into()),
@@ -65,6 +68,11 @@ fn what_is_written_comes_back_bit_for_bit() {
         let directory = folder.path().join("new/parents").join(name);
         let mut written = small();
         written.images.mapv_inplace(|x| x * scale);
+        written.trial_columns = Some(
+            Table::new()
+                .with("frame", Column::Integer((0..8).collect()))
+                .with("note", Column::Text(vec!["a,b".into(); 8])),
+        );
         written.write(&directory).unwrap();
         let read = Recording::open(&directory).unwrap();
         assert_eq!(bits(read.images.clone()), bits(written.images.clone()));
@@ -73,6 +81,10 @@ fn what_is_written_comes_back_bit_for_bit() {
             bits(written.responses.clone())
         );
         assert_eq!(read.trials, written.trials);
+        let further = read.trial_columns.unwrap();
+        assert_eq!(further.names().collect::<Vec<_>>(), ["frame", "note"]);
+        assert_eq!(further.text("frame").unwrap()[7], "7");
+        assert_eq!(further.text("note").unwrap()[0], "a,b");
         let (got, wanted) = (read.neurons.unwrap(), written.neurons.unwrap());
         assert_eq!(got.column("layer"), wanted.column("layer"));
         assert_eq!(got.numbers("depth").unwrap()[..2], [0.5, 120.25]);
@@ -96,12 +108,31 @@ fn cells_come_back_letter_by_letter() {
     let folder = tempfile::tempdir().unwrap();
     let (first, again) = (folder.path().join("a"), folder.path().join("b"));
     small().write(&first).unwrap();
+    let trials = fs::read_to_string(first.join("trials.csv")).unwrap();
+    let mut further: Vec<String> = trials.lines().map(str::to_string).collect();
+    for (row, line) in further.iter_mut().enumerate() {
+        let tier = line.split(',').take(2).collect::<Vec<_>>().join(",");
+        let cells = [
+            "id, when ",
+            "0012, 1e5",
+            "864691135639556411,",
+            "1.50,\"a,b\"",
+        ];
+        *line = format!("{tier},{}", cells[row.min(1 + row % 3)]);
+    }
+    let trials = further.join("\n") + "\n";
+    fs::write(first.join("trials.csv"), &trials).unwrap();
     let cells = "neuron,id,unit,hash\n00,1086606909,0012,1e5\n1,,0013,2e7\n2,864691135639556411,1.50,True\n";
     fs::write(first.join("neurons.csv"), cells).unwrap();
     Recording::open(&first).unwrap().write(&again).unwrap();
     assert_eq!(
         fs::read_to_string(again.join("neurons.csv")).unwrap(),
         cells
+    );
+    // The name of a column is a word.
+    assert_eq!(
+        fs::read_to_string(again.join("trials.csv")).unwrap(),
+        trials.replacen("id, when ", "id,when", 1)
     );
 }
 

@@ -45,6 +45,20 @@ fn trials(from: &'static str, to: &'static str) -> impl FnOnce(&Path) {
     }
 }
 
+/// Puts further columns into `trials.csv`.
+fn columns(names: &'static str, cells: &'static str) -> impl FnOnce(&Path) {
+    move |d| {
+        let path = d.join("trials.csv");
+        let old = fs::read_to_string(&path).unwrap();
+        let further = |(row, line)| format!("{line},{}\n", if row == 0 { names } else { cells });
+        fs::write(
+            path,
+            old.lines().enumerate().map(further).collect::<String>(),
+        )
+        .unwrap();
+    }
+}
+
 /// Replaces an array by raw bytes under a header.
 fn header(
     name: &'static str,
@@ -155,6 +169,10 @@ refuses! {
     neurons_with_semicolons: text("neurons.csv", "neuron;depth\n0;1,5\n1;2,5\n2;3,5\n") => "neurons.csv", "\"neuron;depth\"", "semicolons", "commas";
     neurons_with_tabs: text("neurons.csv", "neuron\tdepth\n0\t1\n1\t2\n2\t3\n") => "neurons.csv", "neuron\\tdepth", "tabs", "commas";
     neurons_with_decimal_commas: text("neurons.csv", "neuron,depth\n0,1,5\n1,2,5\n2,3,5\n") => "neurons.csv", "line 2", "is 3", "points";
+    a_column_of_trials_twice: columns("note,note", "1,2") => "trials.csv", "\"note\" twice";
+    a_second_column_of_tiers: columns("note,tier", "1,2") => "trials.csv", "\"tier\" twice";
+    trials_in_another_order: trials("image,tier", "tier,image") => "trials.csv", "tier,image", "\"image,tier\"";
+    ragged_further_columns: columns("frame,note", "1") => "trials.csv", "line 2", "is 3", "4: image,tier,frame,note";
     trials_with_semicolons: trials("image,tier", "image;tier") => "trials.csv", "\"image;tier\"", "semicolons", "\"image,tier\"";
     neurons_with_a_column_twice: text("neurons.csv", "neuron,x,x\n0,1,1\n1,1,1\n2,1,1\n") => "neurons.csv", "\"x\" twice";
     misspelt_key: text("recording.toml", "degree_per_pixel = 1.0\n") => "recording.toml", "degree_per_pixel", "nearest", "`degrees_per_pixel`";

@@ -59,6 +59,7 @@ fn recorded_tuning_is_compared_with_the_twins() {
         responses,
         trials,
         neurons: None,
+        trial_columns: None,
         degrees_per_pixel: None,
         response_unit: None,
         source: None,

@@ -1,12 +1,14 @@
 //! Arrays that belong together, in the layouts that they come in.
 
 use super::arrays::{Source, names};
-use crate::npy::shown;
+use crate::npy::{Kind, shown};
 use crate::recording::Tier;
 use crate::recording::images::grey;
 use crate::{Error, Result};
-use ndarray::{Array2, Array3, Axis, Dimension, Ix2, Ix3};
+use ndarray::{Array2, Array3, ArrayD, Axis, Dimension, Ix2, Ix3};
+use num_traits::Float;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// Images and trials that are stored together.
@@ -16,7 +18,7 @@ pub(super) struct Block {
     pub(super) images: Array3<f32>,
     /// Row of `images` that each trial showed.
     pub(super) shown: Vec<usize>,
-    pub(super) responses: Array2<f32>,
+    pub(super) responses: Responses,
     /// Their file.
     pub(super) responses_place: PathBuf,
     /// Whether trials were made here, from (repeats, images, neurons).
@@ -28,53 +30,25 @@ impl Block {
         let stored = source.wanted(&names("images", tier))?;
         let place = stored.place().to_path_buf();
         let images = grey(&place, stored.numbers()?)?;
-        let count = images.shape()[0];
         let ids_names = names("image_ids", tier);
         let ids = source.words(&ids_names)?;
         let ids_place = source.place(&source.find(&ids_names).unwrap_or_default());
         let stored = source.wanted(&names("responses", tier))?;
         let responses_place = stored.place().to_path_buf();
-        let responses = stored.numbers()?;
-        if let Some((place, r)) = responses.indexed_iter().find(|(_, r)| r.is_infinite()) {
-            return Err(Error::bad(
-                responses_place.display(),
-                format!("response at {}", shown(place.slice())),
-                r,
-                "a number, or NaN where it was not recorded",
-            ));
-        }
-        let shape = shown(responses.shape());
-        let wanted = format!("(trials, neurons) or (repeats, {count} images, neurons)");
-        let misshapen = || Error::bad(responses_place.display(), "shape", &shape, &wanted);
-        let unrolled = responses.ndim() == 3;
-        let (responses, shown) = match responses.ndim() {
-            2 => {
-                let matrix = responses
-                    .into_dimensionality::<Ix2>()
-                    .map_err(|_| misshapen())?;
-                let trials = matrix.nrows();
-                let shown = match &ids {
-                    None if trials == count => (0..count).collect(),
-                    None => {
-                        let wanted = format!(
-                            "{count} rows, one per image, or an array image_ids that says which image each trial showed"
-                        );
-                        return Err(Error::bad(
-                            responses_place.display(),
-                            "shape",
-                            &shape,
-                            wanted,
-                        ));
-                    }
-                    Some(ids) => rows_shown(ids, trials, &images, &ids_place)?,
-                };
-                (matrix, shown)
-            }
-            3 if responses.shape()[1] == count => {
-                let block = responses.into_dimensionality::<Ix3>();
-                unroll(&block.map_err(|_| misshapen())?).ok_or_else(misshapen)?
-            }
-            _ => return Err(misshapen()),
+        let dtype = stored.header().dtype;
+        let unrolled = stored.shape().len() == 3;
+        let rows = Rows {
+            images: &images,
+            ids: ids.as_deref(),
+            ids_place: &ids_place,
+            place: &responses_place,
+        };
+        let (responses, shown) = if (dtype.kind, dtype.size) == (Kind::Float, 8) {
+            let (responses, shown) = rows.of(stored.numbers_as::<f64>()?)?;
+            (Responses::Double(responses), shown)
+        } else {
+            let (responses, shown) = rows.of(stored.numbers_as::<f32>()?)?;
+            (Responses::Single(responses), shown)
         };
         Ok(Self {
             place,
@@ -125,8 +99,79 @@ impl Block {
     }
 }
 
+/// What responses are kept as.
+pub(super) enum Responses {
+    Single(Array2<f32>),
+    Double(Array2<f64>),
+}
+
+impl Responses {
+    /// Neurons.
+    pub(super) fn neurons(&self) -> usize {
+        match self {
+            Self::Single(r) => r.ncols(),
+            Self::Double(r) => r.ncols(),
+        }
+    }
+}
+
+/// What finds the trials in responses.
+struct Rows<'a> {
+    images: &'a Array3<f32>,
+    ids: Option<&'a [String]>,
+    ids_place: &'a Path,
+    place: &'a Path,
+}
+
+impl Rows<'_> {
+    /// Responses with a row per trial, and the row of `images` that each trial showed.
+    fn of<T: Float + Display>(&self, responses: ArrayD<T>) -> Result<(Array2<T>, Vec<usize>)> {
+        // The engine works in float32.
+        let beyond = |r: &T| r.to_f32().is_none_or(f32::is_infinite);
+        if let Some((place, r)) = responses.indexed_iter().find(|(_, r)| beyond(r)) {
+            return Err(Error::bad(
+                self.place.display(),
+                format!("response at {}", shown(place.slice())),
+                r,
+                "a number within the range of float32, or NaN where it was not recorded",
+            ));
+        }
+        let count = self.images.shape()[0];
+        let shape = shown(responses.shape());
+        let bad = |wanted: String| Error::bad(self.place.display(), "shape", &shape, wanted);
+        let misshapen = || {
+            bad(format!(
+                "(trials, neurons) or (repeats, {count} images, neurons)"
+            ))
+        };
+        match responses.ndim() {
+            2 => {
+                let matrix = responses
+                    .into_dimensionality::<Ix2>()
+                    .map_err(|_| misshapen())?;
+                let trials = matrix.nrows();
+                let shown = match self.ids {
+                    None if trials == count => (0..count).collect(),
+                    None => {
+                        return Err(bad(format!(
+                            "{count} rows, one per image, or an array image_ids that says which image each trial showed"
+                        )));
+                    }
+                    Some(ids) => rows_shown(ids, trials, self.images, self.ids_place)?,
+                };
+                Ok((matrix, shown))
+            }
+            3 if responses.shape()[1] == count => {
+                let block = responses.into_dimensionality::<Ix3>();
+                unroll(&block.map_err(|_| misshapen())?).ok_or_else(misshapen)
+            }
+            _ => Err(misshapen()),
+        }
+    }
+}
+
 /// Trials image by image from (repeats, images, neurons), without those on which no neuron was recorded.
-fn unroll(responses: &Array3<f32>) -> Option<(Array2<f32>, Vec<usize>)> {
+fn unroll<T: Float>(responses: &Array3<T>) -> Option<(Array2<T>, Vec<usize>)> {
     let (repeats, images, neurons) = responses.dim();
     let (mut values, mut shown) = (Vec::new(), Vec::new());
     for image in 0..images {

@@ -1,16 +1,18 @@
 //! Joining what was stored apart: images with the same pixels are one stimulus.
 
-use super::block::Block;
+use super::block::{Block, Responses};
 use crate::npy::shown;
 use crate::recording::{Tier, Trial, first_identical};
 use crate::{Error, Result};
-use ndarray::{Array2, Array3, Axis, concatenate};
+use ndarray::{Array2, Array3, Axis, CowArray, Ix2, concatenate};
 use std::collections::HashMap;
 
 /// All blocks in one, identical images merged.
 pub(super) struct Merged {
     pub(super) images: Array3<f32>,
     pub(super) responses: Array2<f32>,
+    /// The same with all their digits, where any of them were `float64`.
+    pub(super) wide: Option<Array2<f64>>,
     /// Row of `images` that each trial showed.
     pub(super) shown: Vec<usize>,
     /// Block and row there of every trial's image, for messages.
@@ -30,7 +32,7 @@ impl Merged {
                     wanted,
                 ));
             }
-            let (got, wanted) = (block.responses.ncols(), blocks[0].responses.ncols());
+            let (got, wanted) = (block.responses.neurons(), blocks[0].responses.neurons());
             if got != wanted {
                 return Err(Error::bad(
                     block.responses_place.display(),
@@ -43,8 +45,27 @@ impl Merged {
         let stacked = |e| Error::Other(format!("cannot join the tiers: {e}"));
         let images: Vec<_> = blocks.iter().map(|b| b.images.view()).collect();
         let images = concatenate(Axis(0), &images).map_err(stacked)?;
-        let responses: Vec<_> = blocks.iter().map(|b| b.responses.view()).collect();
-        let responses = concatenate(Axis(0), &responses).map_err(stacked)?;
+        let single = blocks.iter().map(|b| match &b.responses {
+            Responses::Single(r) => r.view().into(),
+            Responses::Double(r) => r.mapv(|x| x as f32).into(),
+        });
+        let single: Vec<CowArray<'_, f32, Ix2>> = single.collect();
+        let views: Vec<_> = single.iter().map(|r| r.view()).collect();
+        let responses = concatenate(Axis(0), &views).map_err(stacked)?;
+        drop(single);
+        let wide = blocks.iter().map(|b| match &b.responses {
+            Responses::Single(r) => r.mapv(f64::from).into(),
+            Responses::Double(r) => r.view().into(),
+        });
+        let any = |b: &Block| matches!(b.responses, Responses::Double(_));
+        let wide = match blocks.iter().any(any) {
+            true => {
+                let wide: Vec<CowArray<'_, f64, Ix2>> = wide.collect();
+                let views: Vec<_> = wide.iter().map(|r| r.view()).collect();
+                Some(concatenate(Axis(0), &views).map_err(stacked)?)
+            }
+            false => None,
+        };
         let all: Vec<_> = images.outer_iter().collect();
         let first = first_identical(&all);
         let kept: Vec<usize> = (0..first.len()).filter(|row| first[*row] == *row).collect();
@@ -63,6 +84,7 @@ impl Merged {
         Ok(Self {
             images: images.select(Axis(0), &kept),
             responses,
+            wide,
             shown: rows,
             origin,
         })

@@ -4,6 +4,10 @@ mod arrays;
 mod block;
 mod merge;
 pub mod npy;
+mod rescale;
+pub mod sensorium;
 pub mod split;
 
-pub use npy::npy;
+pub use npy::{npy, npy_with_digits};
+pub use rescale::Rescale;
+pub use sensorium::{Sensorium, sensorium};

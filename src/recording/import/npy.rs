@@ -23,6 +23,7 @@ use super::split;
 use crate::recording::check::Places;
 use crate::recording::{Recording, Tier, name_of};
 use crate::{Error, Result};
+use ndarray::Array2;
 use std::path::Path;
 
 /// Turns loose NumPy arrays into a recording; layouts in the module's text. `seed` draws the tiers if none are given.
@@ -30,6 +31,14 @@ use std::path::Path;
 /// # Errors
 /// Names the array and the value that does not fit; refuses what could be understood in two ways.
 pub fn npy(source: &Path, seed: u64) -> Result<Recording> {
+    npy_with_digits(source, seed).map(|(recording, _)| recording)
+}
+
+/// As [`npy`], with the responses as they are where they are `float64`: see [`Recording::write_with_digits`].
+///
+/// # Errors
+/// As [`npy`].
+pub fn npy_with_digits(source: &Path, seed: u64) -> Result<(Recording, Option<Array2<f64>>)> {
     let mut arrays = Source::open(source)?;
     let split_names: Vec<String> = Tier::ALL
         .into_iter()
@@ -79,6 +88,7 @@ pub fn npy(source: &Path, seed: u64) -> Result<Recording> {
         responses: merged.responses,
         trials,
         neurons: arrays.neurons()?,
+        trial_columns: None,
         degrees_per_pixel: None,
         response_unit: None,
         source: None,
@@ -94,5 +104,5 @@ pub fn npy(source: &Path, seed: u64) -> Result<Recording> {
         neurons: source.join("neurons.csv"),
         metadata: source.to_path_buf(),
     })?;
-    Ok(recording)
+    Ok((recording, merged.wide))
 }

@@ -1,0 +1,246 @@
+//! A scan as a folder, or as the zip in which it is handed out.
+
+use crate::npy::Whole;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zip::ZipArchive;
+
+/// Files of a scan by their names below its top folder.
+pub(super) enum Tree {
+    Folder(PathBuf),
+    Zip {
+        path: PathBuf,
+        archive: ZipArchive<Window>,
+        members: BTreeMap<String, usize>,
+    },
+}
+
+impl Tree {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return folder(path).map(Self::Folder);
+        }
+        let fail = |what: String| Error::file(path, what);
+        if !path.exists() {
+            return Err(fail("does not exist, wanted a scan's folder or zip".into()));
+        }
+        if !path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("zip"))
+        {
+            return Err(fail(unlike(path)));
+        }
+        let file = File::open(path).map_err(|e| fail(format!("cannot read: {e}")))?;
+        let length = file.metadata().map_or(0, |m| m.len());
+        let window = Window {
+            file: Arc::new(file),
+            at: 0,
+            length,
+        };
+        let archive = ZipArchive::new(window).map_err(|e| fail(format!("not a zip: {e}")))?;
+        let members = members(&archive).map_err(fail)?;
+        Ok(Self::Zip {
+            path: path.to_path_buf(),
+            archive,
+            members,
+        })
+    }
+
+    /// Where a file lies, for messages.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Folder(path) | Self::Zip { path, .. } => path.join(name),
+        }
+    }
+
+    /// Names of the `.npy` files in a folder, sorted; dot-files are none. None where there is no such folder.
+    pub(super) fn arrays(&self, folder: &str) -> Result<Option<Vec<String>>> {
+        let mut names: Vec<String> = match self {
+            Self::Folder(path) => {
+                let place = path.join(folder);
+                if !place.is_dir() {
+                    return Ok(None);
+                }
+                let fail = |e| Error::file(&place, format!("cannot read: {e}"));
+                let entries = std::fs::read_dir(&place).map_err(fail)?;
+                let names = entries.map(|e| Ok(e.map_err(fail)?.file_name()));
+                let names = names.collect::<Result<Vec<_>>>()?;
+                names
+                    .into_iter()
+                    .filter_map(|n| n.into_string().ok())
+                    .collect()
+            }
+            Self::Zip { members, .. } => {
+                let start = format!("{folder}/");
+                let inside = members.range(start.clone()..);
+                let inside = inside.map_while(|(n, _)| n.strip_prefix(&start));
+                let names: Vec<String> = inside.map(str::to_string).collect();
+                if names.is_empty() {
+                    return Ok(None);
+                }
+                names
+            }
+        };
+        names.retain(|n| n.ends_with(".npy") && !n.starts_with('.') && !n.contains('/'));
+        names.sort_unstable();
+        Ok(Some(names))
+    }
+
+    /// Whether there is such a file.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Folder(path) => path.join(name).is_file(),
+            Self::Zip { members, .. } => members.contains_key(name),
+        }
+    }
+
+    /// A file's content; several threads may ask at once.
+    pub(super) fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        let fail =
+            |e: &dyn std::fmt::Display| Error::file(self.place(name), format!("cannot read: {e}"));
+        match self {
+            Self::Folder(path) => {
+                let mut file = File::open(path.join(name)).map_err(|e| fail(&e))?;
+                let length = file.metadata().map_err(|e| fail(&e))?.len() as usize;
+                let mut bytes = vec![0; length];
+                file.read_exact(&mut bytes).map_err(|e| fail(&e))?;
+                Ok(bytes)
+            }
+            Self::Zip {
+                archive, members, ..
+            } => {
+                let index = members.get(name).ok_or_else(|| fail(&"no such member"))?;
+                let mut archive = archive.clone();
+                let mut member = archive.by_index(*index).map_err(|e| fail(&e))?;
+                let length = member.size();
+                // What a damaged archive claims is not believed until it has come.
+                let mut bytes = Vec::with_capacity(length.min(1 << 20) as usize);
+                let mut limited = (&mut member).take(length.saturating_add(1));
+                limited.read_to_end(&mut bytes).map_err(|e| fail(&e))?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// A file's array.
+    pub(super) fn array(&self, name: &str) -> Result<Whole> {
+        Whole::new(self.place(name), self.bytes(name)?)
+    }
+}
+
+/// The folder that holds `data`: the one given, or the only one in it.
+fn folder(path: &Path) -> Result<PathBuf> {
+    if path.join("data").is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let fail = |e| Error::file(path, format!("cannot read: {e}"));
+    let mut scans = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(fail)? {
+        let inner = entry.map_err(fail)?.path();
+        if inner.join("data").is_dir() {
+            scans.push(inner);
+        }
+    }
+    match scans.len() {
+        1 => Ok(scans.remove(0)),
+        0 => Err(Error::file(path, unlike(path))),
+        n => {
+            let what = format!("holds {n} scans, wanted one: name each of them");
+            Err(Error::file(path, what))
+        }
+    }
+}
+
+/// Why it is no scan, and what it may be.
+fn unlike(path: &Path) -> String {
+    let has = |name: &str| path.join(name).exists();
+    let ends = |e: &str| path.extension().is_some_and(|x| x == e);
+    if has("trials.csv") && has("images.npy") {
+        "is a recording already, wanted a Sensorium scan".into()
+    } else if ends("npz") || has("images.npy") || has("images_train.npy") || has("train_images.npy")
+    {
+        "holds loose arrays, not a Sensorium scan: use `striate import npy`".into()
+    } else if path.is_dir() {
+        "has no folder data, wanted a Sensorium scan: data/images, data/responses, meta/trials"
+            .into()
+    } else {
+        "is neither a folder nor a .zip, wanted a Sensorium scan".into()
+    }
+}
+
+/// Members by their names below the one top folder.
+fn members(archive: &ZipArchive<Window>) -> std::result::Result<BTreeMap<String, usize>, String> {
+    let mut all = Vec::new();
+    for index in 0..archive.len() {
+        // A name that is no text is none of ours.
+        let Some(Ok(name)) = archive.name_for_index(index) else {
+            continue;
+        };
+        let name = name.replace('\\', "/");
+        let mut parts = name.split('/');
+        if name.ends_with('/') || parts.any(|p| p == "__MACOSX" || p.starts_with('.')) {
+            continue;
+        }
+        all.push((name, index));
+    }
+    let below = |name: &str, folder: &str| {
+        if name.starts_with(folder) {
+            return Some(String::new());
+        }
+        let inner = format!("/{folder}");
+        name.find(&inner).map(|at| name[..=at].to_string())
+    };
+    let tops = all.iter().filter_map(|(n, _)| below(n, "data/"));
+    let tops: std::collections::BTreeSet<String> = tops.collect();
+    let mut tops = tops.into_iter();
+    let top = match (tops.next(), tops.next()) {
+        (Some(top), None) => top,
+        (Some(a), Some(b)) => {
+            return Err(format!("holds several scans ({a} and {b}), wanted one"));
+        }
+        (None, _) => {
+            return Err(
+                "has no folder data in it, wanted a Sensorium scan: data/images, data/responses, meta/trials"
+                    .into(),
+            );
+        }
+    };
+    let inside = all.into_iter();
+    Ok(inside
+        .filter_map(|(name, index)| Some((name.strip_prefix(&top)?.to_string(), index)))
+        .collect())
+}
+
+/// A file that several read at once, each at its own place.
+#[derive(Clone)]
+pub(super) struct Window {
+    file: Arc<File>,
+    at: u64,
+    length: u64,
+}
+
+impl Read for Window {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read_at(bytes, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Window {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        let before = || std::io::Error::from(std::io::ErrorKind::InvalidInput);
+        self.at = at.ok_or_else(before)?;
+        Ok(self.at)
+    }
+}
