@@ -4,7 +4,7 @@
 //! perplexity; P is its symmetric mean. The points minimise KL(P | Q), Q_ij = q_ij / Z, q_ij = 1 / (1 + |y_i - y_j|^2), by
 //! gradient descent with momentum and gains from the principal components:
 //!
-//!     dKL/dy_i = 4 (sum_j P_ij q_ij (y_i - y_j) - 1/Z sum_j q_ij^2 (y_i - y_j))
+//! `dKL/dy_i = 4 (sum_j P_ij q_ij (y_i - y_j) - 1/Z sum_j q_ij^2 (y_i - y_j))`
 //!
 //! The first sum runs over neighbours, the second over all pairs, on a mesh ([`mesh`]). The recipe and its defaults are
 //! scikit-learn's. The same rows and settings give the same bits for any number of threads.
