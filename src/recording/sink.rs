@@ -101,14 +101,19 @@ fn key(bytes: &[u8], kind: u64) -> u128 {
         a = fold(a ^ x, y ^ ODD[2]).wrapping_add(ODD[0]);
         b = fold(b.wrapping_add(y), x ^ ODD[3]) ^ b.rotate_left(29);
     };
-    let word = |b: &[u8]| {
-        let mut eight = [0; 8];
-        eight[..b.len()].copy_from_slice(b);
-        u64::from_le_bytes(eight)
+    let mut sixteens = bytes.chunks_exact(16);
+    let mut sixteen = [0_u8; 16];
+    let mut word = |b: &[u8]| {
+        sixteen[..b.len()].copy_from_slice(b);
+        sixteen[b.len()..].fill(0);
+        let both = u128::from_le_bytes(sixteen);
+        add(both as u64, (both >> 64) as u64);
     };
-    for sixteen in bytes.chunks(16) {
-        let (x, y) = sixteen.split_at(sixteen.len().min(8));
-        add(word(x), word(y));
+    for sixteen in &mut sixteens {
+        word(sixteen);
+    }
+    if !sixteens.remainder().is_empty() {
+        word(sixteens.remainder());
     }
     u128::from(fold(a, b ^ ODD[1])) << 64 | u128::from(fold(b, a ^ ODD[2]))
 }

@@ -274,7 +274,7 @@ impl<'a> Session<'a> {
                 if let Some(at) = infinite {
                     return Err(infinite_at(&place, format!("({neuron}, {at})")));
                 }
-                let trained = |t: &usize| t % VALIDATE != 0 && !all[*t].unknown();
+                let trained = |t: &usize| !t.is_multiple_of(VALIDATE) && !all[*t].unknown();
                 if (0..count).any(|t| trained(&t)) {
                     recorded.see(|n| n == neuron);
                 }
@@ -312,7 +312,7 @@ impl<'a> Session<'a> {
                 if row.iter().all(|r| r.unknown()) {
                     continue;
                 }
-                let mut bytes = Vec::with_capacity(row.len() * size_of::<T>());
+                let mut bytes = Vec::with_capacity(size_of_val(row));
                 row.iter().for_each(|r| r.put(&mut bytes));
                 file.push(&bytes)?;
                 shown.push(self.repeated[image]);
@@ -336,7 +336,7 @@ impl<'a> Session<'a> {
             }
             let tier = match trial {
                 t if t >= self.presented.len() => Tier::Test,
-                t if t % VALIDATE == 0 => Tier::Validation,
+                t if t.is_multiple_of(VALIDATE) => Tier::Validation,
                 _ => Tier::Train,
             };
             let image = match row_of.get(number) {
