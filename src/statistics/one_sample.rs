@@ -19,7 +19,9 @@ pub fn survival(n: usize, d: f64) -> f64 {
     } else if d >= 1.0 {
         0.0
     } else if t <= 1.0 {
-        let log: f64 = (1..=n).map(|i| (i as f64 / size * (2.0 * t - 1.0)).ln()).sum();
+        let log: f64 = (1..=n)
+            .map(|i| (i as f64 / size * (2.0 * t - 1.0)).ln())
+            .sum();
         1.0 - log.exp()
     } else if t >= size - 1.0 {
         2.0 * (1.0 - d).powf(size)
@@ -66,8 +68,16 @@ fn durbin(n: usize, d: f64) -> f64 {
             let power = i + 1 - j;
             let whole = inverse_factorial[power];
             let first = if j == 0 { h.powi(power as i32) } else { 0.0 };
-            let last = if i + 1 == rows { h.powi(power as i32) } else { 0.0 };
-            let corner = if j == 0 && i + 1 == rows { (2.0 * h - 1.0).max(0.0).powi(power as i32) } else { 0.0 };
+            let last = if i + 1 == rows {
+                h.powi(power as i32)
+            } else {
+                0.0
+            };
+            let corner = if j == 0 && i + 1 == rows {
+                (2.0 * h - 1.0).max(0.0).powi(power as i32)
+            } else {
+                0.0
+            };
             matrix[i * rows + j] = whole * (1.0 - first - last + corner);
         }
     }
@@ -120,12 +130,17 @@ fn pelz_good(n: usize, d: f64) -> f64 {
     let mut k = [0.0; 4];
     for step in 0..64 {
         // Squares of pi (i + 1/2) and pi i; the sums over all integers are twice those from here on.
-        let (odd, even) = ((PI * (step as f64 + 0.5)).powi(2), (PI * step as f64).powi(2));
+        let (odd, even) = (
+            (PI * (step as f64 + 0.5)).powi(2),
+            (PI * step as f64).powi(2),
+        );
         let weight = 2.0 * (-odd / (2.0 * z2)).exp();
         k[0] += weight;
         k[1] += weight * (odd - z2);
         k[2] += weight
-            * ((6.0 * z6 + 2.0 * z4) + odd * (2.0 * z4 - 5.0 * z2) + odd.powi(2) * (1.0 - 2.0 * z2));
+            * ((6.0 * z6 + 2.0 * z4)
+                + odd * (2.0 * z4 - 5.0 * z2)
+                + odd.powi(2) * (1.0 - 2.0 * z2));
         k[3] += weight
             * (odd.powi(3) * (5.0 - 30.0 * z2)
                 + odd.powi(2) * (212.0 * z4 - 60.0 * z2)
