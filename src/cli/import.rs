@@ -3,10 +3,11 @@
 use super::Global;
 use super::common::{Report, warn};
 use super::progress::watched;
+use std::ops::Range;
 use std::path::PathBuf;
 use striate::Result;
-use striate::recording::import::{Rescale, Sensorium};
-use striate::recording::{describe, import};
+use striate::recording::import::{Minimodel, Rescale, Sensorium};
+use striate::recording::{Summary, describe, import};
 use striate::training::Interrupts;
 
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,8 @@ enum Layout {
     },
     /// Scans of Sensorium 2022 and its family: folders with a file per trial, or their zips
     Sensorium(Scans),
+    /// A session of Janelia's minimodel data: an .npz of responses, and an .npy of all images
+    Minimodel(Session),
 }
 
 #[derive(Debug, clap::Args)]
@@ -51,10 +54,38 @@ struct Scans {
     dry_run: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct Session {
+    /// The .npz of the session
+    source: PathBuf,
+    /// All images, (images, height, width)
+    #[arg(long, value_name = "FILE.npy")]
+    images: PathBuf,
+    /// The recording to write
+    #[arg(long, value_name = "REC", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// Columns of the images to keep: the first, and the first that is left out
+    #[arg(long, value_name = "A:B", value_parser = columns)]
+    crop: Option<Range<usize>>,
+    /// Make images smaller: 0.25 (mean of the central 2 x 2 of every 4 x 4 pixels) or area:K (mean of K x K)
+    #[arg(long, value_name = "HOW")]
+    rescale: Option<Rescale>,
+    /// Read everything and tell what would be imported, but write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn columns(text: &str) -> std::result::Result<Range<usize>, String> {
+    let range = text.split_once(':');
+    let range = range.and_then(|(a, b)| Some(a.trim().parse().ok()?..b.trim().parse().ok()?));
+    range.ok_or_else(|| format!("\"{text}\" is no range of columns, wanted A:B, as in 0:130"))
+}
+
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     match &arguments.layout {
         Layout::Npy { source, out } => npy(global, source, out),
         Layout::Sensorium(scans) => sensorium(scans),
+        Layout::Minimodel(session) => minimodel(session),
     }
 }
 
@@ -78,8 +109,25 @@ fn sensorium(scans: &Scans) -> Result<Report> {
     };
     let out = scans.out.as_deref().filter(|_| !scans.dry_run);
     let made = watched(|progress| import::sensorium(&scans.sources, out, &options, progress))?;
+    told(&made)
+}
+
+fn minimodel(session: &Session) -> Result<Report> {
+    let options = Minimodel {
+        images: session.images.clone(),
+        crop: session.crop.clone(),
+        rescale: session.rescale,
+    };
+    let out = session.out.as_deref().filter(|_| !session.dry_run);
+    let source = &session.source;
+    let summary = watched(|progress| import::minimodel(source, out, &options, progress))?;
+    told(&[(summary, out.map(std::path::Path::to_path_buf))])
+}
+
+/// What was made, and where.
+fn told(made: &[(Summary, Option<PathBuf>)]) -> Result<Report> {
     let (mut text, mut facts) = (String::new(), Vec::new());
-    for (summary, place) in &made {
+    for (summary, place) in made {
         summary.warnings.iter().for_each(|w| warn(w));
         let fact = Report::new(String::new()).facts(summary)?;
         let (told, fact) = match place.as_ref().map(|p| p.display().to_string()) {

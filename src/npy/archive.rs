@@ -10,6 +10,8 @@ use zip::ZipArchive;
 /// An open `.npz` file.
 pub struct Archive {
     path: PathBuf,
+    /// Bytes of the file.
+    length: u64,
     zip: ZipArchive<BufReader<File>>,
 }
 
@@ -20,10 +22,12 @@ impl Archive {
     /// Names the file when it cannot be read or is no ZIP archive.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+        let length = file.metadata().map_or(0, |m| m.len());
         let zip = ZipArchive::new(BufReader::new(file))
             .map_err(|e| Error::file(path, format!("not an .npz archive: {e}")))?;
         Ok(Self {
             path: path.to_path_buf(),
+            length,
             zip,
         })
     }
@@ -50,6 +54,15 @@ impl Archive {
             .by_name(&format!("{name}.npy"))
             .map_err(|e| Error::file(&place, format!("cannot read: {e}")))?;
         let length = member.size();
+        // Deflate makes nothing smaller than that; a member that claims more would cost memory before it is found out.
+        let most = member
+            .compressed_size()
+            .min(self.length)
+            .saturating_mul(1032);
+        if length > most.saturating_add(64) {
+            let what = format!("claims {length} bytes, more than the archive can hold");
+            return Err(Error::file(&place, what));
+        }
         Stored::new(place, length, member)
     }
 }

@@ -120,11 +120,69 @@ impl<'a> Stored<'a> {
         })
     }
 
+    /// Hands on the rows (along the first axis) in C order, `at_once` of them at a time, with the number of the first:
+    /// memory for these. Of an array in Fortran order all of it is read.
+    ///
+    /// # Errors
+    /// Names the file when the elements are no numbers or reading fails; what `take` says.
+    pub fn by_rows<T: Real>(
+        mut self,
+        at_once: usize,
+        mut take: impl FnMut(usize, &[T]) -> Result<()>,
+    ) -> Result<()> {
+        let (rows, width) = match *self.header.shape {
+            [] => (1, 1),
+            [rows, ref rest @ ..] => (rows, rest.iter().product::<usize>()),
+        };
+        let at_once = at_once.clamp(1, rows.max(1));
+        if self.header.fortran && self.header.shape.len() > 1 {
+            let all = self.numbers_as::<T>()?.into_raw_vec_and_offset().0;
+            let blocks = all.chunks((at_once * width).max(1)).enumerate();
+            return blocks
+                .into_iter()
+                .try_for_each(|(i, b)| take(i * at_once, b));
+        }
+        self.refuse_objects("numbers", "numpy.float32")?;
+        let dtype = self.header.dtype;
+        let (mut bytes, mut values) = (Vec::new(), Vec::new());
+        for first in (0..rows).step_by(at_once) {
+            let count = at_once.min(rows - first) * width;
+            bytes.resize(count * dtype.size, 0);
+            self.data
+                .read_exact(&mut bytes)
+                .map_err(|e| Error::file(&self.place, format!("cannot read: {e}")))?;
+            values.clear();
+            if !convert::convert(dtype, &bytes, &mut values) {
+                return Err(self.fail(format!("dtype is {}, wanted numbers", dtype.name())));
+            }
+            take(first, &values)?;
+        }
+        Ok(())
+    }
+
+    /// All elements as cells of a table, in C order, see [`Whole::cells`].
+    ///
+    /// # Errors
+    /// As [`Whole::cells`].
+    pub fn cells(mut self) -> Result<Vec<String>> {
+        self.refuse_objects("numbers or strings", "str")?;
+        let dtype = self.header.dtype;
+        let (place, header) = (self.place.clone(), self.header.clone());
+        let cells = self.load(|bytes, values| {
+            for element in bytes.chunks_exact(dtype.size) {
+                let cell = whole::cell(dtype, element);
+                values.push(cell.ok_or_else(|| cannot_hold(&header, &place, values.len()))?);
+            }
+            Ok(())
+        })?;
+        Ok(cells.into_raw_vec_and_offset().0)
+    }
+
     /// All elements as words, in C order: strings without their padding, integers in decimal.
     ///
     /// # Errors
     /// Names the file when elements are floats, not valid text, or when reading fails.
-    pub fn words(mut self) -> Result<ArrayD<String>> {
+    pub fn words(self) -> Result<ArrayD<String>> {
         self.refuse_objects("strings", "str")?;
         let dtype = self.header.dtype;
         if !(dtype.is_text() || matches!(dtype.kind, Kind::Unsigned | Kind::Signed)) {
@@ -133,14 +191,9 @@ impl<'a> Stored<'a> {
                 dtype.name()
             )));
         }
-        let (place, header) = (self.place.clone(), self.header.clone());
-        self.load(|bytes, values| {
-            for element in bytes.chunks_exact(dtype.size) {
-                let cell = whole::cell(dtype, element);
-                values.push(cell.ok_or_else(|| cannot_hold(&header, &place, values.len()))?);
-            }
-            Ok(())
-        })
+        let shape = self.header.shape.clone();
+        let place = self.place.clone();
+        Array::from_shape_vec(IxDyn(&shape), self.cells()?).map_err(|e| Error::file(place, e))
     }
 
     /// Reads every element through `convert`, which appends those in some bytes.

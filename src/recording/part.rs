@@ -46,7 +46,7 @@ impl Part {
         let kinds = [(Kind::Unsigned, 1), (Kind::Float, 4)];
         check_type(&images, &kinds, "uint8 or float32")?;
         let size = match *images.header().shape {
-            [_, h, w] | [_, 1, h, w] | [_, h, w, 1] if images.header().len() > 0 => (h, w),
+            [_, h, w] | [_, 1, h, w] | [_, h, w, 1] if !images.header().is_empty() => (h, w),
             _ => {
                 let wanted = "(images, height, width)";
                 return Err(misshapen(&images, wanted));

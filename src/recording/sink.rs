@@ -60,16 +60,20 @@ impl Pixels {
 
 /// Values as bytes, if that loses nothing.
 fn narrowed(values: &[f32]) -> Option<Vec<u8>> {
+    const SHIFT: f32 = 8_388_608.0;
     let mut bytes = Vec::with_capacity(values.len());
-    // In chunks, so that the compiler can take many at once and what is no byte ends it early.
+    // In chunks, so that what is no byte ends it early.
     for chunk in values.chunks(1024) {
-        let mut exact = true;
+        let mut odd = 0;
         bytes.extend(chunk.iter().map(|x| {
-            let byte = *x as u8;
-            exact &= f32::from(byte) == *x;
-            byte
+            // The last digit of 2^23 is 1: whole numbers from 0 to 255 become its lowest bits, and others do not come
+            // back. A cast would be several times slower.
+            let shifted = *x + SHIFT;
+            let bits = shifted.to_bits();
+            odd |= u32::from(shifted - SHIFT != *x) | ((bits & !0xff) ^ SHIFT.to_bits());
+            bits as u8
         }));
-        if !exact {
+        if odd != 0 {
             return None;
         }
     }
@@ -97,14 +101,19 @@ fn key(bytes: &[u8], kind: u64) -> u128 {
         a = fold(a ^ x, y ^ ODD[2]).wrapping_add(ODD[0]);
         b = fold(b.wrapping_add(y), x ^ ODD[3]) ^ b.rotate_left(29);
     };
-    let word = |b: &[u8]| {
-        let mut eight = [0; 8];
-        eight[..b.len()].copy_from_slice(b);
-        u64::from_le_bytes(eight)
+    let mut sixteens = bytes.chunks_exact(16);
+    let mut sixteen = [0_u8; 16];
+    let mut word = |b: &[u8]| {
+        sixteen[..b.len()].copy_from_slice(b);
+        sixteen[b.len()..].fill(0);
+        let both = u128::from_le_bytes(sixteen);
+        add(both as u64, (both >> 64) as u64);
     };
-    for sixteen in bytes.chunks(16) {
-        let (x, y) = sixteen.split_at(sixteen.len().min(8));
-        add(word(x), word(y));
+    for sixteen in &mut sixteens {
+        word(sixteen);
+    }
+    if !sixteens.remainder().is_empty() {
+        word(sixteens.remainder());
     }
     u128::from(fold(a, b ^ ODD[1])) << 64 | u128::from(fold(b, a ^ ODD[2]))
 }
@@ -254,6 +263,21 @@ impl ResponseFile {
         Ok(())
     }
 
+    /// Makes room for so many rows that are patched.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.rows += rows;
+    }
+
+    /// Writes numbers of a row, from a neuron onwards.
+    pub(super) fn patch(&self, row: usize, neuron: usize, bytes: &[u8]) -> Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let at = self.at(row) + (neuron * self.row() / self.neurons) as u64;
+        file.write_all_at(bytes, at)
+            .map_err(|e| Error::file(&self.path, format!("cannot write: {e}")))
+    }
+
     /// Makes rows NaN.
     pub(super) fn blank(&self, rows: &[usize]) -> Result<()> {
         let blank: Vec<u8> = match self.wide {
@@ -326,6 +350,31 @@ mod tests {
             images.into_raw_vec_and_offset().0,
             [0.0, 255.0, 7.0, 8.0, 0.5, 1.0]
         );
+    }
+
+    #[test]
+    fn only_whole_numbers_up_to_255_are_bytes() {
+        for byte in 0..=255_u8 {
+            assert_eq!(Pixels::of(vec![f32::from(byte)]), Pixels::Bytes(vec![byte]));
+        }
+        assert_eq!(Pixels::of(vec![-0.0]), Pixels::Bytes(vec![0]));
+        for other in [
+            0.5,
+            255.0_f32.next_up(),
+            256.0,
+            -1.0,
+            -1e-30,
+            1e-30,
+            8_388_608.0,
+            3e9,
+            f32::INFINITY,
+            f32::NAN,
+        ] {
+            assert!(
+                matches!(Pixels::of(vec![1.0, other]), Pixels::Floats(_)),
+                "{other}"
+            );
+        }
     }
 
     #[test]

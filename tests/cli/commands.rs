@@ -270,7 +270,11 @@ fn help_names_every_option() {
             "simulate",
             "--out --neurons --train --validation --test --repeats --height --width --reliability --images",
         ),
-        ("import", "npy sensorium"),
+        ("import", "npy sensorium minimodel"),
+        (
+            "import minimodel",
+            "--images --out --crop --rescale --dry-run SOURCE",
+        ),
         (
             "import sensorium",
             "--out --rescale --area --layer --dry-run SOURCE",

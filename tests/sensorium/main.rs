@@ -57,9 +57,9 @@ fn response(trial: usize) -> Array1<f32> {
 
 /// A scan of 8 trials and 3 neurons, images of 4 x 8.
 fn scan(at: &Path) {
-    for trial in 0..8 {
+    for (trial, grey) in GREY.into_iter().enumerate() {
         let name = format!("{trial}.npy");
-        let mut image = ndarray::Array3::from_elem((1, 4, 8), GREY[trial]);
+        let mut image = ndarray::Array3::from_elem((1, 4, 8), grey);
         image[[0, 1, 1]] = 1;
         save(at.join("data/images").join(&name), image.view());
         save(

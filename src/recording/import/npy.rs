@@ -70,7 +70,10 @@ pub fn npy_with_digits(source: &Path, seed: u64) -> Result<(Recording, Option<Ar
             return Err(Error::file(source, what));
         }
         (false, None) => {
-            let what = "has neither images.npy nor images_train.npy";
+            let what = match source.join("data/images").is_dir() {
+                true => "is a Sensorium scan, not loose arrays: use `striate import sensorium`",
+                false => "has neither images.npy nor images_train.npy",
+            };
             return Err(Error::file(source, what));
         }
     };

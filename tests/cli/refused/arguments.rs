@@ -168,6 +168,12 @@ pub fn cases() -> Vec<Case> {
             &["--rescale", "\"0.5\"", "area:K"],
         ),
         case(
+            "columns that are none",
+            nothing,
+            "import minimodel a.npz --images b.npy --out new --crop 0-130",
+            &["--crop", "0-130", "0:130"],
+        ),
+        case(
             "scan without a place",
             nothing,
             "import sensorium rec",
