@@ -64,7 +64,7 @@ fn finished() -> tempfile::TempDir {
     let responses = rec.responses.select(ndarray::Axis(0), &rows);
     npy::write(&p.join("src/responses.npy"), responses.view()).unwrap();
     for (line, writes) in COMMANDS {
-        if !NEW.iter().any(|made| writes == *made) {
+        if !NEW.contains(&writes) {
             striate(p, line).ok();
         }
     }

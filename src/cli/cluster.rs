@@ -349,17 +349,16 @@ fn report(codes: &BarCodes, found: &Grouping, blocks: &[usize], directory: &Path
         .fact("clustered", found.filled.len())
         .fact("clusters", blocks.len())
         .fact("inertia", found.found.inertia);
-    if let Some(fit) = &found.alignment {
-        if let Some(chosen) = fit.fits.iter().find(|f| f.chosen) {
-            text.push_str(&format!(
-                "\nalignment: penalty {:.4}, temperature {:.2}, energy {:.4}",
-                chosen.penalty, chosen.temperature, chosen.energy
-            ));
-            report = report
-                .fact("penalty", chosen.penalty)
-                .fact("temperature", chosen.temperature)
-                .fact("energy", chosen.energy);
-        }
+    let fits = found.alignment.as_ref().map(|a| &a.fits[..]);
+    if let Some(chosen) = fits.unwrap_or_default().iter().find(|f| f.chosen) {
+        text.push_str(&format!(
+            "\nalignment: penalty {:.4}, temperature {:.2}, energy {:.4}",
+            chosen.penalty, chosen.temperature, chosen.energy
+        ));
+        report = report
+            .fact("penalty", chosen.penalty)
+            .fact("temperature", chosen.temperature)
+            .fact("energy", chosen.energy);
     }
     let count = blocks.iter().max().map_or(0, |most| most + 1);
     text.push_str(&format!(

@@ -58,7 +58,7 @@ pub fn organisation(global: &Global, run: &Path, truth: &Table) -> Result<Types>
     let clusters = count.to_string();
     let tell = |what: &str| striate::say(format_args!("{what} ..."));
     tell("looking for most exciting images");
-    step(global, run, &["meis", "--starts", "2", "--steps", "150"])?;
+    step(global, run, &["meis", "--starts", "1", "--steps", "60"])?;
     tell("aligning and clustering the bar codes");
     step(
         global,
@@ -66,7 +66,28 @@ pub fn organisation(global: &Global, run: &Path, truth: &Table) -> Result<Types>
         &["cluster", "--clusters", &clusters, "--perplexity", "15"],
     )?;
     tell("looking for the clusters' stimuli");
-    step(global, run, &["cluster-stimuli"])?;
+    let stimuli = [
+        "cluster-stimuli",
+        "--sizes",
+        "8,10,12.5,15.625",
+        "--contrasts",
+        "1",
+        "--sigmas",
+        "2,3,4.5",
+        "--ratios",
+        "1.6,2",
+        "--dog-contrasts=-1,1",
+        "--surround-contrasts",
+        "0.5,1",
+        "--no-refine",
+        "--starts",
+        "1",
+        "--steps",
+        "60",
+        "--angles",
+        "12",
+    ];
+    step(global, run, &stimuli)?;
     tell("comparing clusters");
     step(global, run, &["organise"])?;
 
@@ -116,7 +137,7 @@ fn step(global: &Global, run: &Path, line: &[&str]) -> Result<()> {
 fn parameters(truth: &Table) -> Array2<f32> {
     let column = |name: &str| truth.numbers(name).unwrap_or_default().to_vec();
     let phase = column("phase");
-    let mut columns = vec![
+    let mut columns = [
         column("size"),
         column("frequency"),
         column("surround_size"),

@@ -34,7 +34,7 @@ impl Hypothetical {
         let (_, features, orientations) = turned.dim();
         let mut means = Array3::zeros((clusters, features, orientations));
         let mut bias = vec![0.0; clusters];
-        for cluster in 0..clusters {
+        for (cluster, bias) in bias.iter_mut().enumerate() {
             let members: Vec<usize> = (0..labels.len())
                 .filter(|&n| labels[n] == Some(cluster))
                 .collect();
@@ -51,7 +51,7 @@ impl Hypothetical {
                 .index_axis_mut(Axis(0), cluster)
                 .assign(&sum.mapv(|w| (w * scale) as f32));
             let biases: Vec<f64> = members.iter().map(|&n| codes.bias[n]).collect();
-            bias[cluster] = if biases.is_empty() {
+            *bias = if biases.is_empty() {
                 0.0
             } else {
                 mean(&biases)

@@ -26,7 +26,7 @@ impl Sparsity {
             .map(|w| w.iter().map(|w| f64::from(*w).powi(2)).sum())
             .collect();
         let total: f64 = energies.iter().sum();
-        if !(total > 0.0) {
+        if total.is_nan() || total <= 0.0 {
             return None;
         }
         // Ties go to the first.

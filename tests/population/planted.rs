@@ -37,7 +37,11 @@ pub fn plant(types: usize, members: usize, level: f64, whole: bool, seed: u64) -
         // A band-limited profile per feature; half of the features are silent.
         let at = |f: usize, angle: f64| {
             let d = &draws[(kind * FEATURES + f) * 5..][..5];
-            let strength = if (f + kind) % 2 == 0 { 1.0 } else { 0.1 };
+            let strength = if (f + kind).is_multiple_of(2) {
+                1.0
+            } else {
+                0.1
+            };
             let wave = |k: usize| {
                 let phase = k as f64 * angle;
                 d[2 * k - 1] * phase.cos() + d[2 * k] * phase.sin()

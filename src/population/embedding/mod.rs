@@ -6,7 +6,7 @@
 //!
 //! `dKL/dy_i = 4 (sum_j P_ij q_ij (y_i - y_j) - 1/Z sum_j q_ij^2 (y_i - y_j))`
 //!
-//! The first sum runs over neighbours, the second over all pairs, on a mesh ([`mesh`]). The recipe and its defaults are
+//! The first sum runs over neighbours, the second over all pairs, on a mesh. The recipe and its defaults are
 //! scikit-learn's. The same rows and settings give the same bits for any number of threads.
 
 mod affinities;

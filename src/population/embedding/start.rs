@@ -59,7 +59,7 @@ pub fn principal(rows: ArrayView2<f32>, seed: u64) -> Vec<[f64; 2]> {
         None => 0.0,
     });
     let deviation = (scores.column(0).mapv(|v| v * v).sum() / n as f64).sqrt();
-    if !(deviation > 1e-12) {
+    if deviation.is_nan() || deviation <= 1e-12 {
         let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
         return (0..n)
             .map(|_| [SPREAD * normal(), SPREAD * normal()])
