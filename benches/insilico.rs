@@ -392,11 +392,13 @@ struct Theirs {
     seconds_per_unit: f64,
     /// Of our report: how many there are.
     units: fn(&Value) -> f64,
+    /// Seconds that come on top of them.
+    besides: f64,
 }
 
 impl Theirs {
     fn seconds(&self, ours: &Value) -> f64 {
-        self.seconds_per_unit * (self.units)(ours)
+        self.seconds_per_unit * (self.units)(ours) + self.besides
     }
 }
 
@@ -417,6 +419,7 @@ fn images(a: &Arguments, peer: &Peer) -> Result<Theirs, String> {
         told: format!("{rate:.1} images/s"),
         seconds_per_unit: 1.0 / rate,
         units: |ours| ours["stimuli"].as_f64().unwrap_or(f64::NAN),
+        besides: 0.0,
     })
 }
 
@@ -438,6 +441,7 @@ fn climbs(a: &Arguments, peer: &Peer, run: &str) -> Result<Theirs, String> {
             let of = |key: &str| ours[key].as_f64().unwrap_or(f64::NAN);
             of("images") * of("mean_steps_of_last_start")
         },
+        besides: 0.0,
     })
 }
 
@@ -468,10 +472,7 @@ fn templates(a: &Arguments, peer: &Peer, run: &str) -> Result<Theirs, String> {
             "two clusters of {members}, one at a time: {step:.3} s a step, {circle:.1} s once around the circle; scaled to all"
         ),
         seconds_per_unit: step,
-        units: |ours| {
-            let of = |key: &str| ours[key].as_f64().unwrap_or(f64::NAN);
-            // Once around the circle per start, without gradients: a third of a step for each angle.
-            of("steps_of_last_starts") + of("clusters") * of("angles") / 3.0
-        },
+        units: |ours| ours["steps_of_last_starts"].as_f64().unwrap_or(f64::NAN),
+        besides: circle * a.clusters as f64,
     })
 }

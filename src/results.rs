@@ -200,7 +200,7 @@ impl Results {
     ///
     /// # Errors
     /// As [`Results::write`].
-    pub fn prepare(self, new: &Table, arrays: Vec<Arrays>) -> Result<Vec<Prepared>> {
+    pub(crate) fn prepare(self, new: &Table, arrays: Vec<Arrays>) -> Result<Vec<Prepared>> {
         let mut table = with_origin(new.clone(), &self.origin);
         let mut join = None;
         if let Some((old, rows)) = &self.kept {

@@ -20,7 +20,7 @@ use striate::npy;
 use striate::table::Table;
 
 /// Commands, and what they write, below the folder.
-const COMMANDS: [(&str, &str); 13] = [
+const COMMANDS: [(&str, &str); 16] = [
     ("train c.toml --out run --overwrite", "run/"),
     ("evaluate run", "run/evaluation.csv"),
     (
@@ -34,6 +34,15 @@ const COMMANDS: [(&str, &str); 13] = [
     ("meis run --starts 1 --steps 4", "run/meis"),
     ("synthesize run --steps 4", "run/synthesized"),
     ("tune run", "run/tuning"),
+    (
+        "cluster run --clusters 2 --penalties 1 --restarts 2",
+        "run/",
+    ),
+    (
+        "cluster-stimuli run --no-meis --width 7 --ranks 2 --starts 1 --angles 2 --steps 3",
+        "run/cluster_",
+    ),
+    ("organise run", "run/"),
     ("glm rec --out glm --penalties 2 --folds 2", "glm/"),
     ("import npy src --out imported", "imported"),
     ("split rec --out divided", "divided"),

@@ -14,7 +14,7 @@ use striate::population::{BarCodes, clusters, tables};
 use striate::recording::{Tier, read_images};
 use striate::results::{Origin, Together};
 use striate::scoring::own_recording;
-use striate::simulation::dead_leaves;
+use striate::simulation::standardised_leaves;
 use striate::training::Interrupts;
 use striate::{Error, Result};
 
@@ -320,10 +320,7 @@ fn images(arguments: &Arguments, model: &Model, index: usize, seed: u64) -> Resu
                 warn(&format!(
                     "no training images for the cluster confusion ({e}): simulated natural images instead; --images gives others"
                 ));
-                let images = dead_leaves(IMAGES, height, width, seed);
-                let mean = images.mean().unwrap_or(0.0);
-                let sd = images.std(0.0).max(f32::MIN_POSITIVE);
-                return Ok(images.mapv(|x| (x - mean) / sd));
+                return Ok(standardised_leaves(IMAGES, height, width, seed));
             }
         },
     };

@@ -4,7 +4,7 @@ use super::Global;
 use super::common::{Chosen, Output, Place, Report, open_run, warn};
 use std::path::PathBuf;
 use striate::Result;
-use striate::population::organisation::{ALPHA, different};
+use striate::population::differences::{ALPHA, different};
 use striate::population::organise::{FILES, Inputs, Organisation};
 use striate::results::{Origin, Together};
 

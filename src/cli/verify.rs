@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use striate::recording::{Recording, Tier};
 use striate::results::{Origin, with_origin};
 use striate::scoring::{equivariance, recording_of};
-use striate::simulation::dead_leaves;
+use striate::simulation::standardised_leaves;
 use striate::table::Column;
 use striate::{Result, files};
 
@@ -42,10 +42,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         }
         Err(_) => {
             let (h, w) = model.readouts[0].image;
-            let images = dead_leaves(IMAGES, h, w, global.seed.unwrap_or(1));
-            let mean = images.mean().unwrap_or(0.0);
-            let sd = images.std(0.0).max(f32::MIN_POSITIVE);
-            images.mapv(|x| (x - mean) / sd)
+            standardised_leaves(IMAGES, h, w, global.seed.unwrap_or(1))
         }
     };
     let table = equivariance::verify(&mut model, z.view())?;

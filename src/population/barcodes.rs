@@ -97,8 +97,22 @@ impl BarCodes {
 
     /// Rows whose code is not all zero.
     pub fn filled(&self) -> Vec<usize> {
-        let rows = self.codes.outer_iter().enumerate();
-        let rows = rows.filter(|(_, code)| code.iter().any(|w| *w != 0.0));
-        rows.map(|(row, _)| row).collect()
+        filled_rows(self.codes.view())
+    }
+}
+
+/// Rows of codes (N, F, O) that are not all zero.
+pub(super) fn filled_rows(codes: ArrayView3<f32>) -> Vec<usize> {
+    let rows = codes.outer_iter().enumerate();
+    let rows = rows.filter(|(_, code)| code.iter().any(|w| *w != 0.0));
+    rows.map(|(row, _)| row).collect()
+}
+
+/// Divides each code, none of which is all zero, by its length.
+pub(super) fn make_unit(codes: &mut Array3<f32>) {
+    for mut code in codes.outer_iter_mut() {
+        let squares = code.iter().map(|w| f64::from(*w).powi(2));
+        let length = squares.sum::<f64>().sqrt();
+        code.mapv_inplace(|w| (f64::from(w) / length) as f32);
     }
 }

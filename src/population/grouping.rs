@@ -1,6 +1,7 @@
 //! From bar codes to clusters: alignment, k-means, and the refinement of each neuron's turn against its cluster.
 
 use super::alignment::{self, Alignment};
+use super::barcodes::{filled_rows, make_unit};
 use super::clusters::{self, Clusters, Start};
 use super::embedding;
 use crate::device::Device;
@@ -54,8 +55,7 @@ pub fn group(
     watch: &mut Watch,
 ) -> Result<Grouping> {
     let (n, features, orientations) = codes.dim();
-    let is_filled = |&row: &usize| codes.index_axis(Axis(0), row).iter().any(|w| *w != 0.0);
-    let filled: Vec<usize> = (0..n).filter(is_filled).collect();
+    let filled = filled_rows(codes);
     let wanted = settings.clusters.clusters;
     if filled.len() < wanted {
         return Err(Error::bad(
@@ -70,7 +70,7 @@ pub fn group(
     }
     let mut own = codes.select(Axis(0), &filled);
     if settings.alignment.normalise {
-        normalise(&mut own);
+        make_unit(&mut own);
     }
     let mut alignment = None;
     let mut turns = vec![0.0; filled.len()];
@@ -115,18 +115,6 @@ pub fn group(
         grouping.aligned.row_mut(row).assign(&rows.row(at));
     }
     Ok(grouping)
-}
-
-/// Divides each code by its length.
-fn normalise(codes: &mut Array3<f32>) {
-    for mut code in codes.outer_iter_mut() {
-        let length = code
-            .iter()
-            .map(|w| f64::from(*w).powi(2))
-            .sum::<f64>()
-            .sqrt();
-        code.mapv_inplace(|w| (f64::from(w) / length) as f32);
-    }
 }
 
 /// Codes (n, F, O) in rows of F O numbers.

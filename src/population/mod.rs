@@ -5,9 +5,10 @@ pub mod alignment;
 mod barcodes;
 pub mod clusters;
 pub mod confusion;
+pub mod differences;
 pub mod embedding;
 pub mod grouping;
-pub mod organisation;
+
 pub mod organise;
 pub mod sparsity;
 pub mod tables;

@@ -1,6 +1,6 @@
 //! All that `organise` says of a run: from its tables to tests, correlations, combinations and sparsity.
 
-use super::organisation::{
+use super::differences::{
     self, Binarised, Combination, Difference, Index, Thresholds, combinations, differences,
     shuffled,
 };
@@ -170,15 +170,15 @@ impl Organisation {
     pub fn add_to(&self, files: &mut Together, inputs: &Inputs) -> Result<()> {
         let [tests, random, correlations, combined, sparse, by_recording] = FILES;
         let indices = &inputs.indices;
-        let table = |tests| organisation::tests_table(tests, indices);
+        let table = |tests| differences::tests_table(tests, indices);
         files.table(tests, table(&self.tests), None)?;
         files.table(random, table(&self.random), None)?;
-        let mut parts = vec![("all".to_string(), organisation::correlations_table(indices))];
+        let mut parts = vec![("all".to_string(), differences::correlations_table(indices))];
         let several = inputs.parts.len() > 1;
         if several {
             let of_parts = inputs.rows_of_parts().map(|(name, rows)| {
                 let own: Vec<Index> = indices.iter().map(|i| i.part(rows.clone())).collect();
-                (name, organisation::correlations_table(&own))
+                (name, differences::correlations_table(&own))
             });
             parts.extend(of_parts);
         }
@@ -192,7 +192,7 @@ impl Organisation {
         files.table(correlations, table, None)?;
         match &self.combinations {
             Some((found, _)) => {
-                files.table(combined, organisation::combinations_table(found), None)?;
+                files.table(combined, differences::combinations_table(found), None)?;
             }
             None => files.without(combined),
         }

@@ -56,6 +56,14 @@ pub fn dead_leaves(count: usize, height: usize, width: usize, seed: u64) -> Arra
     images
 }
 
+/// The same images with mean 0 and SD 1 over all pixels: what a model sees where no recording is at hand.
+pub fn standardised_leaves(count: usize, height: usize, width: usize, seed: u64) -> Array3<f32> {
+    let images = dead_leaves(count, height, width, seed);
+    let mean = images.mean().unwrap_or(0.0);
+    let sd = images.std(0.0).max(f32::MIN_POSITIVE);
+    images.mapv(|x| (x - mean) / sd)
+}
+
 /// Where a leaf lies; lengths in pixels.
 struct Place {
     x: f64,

@@ -16,7 +16,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use images::dead_leaves;
+pub use images::{dead_leaves, standardised_leaves};
 pub use neuron::{CellType, Neuron, POOLED_ORIENTATIONS, Parameters};
 pub use population::Population;
 pub use settings::{Mix, Settings};

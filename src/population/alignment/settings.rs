@@ -1,6 +1,7 @@
 //! How to align, and what can be aligned.
 
 use crate::ops::align::Temperature;
+use crate::population::barcodes::{filled_rows, make_unit};
 use crate::{Error, Result};
 use ndarray::{Array3, ArrayView3, Axis};
 
@@ -124,14 +125,7 @@ pub(super) fn check(settings: &Settings) -> Result<()> {
 
 /// Rows that are not zero, and their codes.
 pub(super) fn used(codes: ArrayView3<f32>, normalise: bool) -> Result<(Vec<usize>, Array3<f32>)> {
-    let norm = |n: usize| {
-        let code = codes.index_axis(Axis(0), n);
-        code.iter()
-            .map(|&v| f64::from(v) * f64::from(v))
-            .sum::<f64>()
-            .sqrt()
-    };
-    let used: Vec<usize> = (0..codes.dim().0).filter(|&n| norm(n) > 0.0).collect();
+    let used = filled_rows(codes);
     if used.is_empty() {
         return Err(Error::bad(
             "alignment",
@@ -142,10 +136,7 @@ pub(super) fn used(codes: ArrayView3<f32>, normalise: bool) -> Result<(Vec<usize
     }
     let mut kept = codes.select(Axis(0), &used);
     if normalise {
-        for (mut code, &n) in kept.outer_iter_mut().zip(&used) {
-            let norm = norm(n);
-            code.mapv_inplace(|v| (f64::from(v) / norm) as f32);
-        }
+        make_unit(&mut kept);
     }
     Ok((used, kept))
 }
