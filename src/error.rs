@@ -35,6 +35,9 @@ pub enum Error {
     /// Ctrl-C or SIGTERM; the payload is the signal's number.
     #[error("interrupted by {}; continue with --resume", signal_name(*.0))]
     Interrupted(i32),
+    /// The same, in what goes on by itself when it is asked for again.
+    #[error("interrupted by {}; the same command goes on", signal_name(*.0))]
+    Paused(i32),
     /// The same, in what cannot be continued.
     #[error("interrupted by {}; nothing was written", signal_name(*.0))]
     Stopped(i32),

@@ -17,6 +17,7 @@ pub mod recording;
 pub mod results;
 mod say;
 pub mod scoring;
+pub mod search;
 pub mod simulation;
 pub mod statistics;
 pub mod stimuli;

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Err(error) => {
             striate::say(format_args!("striate: {}", one_line(&error.to_string())));
             match error {
-                Error::Interrupted(signal) | Error::Stopped(signal) => {
+                Error::Interrupted(signal) | Error::Paused(signal) | Error::Stopped(signal) => {
                     ExitCode::from(128 + signal as u8)
                 }
                 _ => ExitCode::from(2),

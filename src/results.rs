@@ -61,6 +61,9 @@ pub const DERIVED: [&str; 32] = [
     "report.html",
 ];
 
+/// [`MADE_WITH`] where no option was given.
+pub const USUAL: &str = "usual options";
+
 /// A hash as tables show it: with its kind in front, so that no program takes it for a number.
 pub fn shown(hash: &str) -> String {
     format!("sha256:{hash}")

@@ -8,7 +8,7 @@ use striate::device::Device;
 use striate::lock::Lock;
 use striate::model::Model;
 use striate::recording::warnings::grey;
-use striate::results::{Origin, Results};
+use striate::results::{Origin, Results, USUAL};
 use striate::{Error, Result, files, say};
 
 use super::Global;
@@ -291,7 +291,7 @@ pub fn options(all: &[(&str, String, String)]) -> String {
     let changed = all.iter().filter(|(_, got, usual)| got != usual);
     let text: Vec<String> = changed.map(|(n, got, _)| format!("{n}={got}")).collect();
     match text.is_empty() {
-        true => "usual options".into(),
+        true => USUAL.into(),
         false => text.join("; "),
     }
 }

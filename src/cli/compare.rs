@@ -2,10 +2,10 @@
 
 use super::Global;
 use super::common::{Chosen, Place, Report, neurons, open_run, warn_of_grey};
-use super::evaluate::on_recording;
 use std::path::PathBuf;
 use striate::Result;
 use striate::recording::Recording;
+use striate::scoring::on_recording;
 use striate::scoring::score_all;
 use striate::statistics::{mean_of_known, median};
 use striate::table::{Column, Table};

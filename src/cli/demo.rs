@@ -2,7 +2,6 @@
 
 use super::Global;
 use super::common::Report;
-use super::evaluate::on_recording;
 use super::planted::{self, Types};
 use ndarray::Axis;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use striate::model::{Config, Model};
 use striate::ops::scan::Places;
 use striate::recording::{Recording, Tier};
 use striate::results::{Arrays, Origin, Results};
-use striate::scoring::{Scored, score};
+use striate::scoring::{Scored, on_recording, score};
 use striate::simulation::{CellType, Population, Settings, simulate};
 use striate::statistics::{mean_of_known, pearson};
 use striate::table::{Column, Table};

@@ -5,14 +5,14 @@ use super::common::{Chosen, Place, Report, open_run, options, warn, warn_of_grey
 use ndarray::Axis;
 use std::path::PathBuf;
 use striate::recording::{Recording, Tier, warnings};
-use striate::results::RECORDING_HASH;
-use striate::scoring::{own_recording, score};
+use striate::scoring::masks::Summary as MaskSummary;
+use striate::scoring::{on_recording, own_recording, score};
 use striate::statistics::mean_of_known;
-use striate::table::{Column, Table};
+use striate::table::Table;
 use striate::{Error, Result};
 
 /// The columns whose means are the summary.
-const SCORES: [&str; 7] = [
+const SCORES: [&str; 10] = [
     "correlation_to_average",
     "single_trial_correlation",
     "oracle_correlation",
@@ -20,7 +20,13 @@ const SCORES: [&str; 7] = [
     "maximum_correlation",
     "fev",
     "feve",
+    "single_trial_fev",
+    "cc_max",
+    "cc_norm",
 ];
+
+/// Neurons of which less can be explained are left out of the mean FEVE that is published (Du et al. 2025).
+const LEAST_FEV: f64 = 0.15;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -81,12 +87,6 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     summary(&table, &path)
 }
 
-/// With a column that tells the recording.
-pub fn on_recording(table: Table, recording: &Recording) -> Table {
-    let hash = vec![recording.hash(); table.rows()];
-    table.with(RECORDING_HASH, Column::Text(hash))
-}
-
 /// The means of the scores, and where the table is.
 pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
     let mut text = format!(
@@ -108,6 +108,21 @@ pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
         text.push_str(&format!("  {name:<26}{shown:>8}   ({known} neurons)\n"));
         report = report.fact(name, mean);
     }
+    let column = |name: &str| table.numbers(name).unwrap_or_default();
+    let (feve, of) = (column("feve"), column("single_trial_fev"));
+    let explainable = feve.iter().zip(&*of).filter(|(_, f)| **f > LEAST_FEV);
+    let explainable: Vec<f64> = explainable.map(|(feve, _)| *feve).collect();
+    if !explainable.is_empty() {
+        let mean = mean_of_known(&explainable);
+        text.push_str(&format!(
+            "feve of the {} neurons with single_trial_fev above {LEAST_FEV}: {mean:.4}\n",
+            explainable.len()
+        ));
+        report = report.fact("feve_of_explainable", mean);
+    }
+    let of_masks = MaskSummary::of(table);
+    text.push_str(&format!("{of_masks}\n"));
+    report = report.fact("masks", serde_json::json!(of_masks));
     text.push_str(&format!("per neuron: {}", path.display()));
     Ok(Report::new(text)
         .facts(&report.into_facts())?

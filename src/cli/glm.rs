@@ -2,13 +2,13 @@
 
 use super::Global;
 use super::common::{Made, Report, neurons, options, warn};
-use super::evaluate::on_recording;
 use std::path::PathBuf;
 use striate::device::Device;
 use striate::glm::{Settings, fit, progress::Progress};
 use striate::lock::Lock;
 use striate::recording::{Recording, warnings};
 use striate::results::{Arrays, Origin, Results};
+use striate::scoring::on_recording;
 use striate::statistics::{mean_of_known, median};
 use striate::training::Interrupts;
 use striate::{Result, files};

@@ -3,23 +3,76 @@
 use super::Global;
 use super::common::{Report, open_run};
 use std::path::{Path, PathBuf};
-use striate::Result;
 use striate::model::checkpoint::{CONFIG, MODEL};
-use striate::recording::{Recording, describe};
+use striate::recording::duplicates::{Thresholds, with_column};
+use striate::recording::{Recording, describe_with};
+use striate::scoring::masks;
 use striate::table::Table;
+use striate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// A recording or a run
     path: PathBuf,
+    /// Largest difference of x and of y in adjacent planes, in micrometres, at which two neurons may be one cell
+    #[arg(long, default_value_t = Thresholds::default().distance, value_name = "UM")]
+    duplicate_distance: f64,
+    /// Correlation of responses above which they are
+    #[arg(long, default_value_t = Thresholds::default().correlation, value_name = "R")]
+    duplicate_correlation: f64,
+    /// Write the column duplicate_of to the recording's neurons.csv: the lowest neuron of each cell
+    #[arg(long)]
+    write: bool,
+}
+
+impl Arguments {
+    fn thresholds(&self) -> Result<Thresholds> {
+        let (distance, correlation) = (self.duplicate_distance, self.duplicate_correlation);
+        if !(distance >= 0.0 && distance.is_finite()) {
+            let wanted = "micrometres, 0 or more";
+            return Err(Error::bad(
+                "--duplicate-distance",
+                "the number",
+                distance,
+                wanted,
+            ));
+        }
+        if !(-1.0..=1.0).contains(&correlation) {
+            let wanted = "a correlation, -1 to 1";
+            return Err(Error::bad(
+                "--duplicate-correlation",
+                "the number",
+                correlation,
+                wanted,
+            ));
+        }
+        Ok(Thresholds {
+            distance,
+            correlation,
+        })
+    }
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let path = &arguments.path;
+    let thresholds = arguments.thresholds()?;
     if path.join(MODEL).exists() || path.join(CONFIG).exists() {
+        if arguments.write {
+            let wanted = "a recording";
+            return Err(Error::bad("--write", "the path", path.display(), wanted));
+        }
         return describe_run(global, path);
     }
-    let description = describe(&Recording::open(path)?);
+    let recording = Recording::open(path)?;
+    let description = describe_with(&recording, thresholds);
+    if arguments.write {
+        let neurons = recording.neurons.clone();
+        let (Some(neurons), Some(found)) = (neurons, &description.duplicates) else {
+            let what = "no positions of cells (columns x and y): nothing to write";
+            return Err(Error::file(path.join("neurons.csv"), what));
+        };
+        with_column(neurons, found).write_csv(&path.join("neurons.csv"))?;
+    }
     Report::new(description.to_string()).facts(&description)
 }
 
@@ -43,6 +96,13 @@ fn describe_run(global: &Global, path: &Path) -> Result<Report> {
         ));
     }
     let mut report = Report::new(String::new());
+    let mut of_masks = Vec::new();
+    for (index, readout) in model.readouts.iter().enumerate() {
+        let of = masks::Summary::of(&masks::columns(&masks::health(&model, index)));
+        text.push_str(&format!("readout {}: {of}\n", readout.name));
+        of_masks.push(serde_json::json!(of));
+    }
+    report = report.fact("masks", of_masks);
     let history = path.join("history.csv");
     if history.exists() {
         let table = Table::read_csv(&history)?;

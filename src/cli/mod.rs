@@ -17,6 +17,7 @@ mod planted;
 mod pool;
 mod predict;
 mod progress;
+mod search;
 mod select;
 mod simulate;
 mod split;
@@ -70,6 +71,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Fit a model
     Train(train::Arguments),
+    /// Fit many models: random draws, grids and systems side by side; several processes may share the work
+    Search(search::Arguments),
     /// Score a run on the test tier
     Evaluate(evaluate::Arguments),
     /// Predict responses to images
@@ -124,6 +127,7 @@ fn done(cli: &Cli) -> Result<Report> {
         Command::Pool(a) => pool::run(a)?,
         Command::Inspect(a) => inspect::run(global, a)?,
         Command::Train(a) => train::run(global, a)?,
+        Command::Search(a) => search::run(global, a)?,
         Command::Evaluate(a) => evaluate::run(global, a)?,
         Command::Predict(a) => predict::run(global, a)?,
         Command::VerifyEquivariance(a) => verify::run(global, a)?,

@@ -2,12 +2,14 @@
 
 use super::Global;
 use super::common::{Report, warn};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use striate::Result;
 use striate::device::Device;
 use striate::model::Config;
 use striate::recording::warnings;
-use striate::training::{End, Interrupts, Options, Outcome, Progress, Trainer, open_recordings};
-use striate::{Error, Result};
+use striate::training::{
+    End, Interrupts, Options, Outcome, Progress, Trainer, locate, open_recordings,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -34,36 +36,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let device = Device::open(&global.device)?;
     let mut overrides = arguments.overrides.clone();
     overrides.extend(global.seed.map(|s| format!("training.seed={s}")));
-    let mut config = Config::open(&arguments.config, &overrides)?;
-    if config.recordings.is_empty() {
-        let place = arguments.config.display();
-        return Err(Error::bad(
-            place,
-            "recordings",
-            "[]",
-            "at least one recording directory",
-        ));
-    }
-    for path in &mut config.recordings {
-        *path = path.canonicalize().map_err(|_| {
-            let beside = arguments
-                .config
-                .parent()
-                .unwrap_or(Path::new(""))
-                .join(&*path);
-            let wanted = if path.is_absolute() || beside == *path {
-                "a directory that exists".to_string()
-            } else {
-                format!(
-                    "a directory: neither {} nor {} exists",
-                    beside.display(),
-                    path.display()
-                )
-            };
-            let got = format!("\"{}\"", path.display());
-            Error::bad(arguments.config.display(), "recordings", got, wanted)
-        })?;
-    }
+    let config = locate(&arguments.config, &overrides)?;
     let out = arguments.out.clone().unwrap_or_else(|| {
         let name = arguments.config.file_stem().unwrap_or_default();
         PathBuf::from("runs").join(name)

@@ -6,6 +6,9 @@
 //! - Explainable variance (Ecker et al. 2019): obs = mean over images of (variance over repeats, ddof 1) / R;
 //!   tot = variance over images (ddof 1) of the means; `fev` = max(0, (tot - obs) / tot).
 //! - `maximum_correlation` = sqrt(fev): the correlation with the measured means that the true means would reach.
+//! - Single trials (Du et al. 2025): noise = mean over images of the variance over repeats, total = variance over all
+//!   trials (both ddof 1); FEV = (total - noise) / total, below 0 where noise is larger.
+//! - `cc_max` (Schoppe et al. 2016; Wang et al. 2025): from the power of the mean and the mean power of the repeats.
 //! - Oracle (jackknife): each trial is predicted by the mean of the other repeats of its image; Pearson over trials.
 
 use crate::statistics::{mean, pearson, variance, varies};
@@ -63,6 +66,49 @@ impl Repeats {
         }
         let total = variance(&means, 1);
         ((total - mean(&noise)) / total).max(0.0)
+    }
+
+    /// (total - noise) / total of single trials (Du et al. 2025); NaN without repeats or variation.
+    pub fn single_trial_fev(&self) -> f64 {
+        let trials: Vec<f64> = self.repeated().flat_map(|(_, r)| r.to_vec()).collect();
+        let noise: Vec<f64> = self.repeated().map(|(_, r)| variance(r, 1)).collect();
+        if noise.is_empty() || !varies(&trials) {
+            return f64::NAN;
+        }
+        1.0 - mean(&noise) / variance(&trials, 1)
+    }
+
+    /// Largest correlation of a model with the mean responses (Schoppe et al. 2016), sqrt(SP / var(mean, ddof 0)) with the
+    /// signal power SP = (n P - TP) / (n - 1): P is the variance of the means over images, TP the mean over repeats of
+    /// a repeat's variance over images (both ddof 1). Where images have t repeats, n = sqrt(sum w / sum(w / t^2)) with
+    /// w = t - 1 (Wang et al. 2025). NaN without repeats, or where the signal power is not positive.
+    pub fn maximum_cc(&self) -> f64 {
+        let images: Vec<&Vec<f64>> = self.images.iter().filter(|r| !r.is_empty()).collect();
+        let means: Vec<f64> = images.iter().map(|r| mean(r)).collect();
+        let most = images.iter().map(|r| r.len()).max().unwrap_or(0);
+        if means.len() < 2 || most < 2 || !varies(&means) {
+            return f64::NAN;
+        }
+        let (mut weights, mut over_squares) = (0.0, 0.0);
+        for t in images.iter().map(|r| r.len() as f64) {
+            weights += t - 1.0;
+            over_squares += (t - 1.0) / (t * t);
+        }
+        let n = (weights / over_squares).sqrt();
+        let power = |repeat: usize| -> f64 {
+            let of: Vec<f64> = images
+                .iter()
+                .filter_map(|r| r.get(repeat).copied())
+                .collect();
+            variance(&of, 1)
+        };
+        // A repeat that one image alone has does not vary.
+        let powers: Vec<f64> = (0..most).map(power).filter(|p| !p.is_nan()).collect();
+        let signal = (n * variance(&means, 1) - mean(&powers)) / (n - 1.0);
+        match signal > 0.0 {
+            true => (signal / variance(&means, 0)).sqrt(),
+            false => f64::NAN,
+        }
     }
 
     /// Pearson, over trials, between a response and the mean of the other repeats of its image; NaN without repeats.
@@ -155,6 +201,21 @@ mod tests {
         assert!((n.oracle_correlation() - 6.0 / 26.0).abs() < 1e-15);
         // V = 4, noise = (1 + 4) / 2.
         assert!((n.conservative_oracle() - (4.0_f64 / 6.5).sqrt()).abs() < 1e-15);
+        // Trials 1 3 4 8: total 26 / 3, noise (2 + 8) / 2.
+        assert!((n.single_trial_fev() - (1.0 - 15.0 / 26.0)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn signal_power_by_hand() {
+        // Means 2, 6: P = 8, of ddof 0: 4; repeats 1 4 and 3 8: TP = (4.5 + 12.5) / 2 = 8.5; SP = 2 * 8 - 8.5.
+        let n = neuron(&[&[1.0, 3.0], &[4.0, 8.0]]);
+        assert!((n.maximum_cc() - (7.5_f64 / 4.0).sqrt()).abs() < 1e-14);
+        // One image with a single response: t = 2, 2, 1; w = 1, 1, 0; n = 2. Means 2, 6, 4: P = 4, of ddof 0: 8 / 3;
+        // repeats 1 4 4 and 3 8: TP = (3 + 12.5) / 2; SP = 8 - 7.75.
+        let n = neuron(&[&[1.0, 3.0], &[4.0, 8.0], &[4.0]]);
+        assert!((n.maximum_cc() - (0.25_f64 * 3.0 / 8.0).sqrt()).abs() < 1e-14);
+        // TP = 8 > 2 P: no signal.
+        assert!(neuron(&[&[0.0, 4.0], &[4.0, 1.0]]).maximum_cc().is_nan());
     }
 
     #[test]
@@ -170,7 +231,8 @@ mod tests {
             neuron(&[&[], &[]]),
         ] {
             assert!(n.fev().is_nan() && n.oracle_correlation().is_nan());
-            assert!(n.conservative_oracle().is_nan());
+            assert!(n.conservative_oracle().is_nan() && n.single_trial_fev().is_nan());
+            assert!(n.maximum_cc().is_nan());
         }
     }
 
@@ -205,6 +267,8 @@ mod tests {
         let n = Repeats { images: responses };
         let v = noise * noise;
         assert!((n.fev() - 1.0 / (1.0 + v / 4.0)).abs() < 0.03);
+        assert!((n.single_trial_fev() - 1.0 / (1.0 + v)).abs() < 0.03);
+        assert!((n.maximum_cc() - (1.0 / (1.0 + v / 4.0)).sqrt()).abs() < 0.03);
         let oracle = 1.0 / ((1.0 + v / 3.0) * (1.0 + v)).sqrt();
         assert!((n.oracle_correlation() - oracle).abs() < 0.03);
     }

@@ -1,6 +1,9 @@
 //! What a recording holds and what is wrong with it, before anybody trains on it.
 
 use super::ceiling::{Repeats, ceiling};
+use super::duplicates::{Duplicates, Thresholds, duplicates};
+use super::lookalikes::across_tiers;
+use super::spread::{Spread, spreads};
 use super::warnings::{leak_among, of_responses};
 use super::{Recording, Tier, first_identical, preprocess};
 use crate::statistics::mean_of_known;
@@ -72,6 +75,20 @@ pub struct Description {
     pub unrecorded: f64,
     /// Neurons whose every recorded response is zero.
     pub silent_neurons: usize,
+    /// Neurons that always respond alike, but not by zero.
+    pub constant_neurons: usize,
+    /// Neurons whose largest response comes again and again, so that it is likely cut off there.
+    pub saturated_neurons: usize,
+    /// Neurons with negative responses.
+    pub negative_neurons: usize,
+    /// Neurons without any response.
+    pub unrecorded_neurons: usize,
+    /// Images of one grey level throughout.
+    pub constant_images: usize,
+    /// Pairs of images in different tiers that are nearly the same.
+    pub lookalikes: usize,
+    /// Cells that were recorded twice; none (null) where `neurons.csv` has no positions of cells.
+    pub duplicates: Option<Duplicates>,
     /// Train, validation, test.
     pub tiers: Vec<TierDescription>,
     /// Noise ceiling in the test tier.
@@ -82,14 +99,42 @@ pub struct Description {
 
 /// Describes a valid recording.
 pub fn describe(recording: &Recording) -> Description {
+    describe_with(recording, Thresholds::default())
+}
+
+/// As [`describe`]; what counts as one cell recorded twice is given.
+pub fn describe_with(recording: &Recording, thresholds: Thresholds) -> Description {
     let tiers = super::summary::tiers(&recording.trials);
-    let responses = &recording.responses;
-    let unrecorded = responses.iter().filter(|r| r.is_nan()).count();
-    let silent = responses
-        .axis_iter(Axis(1))
-        .filter(|neuron| neuron.iter().all(|r| *r == 0.0 || r.is_nan()))
-        .count();
+    let spreads = spreads(recording.responses.view());
+    let count = |f: fn(&Spread) -> bool| spreads.iter().filter(|s| f(s)).count();
+    let recorded: usize = spreads.iter().map(|s| s.recorded).sum();
     let pixels = recording.images.iter();
+    let images: Vec<_> = recording.images.outer_iter().collect();
+    let first = first_identical(&images);
+    let lookalikes = across_tiers(recording, &first);
+    let found = duplicates(recording, thresholds);
+    let mut warnings = warnings(recording, &tiers, &first);
+    let constant_images = images
+        .iter()
+        .filter(|image| image.iter().all(|x| Some(x) == image.first()))
+        .count();
+    let neurons = [
+        count(Spread::is_unrecorded),
+        count(Spread::is_silent),
+        count(Spread::is_constant),
+        count(Spread::is_saturated),
+    ];
+    warnings.extend(of_images(&lookalikes, constant_images));
+    warnings.extend(of_neurons(neurons));
+    warnings.extend(of_responses(recording));
+    match &found {
+        Ok(Some(found)) if found.groups > 0 => warnings.push(format!(
+            "{} neurons are {} cells recorded twice or more: count distinct cells, not neurons; --write adds the column duplicate_of to neurons.csv",
+            found.neurons_in_groups, found.groups
+        )),
+        Ok(_) => {}
+        Err(e) => warnings.push(format!("no search for cells recorded twice: {e}")),
+    }
     Description {
         name: recording.name.clone(),
         source: recording.source.clone(),
@@ -101,19 +146,31 @@ pub fn describe(recording: &Recording) -> Description {
         grey_min: pixels.clone().copied().fold(f32::INFINITY, f32::min),
         grey_max: pixels.copied().fold(f32::NEG_INFINITY, f32::max),
         neurons: recording.neuron_count(),
-        unrecorded: unrecorded as f64 / responses.len() as f64,
-        silent_neurons: silent,
-        warnings: warnings(recording, &tiers, silent),
+        unrecorded: 1.0 - recorded as f64 / recording.responses.len() as f64,
+        unrecorded_neurons: neurons[0],
+        silent_neurons: neurons[1],
+        constant_neurons: neurons[2],
+        saturated_neurons: neurons[3],
+        negative_neurons: count(|s| s.least < 0.0),
+        constant_images,
+        lookalikes: lookalikes.len(),
+        duplicates: found.ok().flatten(),
+        warnings,
         ceiling: describe_ceiling(recording),
         tiers,
     }
 }
 
 fn describe_ceiling(recording: &Recording) -> CeilingDescription {
-    let repeats = recording.repeats(Tier::Test);
+    let trials: Vec<usize> = recording.repeats(Tier::Test).concat();
+    // By their place among the test trials, image by image.
+    let mut places = 0..trials.len();
+    let own = |of: &Vec<usize>| -> Vec<usize> { places.by_ref().take(of.len()).collect() };
+    let repeats: Vec<Vec<usize>> = recording.repeats(Tier::Test).iter().map(own).collect();
     // What is trained on and scored, so that one ceiling is meant everywhere.
     let scale = preprocess::response_scale(recording);
-    let responses = preprocess::normalised_responses(recording, scale.view());
+    let shown = recording.responses.select(Axis(0), &trials);
+    let responses = preprocess::normalise(shown, scale.view());
     let table = ceiling(&repeats, responses.view()).unwrap_or_default();
     let column = |name| table.numbers(name).unwrap_or_default();
     let conservative: Vec<f64> = (0..recording.neuron_count())
@@ -129,7 +186,7 @@ fn describe_ceiling(recording: &Recording) -> CeilingDescription {
     }
 }
 
-fn warnings(recording: &Recording, tiers: &[TierDescription], silent: usize) -> Vec<String> {
+fn warnings(recording: &Recording, tiers: &[TierDescription], first: &[usize]) -> Vec<String> {
     let mut warnings = Vec::new();
     let [train, validation, test] = tiers else {
         return warnings;
@@ -161,8 +218,6 @@ fn warnings(recording: &Recording, tiers: &[TierDescription], silent: usize) -> 
                 .to_string(),
         );
     }
-    let images: Vec<_> = recording.images.outer_iter().collect();
-    let first = first_identical(&images);
     let copies = first
         .iter()
         .enumerate()
@@ -170,23 +225,54 @@ fn warnings(recording: &Recording, tiers: &[TierDescription], silent: usize) -> 
         .count();
     if copies > 0 {
         warnings.push(format!(
-            "{copies} images repeat the pixels of an earlier one"
+            "{copies} images repeat the pixels of an earlier one: their trials do not count as its repeats; import anew to join them"
         ));
     }
-    warnings.extend(leak_among(&[recording], &first));
-    let constant = recording
-        .images
-        .axis_iter(Axis(0))
-        .filter(|image| image.iter().all(|x| Some(x) == image.first()))
-        .count();
-    if constant > 0 {
-        warnings.push(format!("{constant} images are one grey level throughout"));
-    }
-    if silent > 0 {
-        warnings.push(format!("{silent} neurons never respond"));
-    }
-    warnings.extend(of_responses(recording));
+    warnings.extend(leak_among(&[recording], first));
     warnings
+}
+
+fn of_images(lookalikes: &[(usize, usize)], constant: usize) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !lookalikes.is_empty() {
+        let shown = lookalikes
+            .iter()
+            .take(3)
+            .map(|(a, b)| format!("{a} and {b}"));
+        let shown: Vec<String> = shown.collect();
+        warnings.push(format!(
+            "leak: {} pairs of images in different tiers are nearly the same: {}; put both into one tier",
+            lookalikes.len(),
+            shown.join("; ")
+        ));
+    }
+    if constant > 0 {
+        warnings.push(format!(
+            "{constant} images are one grey level throughout: blanks teach a model nothing, leave them out"
+        ));
+    }
+    warnings
+}
+
+fn of_neurons([unrecorded, silent, constant, saturated]: [usize; 4]) -> Vec<String> {
+    let all = [
+        (unrecorded, "have no response at all: leave them out"),
+        (
+            silent,
+            "never respond: leave them out, their scores mean nothing",
+        ),
+        (
+            constant,
+            "always respond alike: leave them out, their scores mean nothing",
+        ),
+        (
+            saturated,
+            "have their largest response again and again: were responses cut off there?",
+        ),
+    ];
+    let some = all.into_iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, what)| format!("{count} neurons {what}"))
+        .collect()
 }
 
 /// Neurons without a response on any trial of a tier that has trials.
@@ -241,6 +327,13 @@ impl fmt::Display for Description {
                 c.oracle_correlation,
                 c.conservative_oracle,
                 c.fev
+            )?;
+        }
+        if let Some(found) = &self.duplicates {
+            writeln!(
+                f,
+                "  cells       {} distinct (within {} um in adjacent planes, responses correlated above {})",
+                found.distinct_cells, found.thresholds.distance, found.thresholds.correlation
             )?;
         }
         self.warnings

@@ -113,14 +113,18 @@ pub fn response_scale(recording: &Recording) -> Array1<f32> {
 
 /// Rectified responses in units of `scale`, (trials, neurons): max(0, r) / scale; NaN stays NaN.
 pub fn normalised_responses(recording: &Recording, scale: ArrayView1<'_, f32>) -> Array2<f32> {
-    let mut normalised = recording.responses.clone();
-    for mut trial in normalised.axis_iter_mut(Axis(0)) {
+    normalise(recording.responses.clone(), scale)
+}
+
+/// As [`normalised_responses`], of these trials (trials, neurons).
+pub fn normalise(mut responses: Array2<f32>, scale: ArrayView1<'_, f32>) -> Array2<f32> {
+    for mut trial in responses.axis_iter_mut(Axis(0)) {
         for (r, s) in trial.iter_mut().zip(scale) {
             // `f32::max` would turn NaN into 0.
             *r = if *r < 0.0 { 0.0 } else { *r / s };
         }
     }
-    normalised
+    responses
 }
 
 /// Mean over recorded training trials of normalised responses, per neuron: what the readout's bias starts from.

@@ -7,6 +7,8 @@
 //! | `oracle_correlation` | jackknife: each trial against the mean of the other repeats of its image |
 //! | `fraction_oracle` | `single_trial_correlation / oracle_correlation` |
 //! | `maximum_correlation`, `fev` | noise ceiling, see [`crate::recording::ceiling`] |
+//! | `single_trial_fev` | (total - noise) / total, of `feve`'s noise and total (Du et al. 2025): the share of single trials that can be explained |
+//! | `cc_abs`, `cc_max`, `cc_norm` | `correlation_to_average`, its ceiling by signal power (Schoppe et al. 2016; Wang et al. 2025), and their ratio |
 //! | `feve` | 1 - (mean squared error - noise) / (total - noise): noise = mean over images of the variance over repeats, total = variance over trials, both ddof 1 |
 //!
 //! The two correlations of the model are 0 where prediction or response has an SD of at most 1e-5: a model that has
@@ -33,6 +35,8 @@ struct Scores {
     oracle: f64,
     fev: f64,
     feve: f64,
+    single_trial_fev: f64,
+    cc_max: f64,
 }
 
 /// Scores predictions (images, neurons) against responses (trials, neurons), one row per neuron.
@@ -79,7 +83,11 @@ pub fn evaluate(
         .with("fraction_oracle", column(|s| s.single_trial / s.oracle))
         .with("maximum_correlation", column(|s| s.fev.sqrt()))
         .with("fev", column(|s| s.fev))
-        .with("feve", column(|s| s.feve)))
+        .with("feve", column(|s| s.feve))
+        .with("single_trial_fev", column(|s| s.single_trial_fev))
+        .with("cc_abs", column(|s| s.to_average))
+        .with("cc_max", column(|s| s.cc_max))
+        .with("cc_norm", column(|s| s.to_average / s.cc_max)))
 }
 
 fn score(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> Scores {
@@ -100,6 +108,8 @@ fn score(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> Scores {
         oracle: neuron.oracle_correlation(),
         fev: neuron.fev(),
         feve: feve(prediction, neuron),
+        single_trial_fev: neuron.single_trial_fev(),
+        cc_max: neuron.maximum_cc(),
     }
 }
 
@@ -203,6 +213,12 @@ mod tests {
         // Trials 1 3 4 8: errors 0 4 1 9, mean 3.5; noise (2 + 8) / 2 = 5; total 26 / 3.
         let feve = 1.0 - (3.5 - 5.0) / (26.0 / 3.0 - 5.0);
         assert!((cell(&table, "feve") - feve).abs() < 1e-14);
+        assert!((cell(&table, "single_trial_fev") - (1.0 - 15.0 / 26.0)).abs() < 1e-14);
+        let (abs, max) = (cell(&table, "cc_abs"), cell(&table, "cc_max"));
+        assert!(abs == cell(&table, "correlation_to_average"));
+        // Means 2, 6, 10: P = 16, of ddof 0: 32 / 3; repeats 1 4 10 and 3 8: TP = (21 + 12.5) / 2; n = 2.
+        assert!((max - ((32.0 - 16.75_f64) * 3.0 / 32.0).sqrt()).abs() < 1e-14);
+        assert!((cell(&table, "cc_norm") - abs / max).abs() < 1e-14);
     }
 
     #[test]
@@ -224,6 +240,9 @@ mod tests {
             "maximum_correlation",
             "fev",
             "feve",
+            "single_trial_fev",
+            "cc_max",
+            "cc_norm",
         ] {
             assert!(cell(&table, name).is_nan(), "{name}");
         }

@@ -1,8 +1,9 @@
 //! Scoring a model's predictions against recorded responses.
 
 pub mod equivariance;
+pub mod masks;
 pub mod metrics;
 mod run;
 
 pub use metrics::{carry_neurons, evaluate};
-pub use run::{Scored, own_recording, recording_of, score, score_all};
+pub use run::{Scored, on_recording, own_recording, recording_of, score, score_all, score_own};

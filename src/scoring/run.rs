@@ -1,9 +1,10 @@
 //! A trained model on the test tier of a recording.
 
-use super::{carry_neurons, evaluate};
+use super::{carry_neurons, evaluate, masks};
 use crate::model::Model;
 use crate::recording::{Recording, Tier, preprocess};
-use crate::table::Table;
+use crate::results::RECORDING_HASH;
+use crate::table::{Column, Table};
 use crate::{Error, Result};
 use ndarray::{Array2, ArrayView1, Axis};
 use std::collections::BTreeMap;
@@ -79,6 +80,28 @@ pub fn score_all(model: &mut Model, index: usize, recording: &Recording) -> Resu
     score_on(model, index, recording, &images, &repeats)
 }
 
+/// `evaluation.csv` of all readouts on the recordings that they were trained on, given in their order; several are told
+/// apart by a first column `recording`.
+///
+/// # Errors
+/// As [`score`].
+pub fn score_own(model: &mut Model, recordings: &[Recording]) -> Result<Table> {
+    let mut parts = Vec::new();
+    for (index, recording) in recordings.iter().enumerate() {
+        let table = score(model, index, recording)?.table;
+        let name = model.readouts[index].name.clone();
+        parts.push((name, on_recording(table, recording)));
+    }
+    let several = model.readouts.len() > 1;
+    Ok(Table::stacked(parts, several.then_some("recording")))
+}
+
+/// With a column that tells the recording.
+pub fn on_recording(table: Table, recording: &Recording) -> Table {
+    let hash = vec![recording.hash(); table.rows()];
+    table.with(RECORDING_HASH, Column::Text(hash))
+}
+
 fn score_on(
     model: &mut Model,
     index: usize,
@@ -114,6 +137,7 @@ fn score_on(
         repeats,
         responses.view(),
     )?;
+    table = table.beside(masks::columns(&masks::health(model, index)));
     if let Some(neurons) = &recording.neurons {
         table = carry_neurons(table, neurons)?;
     }

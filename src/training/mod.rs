@@ -13,7 +13,7 @@ mod validation;
 
 pub use history::History;
 pub use progress::Progress;
-pub use run::open_recordings;
+pub use run::{locate, open_recordings};
 pub use signals::Interrupts;
 
 use crate::device::{Array, Device, Graph};
@@ -66,6 +66,8 @@ pub struct Outcome {
     pub end: End,
     /// Steps taken, those undone by early stopping included.
     pub steps: u64,
+    /// Seconds that they took, those of earlier sessions included.
+    pub seconds: f64,
     /// Lowest validation loss, if validated.
     pub best_validation_loss: Option<f64>,
     /// Its step.
@@ -371,6 +373,7 @@ impl Trainer {
         Outcome {
             end: self.state.done.unwrap_or(End::OutOfSteps),
             steps: self.state.taken,
+            seconds: self.state.seconds,
             best_validation_loss: best.map(|b| b.loss),
             best_step: best.map_or(self.state.taken, |b| b.taken),
             best_validation_correlation: best.map(|b| b.correlation),

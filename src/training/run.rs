@@ -144,6 +144,39 @@ pub(super) fn check_names(recordings: &[Recording]) -> Result<()> {
     Ok(())
 }
 
+/// Reads a configuration to fit by: its recordings exist, and have absolute paths.
+///
+/// # Errors
+/// As [`Config::open`]; names the recording that does not exist, or says that there is none.
+pub fn locate(path: &Path, overrides: &[String]) -> Result<Config> {
+    let mut config = Config::open(path, overrides)?;
+    if config.recordings.is_empty() {
+        return Err(Error::bad(
+            path.display(),
+            "recordings",
+            "[]",
+            "at least one recording directory",
+        ));
+    }
+    for recording in &mut config.recordings {
+        *recording = recording.canonicalize().map_err(|_| {
+            let beside = path.parent().unwrap_or(Path::new("")).join(&*recording);
+            let wanted = if recording.is_absolute() || beside == *recording {
+                "a directory that exists".to_string()
+            } else {
+                format!(
+                    "a directory: neither {} nor {} exists",
+                    beside.display(),
+                    recording.display()
+                )
+            };
+            let got = format!("\"{}\"", recording.display());
+            Error::bad(path.display(), "recordings", got, wanted)
+        })?;
+    }
+    Ok(config)
+}
+
 /// Opens the recordings of a configuration.
 ///
 /// # Errors

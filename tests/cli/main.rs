@@ -9,12 +9,14 @@ mod ascent;
 mod commands;
 #[cfg(unix)]
 mod given;
+mod inspected;
 mod optima;
 #[cfg(unix)]
 mod precious;
 mod refused;
 mod runs;
 mod scans;
+mod searches;
 mod warned;
 
 use small::{config, folder, striate};

@@ -12,7 +12,7 @@ use striate::insilico::Watch;
 use striate::insilico::search::{Differences, Gabors, Grid};
 use striate::insilico::shared::{self, Clusters, Found, Member, Recipe, Seat};
 use striate::ops::scan::Places;
-use striate::results::{Origin, Together};
+use striate::results::{Origin, Together, USUAL};
 use striate::stimuli::Gabor;
 use striate::table::Table;
 use striate::training::Interrupts;
@@ -328,6 +328,6 @@ fn settings(a: &Arguments, plan: &Plan, own: &Own, clusters: &Clusters) -> Resul
     let mut inputs = vec![("clusters", made_with_of(clusters.path())?)];
     inputs.extend(own.made_with()?);
     let inputs = inputs.into_iter();
-    all.extend(inputs.map(|(name, made_with)| (name, made_with, "usual options".into())));
+    all.extend(inputs.map(|(name, made_with)| (name, made_with, USUAL.into())));
     Ok(options(&all))
 }
