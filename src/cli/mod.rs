@@ -4,6 +4,7 @@ mod cluster;
 mod cluster_stimuli;
 mod common;
 mod compare;
+mod consistency;
 mod demo;
 mod evaluate;
 mod glm;
@@ -100,6 +101,8 @@ enum Command {
     ClusterStimuli(cluster_stimuli::Arguments),
     /// Test how tuning indices are spread over clusters
     Organise(organise::Arguments),
+    /// Show what several fits of the same neurons agree on, and whether there are clusters or a continuum
+    Consistency(consistency::Arguments),
     /// Compare predicted with recorded responses to the stimuli of a tuning experiment
     CompareTuning(compare::Arguments),
     /// Print the default configuration, explained
@@ -141,6 +144,7 @@ fn done(cli: &Cli) -> Result<Report> {
         Command::Cluster(a) => cluster::run(global, a)?,
         Command::ClusterStimuli(a) => cluster_stimuli::run(global, a)?,
         Command::Organise(a) => organise::run(global, a)?,
+        Command::Consistency(a) => consistency::run(global, a)?,
         Command::CompareTuning(a) => compare::run(global, a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,

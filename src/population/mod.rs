@@ -5,6 +5,7 @@ pub mod alignment;
 mod barcodes;
 pub mod clusters;
 pub mod confusion;
+pub mod consistency;
 pub mod differences;
 pub mod embedding;
 pub mod grouping;

@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The indices of `tuning.csv` that are looked at, where they are there.
-const INDICES: [&str; 9] = [
+pub const INDICES: [&str; 9] = [
     "orientation_index",
     "phase_index",
     "suppression_index",

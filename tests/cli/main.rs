@@ -5,6 +5,7 @@ mod common;
 #[path = "../common/small.rs"]
 mod small;
 
+mod agreement;
 mod ascent;
 mod commands;
 #[cfg(unix)]

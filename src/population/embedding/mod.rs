@@ -14,7 +14,7 @@ mod descent;
 mod forces;
 mod fourier;
 mod mesh;
-mod neighbours;
+pub(super) mod neighbours;
 mod start;
 #[cfg(test)]
 mod tests;
