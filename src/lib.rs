@@ -9,6 +9,7 @@ pub mod files;
 pub mod glm;
 pub mod insilico;
 pub mod lock;
+pub mod matlab;
 pub mod model;
 pub mod npy;
 pub mod ops;
@@ -23,6 +24,7 @@ pub mod statistics;
 pub mod stimuli;
 pub mod table;
 pub mod training;
+mod window;
 
 pub use error::{Error, Result};
 pub use say::say;

@@ -207,7 +207,7 @@ fn what_does_not_fit_is_refused_and_leaves_nothing() {
     refuses(
         &put(0, member(broken.view())),
         usual(),
-        &["sp.npy", "(1, 7)", "infinite"],
+        &["sp.npy", "neuron 1, trial 7", "infinite"],
     );
     broken.row_mut(1).fill(f32::NAN);
     refuses(

@@ -1,5 +1,12 @@
 //! `striate import`
 
+mod experanto;
+mod mat;
+mod options;
+mod pvc8;
+mod stringer;
+mod suite2p;
+
 use super::Global;
 use super::common::{Report, warn};
 use super::progress::watched;
@@ -28,8 +35,18 @@ enum Layout {
     },
     /// Scans of Sensorium 2022 and its family: folders with a file per trial, or their zips
     Sensorium(Scans),
-    /// A session of Janelia's minimodel data: an .npz of responses, and an .npy of all images
+    /// A session of Janelia's minimodel data: an .npz of responses, and an .npy or .mat of all images
     Minimodel(Session),
+    /// A MATLAB file of version 5: images and responses by variable and field, as in stim.resp
+    Mat(mat::Arguments),
+    /// A session of Stringer et al. 2019 (natimg2800_*.mat), and the file of its images
+    Stringer(stringer::Arguments),
+    /// A session of CRCNS pvc-8: 01.mat to 10.mat
+    Pvc8(pvc8::Arguments),
+    /// suite2p's folders, with the onsets and the order of the images
+    Suite2p(Box<suite2p::Arguments>),
+    /// A recording of experanto: a folder with screen and responses
+    Experanto(experanto::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,8 +75,8 @@ struct Scans {
 struct Session {
     /// The .npz of the session
     source: PathBuf,
-    /// All images, (images, height, width)
-    #[arg(long, value_name = "FILE.npy")]
+    /// All images: an .npy of (images, height, width), or a MATLAB file such as nat60k_text16.mat
+    #[arg(long, value_name = "FILE")]
     images: PathBuf,
     /// The recording to write
     #[arg(long, value_name = "REC", required_unless_present = "dry_run")]
@@ -86,6 +103,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Layout::Npy { source, out } => npy(global, source, out),
         Layout::Sensorium(scans) => sensorium(scans),
         Layout::Minimodel(session) => minimodel(session),
+        Layout::Mat(arguments) => mat::run(global, arguments),
+        Layout::Stringer(arguments) => stringer::run(global, arguments),
+        Layout::Pvc8(arguments) => pvc8::run(global, arguments),
+        Layout::Suite2p(arguments) => suite2p::run(global, arguments),
+        Layout::Experanto(arguments) => experanto::run(arguments),
     }
 }
 

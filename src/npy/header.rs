@@ -62,8 +62,10 @@ impl Dtype {
     }
 
     fn parse(code: &str) -> Result<Self, String> {
-        let unusable =
-            || format!("dtype is '{code}', wanted bool, an integer, a float or a string");
+        let unusable = || {
+            let code = code.escape_debug();
+            format!("dtype is '{code}', wanted bool, an integer, a float or a string")
+        };
         let (order, rest) = match code.chars().next() {
             Some(c @ ('<' | '>' | '|' | '=')) => (c, &code[1..]),
             _ => ('=', code),
@@ -195,7 +197,8 @@ impl Dictionary {
                 "shape" => found.shape = Some(scan.tuple()?),
                 _ => {
                     return Err(format!(
-                        "header has the key '{key}', wanted descr, fortran_order, shape"
+                        "header has the key '{}', wanted descr, fortran_order, shape",
+                        key.escape_debug()
                     ));
                 }
             }

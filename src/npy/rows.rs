@@ -1,7 +1,7 @@
 //! Large arrays, read row by row where they lie: memory for the rows asked for, never for the whole file.
 
 use super::convert::{Real, convert, turned};
-use super::header::{Header, shown};
+use super::header::{Dtype, Header, shown};
 use super::{check_length, refuse_objects};
 use crate::{Error, Result};
 use std::fs::File;
@@ -55,6 +55,35 @@ impl Rows {
             place: place.to_path_buf(),
             header,
             store,
+        })
+    }
+
+    /// The numbers of a file that has nothing but these, in C order.
+    ///
+    /// # Errors
+    /// Names the file when it is absent or of another length.
+    pub fn raw(place: &Path, dtype: Dtype, shape: &[usize]) -> Result<Self> {
+        let fail = |e: std::io::Error| Error::file(place, format!("cannot read: {e}"));
+        let file = File::open(place).map_err(fail)?;
+        let metadata = file.metadata().map_err(fail)?;
+        let bytes = shape
+            .iter()
+            .try_fold(dtype.size.max(1), |p, n| p.checked_mul(*n));
+        if shape.is_empty() || dtype.is_text() || bytes.is_none() {
+            let what = format!("cannot hold {} of shape {}", dtype.name(), shown(shape));
+            return Err(Error::file(place, what));
+        }
+        let header = Header {
+            dtype,
+            fortran: false,
+            shape: shape.to_vec(),
+            offset: 0,
+        };
+        check_length(&header, metadata.len(), place)?;
+        Ok(Self {
+            place: place.to_path_buf(),
+            header,
+            store: Store::File(file),
         })
     }
 

@@ -270,7 +270,10 @@ fn help_names_every_option() {
             "simulate",
             "--out --neurons --train --validation --test --repeats --height --width --reliability --images",
         ),
-        ("import", "npy sensorium minimodel"),
+        (
+            "import",
+            "npy sensorium minimodel mat stringer pvc8 suite2p experanto",
+        ),
         (
             "import minimodel",
             "--images --out --crop --rescale --dry-run SOURCE",
@@ -278,6 +281,26 @@ fn help_names_every_option() {
         (
             "import sensorium",
             "--out --rescale --area --layer --dry-run SOURCE",
+        ),
+        (
+            "import mat",
+            "--images --responses --image-of-trial --tiers --image-axis --test --validation --out --dry-run SOURCE",
+        ),
+        (
+            "import stringer",
+            "--images --crop --rescale --test --validation --out --dry-run SOURCE",
+        ),
+        (
+            "import pvc8",
+            "--window --images --natural --test --validation --out --dry-run SOURCE",
+        ),
+        (
+            "import suite2p",
+            "--onsets --image-of-trial --images --window --signal --all --crop --rescale --test --out --dry-run FOLDER",
+        ),
+        (
+            "import experanto",
+            "--window --crop --rescale --out --dry-run SOURCE",
         ),
         ("split", "REC --out --test --validation --folds --fold"),
         ("pool", "REC --out --common"),

@@ -66,17 +66,7 @@ impl Block {
             return Ok(None);
         };
         let file = source.place("tiers");
-        let tier = |(row, word): (usize, &String)| match word.trim().to_lowercase().as_str() {
-            "train" | "training" => Ok(Tier::Train),
-            "val" | "valid" | "validation" => Ok(Tier::Validation),
-            "test" | "testing" => Ok(Tier::Test),
-            _ => Err(Error::bad(
-                file.display(),
-                format!("tier in row {row}"),
-                format!("\"{word}\""),
-                "train, validation or test",
-            )),
-        };
+        let tier = |(row, word): (usize, &String)| tier_of_word(word, row, &file);
         let tiers = words
             .iter()
             .enumerate()
@@ -96,6 +86,21 @@ impl Block {
                 wanted,
             ))
         }
+    }
+}
+
+/// The tier that a word means.
+pub(super) fn tier_of_word(word: &str, row: usize, file: &Path) -> Result<Tier> {
+    match word.trim().to_lowercase().as_str() {
+        "train" | "training" => Ok(Tier::Train),
+        "val" | "valid" | "validation" => Ok(Tier::Validation),
+        "test" | "testing" => Ok(Tier::Test),
+        _ => Err(Error::bad(
+            file.display(),
+            format!("tier in row {row}"),
+            format!("\"{word}\""),
+            "train, validation or test",
+        )),
     }
 }
 

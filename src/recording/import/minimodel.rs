@@ -1,4 +1,4 @@
-//! Sessions of Janelia's minimodel data: `<mouse>.npz` with responses, and an `.npy` of all images.
+//! Sessions of Janelia's minimodel data: `<mouse>.npz` with responses, and all images in an `.npy` or in `nat60k_text16.mat`.
 //!
 //! | array | shape |
 //! |---|---|
@@ -12,30 +12,30 @@
 //! their order, then the repeated set image by image. `sp` is turned while it is read: memory for a block of neurons.
 
 use super::Rescale;
-use crate::npy::{Archive, Kind, Real, Rows, Stored, shown};
-use crate::recording::check::{check_neurons, check_tiers};
+use super::cut::Cut;
+use super::made::{Made, Shown, Tiering, drafted, stem};
+use super::number::{Number, infinite_at};
+use super::opened::Opened;
+use super::stack::numbers;
+use super::turn::{Turn, at_once};
+use crate::npy::{Archive, Kind, Stored, shown};
+use crate::recording::Tier;
 use crate::recording::draft::Draft;
-use crate::recording::listing;
-use crate::recording::metadata::Metadata;
 use crate::recording::part::{Progress, Recorded};
-use crate::recording::sink::{ImageFile, Pixels, ResponseFile};
-use crate::recording::summary::{Summary, tiers};
-use crate::recording::{Tier, Trial, name_of};
+use crate::recording::sink::{ImageFile, ResponseFile};
+use crate::recording::summary::Summary;
 use crate::table::{Column, Table};
-use crate::{Error, Result, files};
-use std::collections::HashMap;
+use crate::{Error, Result};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Every so many presentations one validates.
 const VALIDATE: usize = 10;
-/// Bytes of responses turned at a time.
-const BLOCK: usize = 1 << 27;
 
 /// What is kept of the images, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Minimodel {
-    /// The images: (images, height, width).
+    /// The images: an `.npy` of (images, height, width), or a MATLAB file with `img` of height x width x images.
     pub images: PathBuf,
     /// Columns that are kept; all without.
     pub crop: Option<Range<usize>>,
@@ -53,57 +53,38 @@ pub fn minimodel(
     options: &Minimodel,
     progress: &mut Progress,
 ) -> Result<Summary> {
-    let session = Session::open(source, options)?;
-    let draft = match out {
-        Some(out) => Some(Draft::begin(out, session.bytes())?),
-        None => None,
-    };
-    let made = match session.wide {
-        true => session.import::<f64>(draft.as_ref(), progress),
-        false => session.import::<f32>(draft.as_ref(), progress),
-    };
-    let summary = made.map_err(|e| match &draft {
-        Some(draft) => draft.named(e),
-        None => e,
-    })?;
-    if let Some(draft) = draft {
-        draft.finish()?;
-    }
-    Ok(summary)
+    let (session, images) = Session::open(source, options)?;
+    let described = format!(
+        "minimodel session {}, images {}",
+        source.display(),
+        options.images.display()
+    );
+    drafted(out, session.bytes(images.size()?), |draft| {
+        match session.wide {
+            true => session.import::<f64>(images, described, draft, progress),
+            false => session.import::<f32>(images, described, draft, progress),
+        }
+    })
 }
 
 struct Session<'a> {
     source: &'a Path,
-    options: &'a Minimodel,
-    images: Rows,
-    /// Columns of the images that are kept.
-    crop: Range<usize>,
+    cut: Cut,
     neurons: usize,
     /// Numbers of the images of all presentations, and of the repeated set.
     presented: Vec<usize>,
     repeated: Vec<usize>,
     repeats: usize,
     wide: bool,
-    columns: Vec<(String, Vec<String>)>,
+    columns: Vec<(String, Column)>,
 }
 
 impl<'a> Session<'a> {
-    fn open(source: &'a Path, options: &'a Minimodel) -> Result<Self> {
-        let images = Rows::open(&options.images)?;
-        let [count, _, width] = *images.header().shape else {
-            return Err(Error::bad(
-                images.place().display(),
-                "shape",
-                shown(&images.header().shape),
-                "(images, height, width); of (height, width, images) save numpy.moveaxis(images, -1, 0)",
-            ));
+    fn open(source: &'a Path, options: &Minimodel) -> Result<(Self, Opened)> {
+        let cut = Cut {
+            crop: options.crop.clone(),
+            rescale: options.rescale,
         };
-        let crop = options.crop.clone().unwrap_or(0..width);
-        if crop.is_empty() || crop.end > width {
-            let got = format!("{}:{}", crop.start, crop.end);
-            let wanted = format!("columns from 0:{width}");
-            return Err(Error::bad(images.place().display(), "--crop", got, wanted));
-        }
         let mut archive = Archive::open(source)?;
         let mut shape = |name: &str, axes: usize| -> Result<(Vec<usize>, bool)> {
             let array = archive.array(name)?;
@@ -132,73 +113,43 @@ impl<'a> Session<'a> {
                 format!("{neurons} as in sp"),
             ));
         }
-        let presented = numbers(archive.array("istim_sp")?, single[1], count)?;
-        let repeated = numbers(archive.array("istim_ss")?, again[0], count)?;
-        let columns = columns(&mut archive, neurons)?;
+        let presented = values(archive.array("istim_sp")?, single[1])?;
+        let repeated = values(archive.array("istim_ss")?, again[0])?;
+        let most = presented
+            .iter()
+            .chain(&repeated)
+            .copied()
+            .fold(0.0, f64::max);
+        let images = Opened::open(&options.images, &["img", "imgs"], &cut, &|n| {
+            n as f64 > most
+        })?;
+        let number = |all: &[f64], name: &str| numbers(all, 0, images.count(), &source.join(name));
         let this = Self {
             source,
-            options,
-            images,
-            crop,
+            cut,
             neurons,
-            presented,
-            repeated,
+            presented: number(&presented, "istim_sp.npy")?,
+            repeated: number(&repeated, "istim_ss.npy")?,
             repeats: again[1],
             wide: wide_single || wide_again,
-            columns,
+            columns: columns(&mut archive, neurons)?,
         };
-        this.check_size()?;
-        Ok(this)
+        Ok((this, images))
     }
 
-    fn check_size(&self) -> Result<()> {
-        let (h, w) = (self.images.header().shape[1], self.crop.len());
-        let k = self.options.rescale.map_or(1, Rescale::factor);
-        if h % k == 0 && w % k == 0 && h > 0 {
-            return Ok(());
-        }
-        Err(Error::bad(
-            self.images.place().display(),
-            "image size",
-            format!("{h} x {w}"),
-            format!("multiples of {k}, for --rescale"),
-        ))
-    }
-
-    fn size(&self) -> (usize, usize) {
-        let k = self.options.rescale.map_or(1, Rescale::factor);
-        (self.images.header().shape[1] / k, self.crop.len() / k)
-    }
-
-    fn bytes(&self) -> u128 {
+    fn bytes(&self, (h, w): (usize, usize)) -> u128 {
         let row = self.neurons * if self.wide { 8 } else { 4 };
         let trials = self.presented.len() + self.repeated.len() * self.repeats;
-        let (h, w) = self.size();
         (trials * row) as u128 + ((self.presented.len() + self.repeated.len()) * h * w) as u128
     }
 
-    fn pixels(&self, number: usize) -> Result<Pixels> {
-        let mut values: Vec<f64> = Vec::new();
-        self.images.read(number, 1, &mut values)?;
-        let width = self.images.header().shape[2];
-        let rows = values.chunks_exact(width);
-        let cropped: Vec<f64> = rows.flat_map(|r| r[self.crop.clone()].to_vec()).collect();
-        let size = (self.images.header().shape[1], self.crop.len());
-        let pixels = match self.options.rescale {
-            Some(rescale) => rescale.apply(&cropped, size),
-            None => Pixels::of(cropped.iter().map(|x| *x as f32).collect()),
-        };
-        match pixels.unusable() {
-            None => Ok(pixels),
-            Some((_, x)) => {
-                let place = self.images.place().display();
-                let what = format!("grey level of image {number}");
-                Err(Error::bad(place, what, x, "a finite number"))
-            }
-        }
-    }
-
-    fn import<T: Number>(&self, draft: Option<&Draft>, progress: &mut Progress) -> Result<Summary> {
+    fn import<T: Number>(
+        &self,
+        images: Opened,
+        described: String,
+        draft: Option<&Draft>,
+        progress: &mut Progress,
+    ) -> Result<Summary> {
         let path = |name: &str| draft.map(|d| d.path().join(name));
         let file = path("responses.npy");
         let mut responses = ResponseFile::create(file.as_deref(), self.neurons, self.wide)?;
@@ -209,48 +160,37 @@ impl<'a> Session<'a> {
         self.repeat::<T>(&mut archive, &mut responses, &mut shown, progress)?;
         responses.finish()?;
         let file = path("images.npy");
-        let mut images = ImageFile::create(file.as_deref(), self.size())?;
-        let trials = self.trials(&mut images, &shown, progress)?;
-        images.finish()?;
-        check_tiers(&trials, self.source)?;
-        let name = name_of(self.source)?;
-        let name = name.strip_suffix(".npz").unwrap_or(&name).to_string();
-        let metadata = Metadata {
-            name: Some(name.clone()),
-            source: Some(self.described()),
-            ..Metadata::default()
+        let mut stored = ImageFile::create(file.as_deref(), images.size()?)?;
+        let stack = images.load(&shown, draft.map(Draft::path), progress)?;
+        let tier = |trial| match trial {
+            t if t >= self.presented.len() => Tier::Test,
+            t if t % VALIDATE == 0 => Tier::Validation,
+            _ => Tier::Train,
         };
-        metadata.check(&name, self.source)?;
-        let neurons = self.columns.iter().fold(
-            Table::new().with(
-                "neuron",
-                Column::Integer((0..self.neurons as i64).collect()),
-            ),
-            |table, (name, cells)| table.with(name, Column::Text(cells.clone())),
-        );
-        check_neurons(&neurons, self.neurons, self.source)?;
-        if let Some(draft) = draft {
-            let at = |name: &str| draft.path().join(name);
-            let numbers = shown.iter().map(|n| *n as i64).collect();
-            let columns = Table::new().with("source_image", Column::Integer(numbers));
-            files::write(&at("trials.csv"), |w| {
-                listing::fill(w, &trials, Some(&columns))
-            })?;
-            neurons.write_csv(&at("neurons.csv"))?;
-            files::write(&at("recording.toml"), |w| {
-                w.write_all(metadata.text().as_bytes())
-            })?;
-        }
-        let (height, width) = self.size();
-        Ok(Summary {
-            name,
-            images: images.count(),
-            height,
-            width,
+        let trials = Shown {
+            numbers: &shown,
+            pixels: &|number| stack.pixels(number, number),
+            first: 0,
+            source: self.source,
+        };
+        let tiering = Tiering::Given((0..shown.len()).map(tier).collect());
+        let trials = trials.store(&mut stored, &tiering, progress)?;
+        stored.finish()?;
+        let numbers = shown.iter().map(|n| *n as i64).collect();
+        let made = Made {
+            source: self.source,
+            name: stem(self.source, &[".npz"])?,
+            described: format!("{described}{}", self.cut.described()),
+            response_unit: None,
+            trials,
+            columns: Table::new().with("source_image", Column::Integer(numbers)),
             neurons: self.neurons,
-            tiers: tiers(&trials),
+            properties: self.columns.clone(),
+            images: stored.count(),
+            size: stack.size,
             warnings: Vec::new(),
-        })
+        };
+        made.write(draft)
     }
 
     /// Writes `sp` with a row per presentation.
@@ -261,35 +201,15 @@ impl<'a> Session<'a> {
         progress: &mut Progress,
     ) -> Result<Recorded> {
         let count = self.presented.len();
-        let mut recorded = Recorded::new(self.neurons);
-        let at_once = (BLOCK / (count * size_of::<T>())).max(1);
         let array = archive.array("sp")?;
         let place = array.place().to_path_buf();
-        file.reserve(count);
-        array.by_rows::<T>(at_once, |first, block| {
+        let trained = (0..count).map(|t| t % VALIDATE != 0).collect();
+        let mut turn = Turn::begin(file, self.neurons, trained, &place);
+        array.by_rows::<T>(at_once::<T>(count), |first, block| {
             progress("turning responses", first, self.neurons)?;
-            let neurons = block.len() / count;
-            for (neuron, all) in (first..).zip(block.chunks_exact(count)) {
-                let infinite = all.iter().position(|r| r.beyond());
-                if let Some(at) = infinite {
-                    return Err(infinite_at(&place, format!("({neuron}, {at})")));
-                }
-                let trained = |t: &usize| !t.is_multiple_of(VALIDATE) && !all[*t].unknown();
-                if (0..count).any(|t| trained(&t)) {
-                    recorded.see(|n| n == neuron);
-                }
-            }
-            let mut bytes = Vec::with_capacity(neurons * size_of::<T>());
-            for trial in 0..count {
-                bytes.clear();
-                for neuron in 0..neurons {
-                    block[neuron * count + trial].put(&mut bytes);
-                }
-                file.patch(trial, first, &bytes)?;
-            }
-            Ok(())
+            turn.put(first, block)
         })?;
-        Ok(recorded)
+        Ok(turn.recorded)
     }
 
     /// Appends the trials of the repeated set.
@@ -320,78 +240,10 @@ impl<'a> Session<'a> {
             Ok(())
         })
     }
-
-    fn trials(
-        &self,
-        images: &mut ImageFile,
-        shown: &[usize],
-        progress: &mut Progress,
-    ) -> Result<Vec<Trial>> {
-        let mut row_of: HashMap<usize, usize> = HashMap::new();
-        let mut first: HashMap<usize, (Tier, usize)> = HashMap::new();
-        let mut trials = Vec::with_capacity(shown.len());
-        for (trial, number) in shown.iter().enumerate() {
-            if trial % 256 == 0 {
-                progress("reading images", trial, shown.len())?;
-            }
-            let tier = match trial {
-                t if t >= self.presented.len() => Tier::Test,
-                t if t.is_multiple_of(VALIDATE) => Tier::Validation,
-                _ => Tier::Train,
-            };
-            let image = match row_of.get(number) {
-                Some(row) => *row,
-                None => {
-                    let pixels = self.pixels(*number)?;
-                    let row = images.add(&pixels, pixels.key())?;
-                    row_of.insert(*number, row);
-                    row
-                }
-            };
-            let (earlier, other) = *first.entry(image).or_insert((tier, trial));
-            if earlier != tier {
-                return Err(Error::bad(
-                    format!("{}, trial {trial} (image {number})", self.source.display()),
-                    "tier",
-                    format!(
-                        "{tier}, but {earlier} in trial {other}, which shows the same image ({})",
-                        shown[other]
-                    ),
-                    "one tier per image: anything else leaks",
-                ));
-            }
-            trials.push(Trial { image, tier });
-        }
-        Ok(trials)
-    }
-
-    fn described(&self) -> String {
-        let mut text = format!(
-            "minimodel session {}, images {}",
-            self.source.display(),
-            self.options.images.display()
-        );
-        if let Some(crop) = &self.options.crop {
-            text.push_str(&format!(", crop {}:{}", crop.start, crop.end));
-        }
-        if let Some(rescale) = self.options.rescale {
-            text.push_str(&format!(", rescale {rescale}"));
-        }
-        text
-    }
 }
 
-fn infinite_at(place: &Path, at: String) -> Error {
-    Error::bad(
-        place.display(),
-        format!("response at {at}"),
-        "infinite, or beyond the range of float32",
-        "a number, or NaN where it was not recorded",
-    )
-}
-
-/// Numbers of images, integers or whole floats.
-fn numbers(array: Stored<'_>, wanted: usize, images: usize) -> Result<Vec<usize>> {
+/// Numbers of images as they stand there.
+fn values(array: Stored<'_>, wanted: usize) -> Result<Vec<f64>> {
     let place = array.place().to_path_buf();
     let values = array.numbers_as::<f64>()?;
     if values.shape() != [wanted] {
@@ -403,19 +255,11 @@ fn numbers(array: Stored<'_>, wanted: usize, images: usize) -> Result<Vec<usize>
             format!("({wanted},)"),
         ));
     }
-    let number = |(at, x): (usize, &f64)| {
-        let known = x.fract() == 0.0 && *x >= 0.0 && *x < images as f64;
-        known.then_some(*x as usize).ok_or_else(|| {
-            let last = images.saturating_sub(1);
-            let wanted = format!("the number of an image, 0 to {last}");
-            Error::bad(place.display(), format!("image at {at}"), x, wanted)
-        })
-    };
-    values.iter().enumerate().map(number).collect()
+    Ok(values.into_iter().collect())
 }
 
 /// A column for every other array with a number or word per neuron.
-fn columns(archive: &mut Archive, neurons: usize) -> Result<Vec<(String, Vec<String>)>> {
+fn columns(archive: &mut Archive, neurons: usize) -> Result<Vec<(String, Column)>> {
     let mut columns = Vec::new();
     for name in archive.names() {
         let array = archive.array(&name)?;
@@ -430,39 +274,7 @@ fn columns(archive: &mut Archive, neurons: usize) -> Result<Vec<(String, Vec<Str
             "neuron" => "source_neuron",
             other => other,
         };
-        columns.push((named.to_string(), array.cells()?));
+        columns.push((named.to_string(), Column::Text(array.cells()?)));
     }
     Ok(columns)
-}
-
-/// What responses are kept as.
-trait Number: Real {
-    /// Whether `float32` cannot hold it.
-    fn beyond(self) -> bool;
-    fn unknown(self) -> bool;
-    fn put(self, bytes: &mut Vec<u8>);
-}
-
-impl Number for f32 {
-    fn beyond(self) -> bool {
-        self.is_infinite()
-    }
-    fn unknown(self) -> bool {
-        self.is_nan()
-    }
-    fn put(self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.to_le_bytes());
-    }
-}
-
-impl Number for f64 {
-    fn beyond(self) -> bool {
-        (self as f32).is_infinite()
-    }
-    fn unknown(self) -> bool {
-        self.is_nan()
-    }
-    fn put(self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.to_le_bytes());
-    }
 }

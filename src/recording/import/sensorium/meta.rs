@@ -83,7 +83,8 @@ pub(super) fn columns(
     Ok(columns)
 }
 
-fn part_name(name: &str, column: usize, several: usize) -> String {
+/// What a column of several is called.
+pub(in crate::recording::import) fn part_name(name: &str, column: usize, several: usize) -> String {
     match (name, several) {
         ("cell_motor_coordinates", 3) => ["x", "y", "z"][column].to_string(),
         _ => format!("{name}_{column}"),

@@ -1,13 +1,12 @@
 //! A scan as a folder, or as the zip in which it is handed out.
 
 use crate::npy::Whole;
+use crate::window::Window;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use zip::ZipArchive;
 
 /// Files of a scan by their names below its top folder.
@@ -37,11 +36,7 @@ impl Tree {
         }
         let file = File::open(path).map_err(|e| fail(format!("cannot read: {e}")))?;
         let length = file.metadata().map_or(0, |m| m.len());
-        let window = Window {
-            file: Arc::new(file),
-            at: 0,
-            length,
-        };
+        let window = Window::new(file, length);
         let archive = ZipArchive::new(window).map_err(|e| fail(format!("not a zip: {e}")))?;
         let members = members(&archive).map_err(fail)?;
         Ok(Self::Zip {
@@ -214,33 +209,4 @@ fn members(archive: &ZipArchive<Window>) -> std::result::Result<BTreeMap<String,
     Ok(inside
         .filter_map(|(name, index)| Some((name.strip_prefix(&top)?.to_string(), index)))
         .collect())
-}
-
-/// A file that several read at once, each at its own place.
-#[derive(Clone)]
-pub(super) struct Window {
-    file: Arc<File>,
-    at: u64,
-    length: u64,
-}
-
-impl Read for Window {
-    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read_at(bytes, self.at)?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for Window {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.length.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        let before = || std::io::Error::from(std::io::ErrorKind::InvalidInput);
-        self.at = at.ok_or_else(before)?;
-        Ok(self.at)
-    }
 }

@@ -1,0 +1,67 @@
+//! Responses whose neurons lie one after the other, turned so that trials do: memory for a block of neurons.
+
+use super::number::{Number, infinite_at};
+use crate::Result;
+use crate::recording::part::Recorded;
+use crate::recording::sink::ResponseFile;
+use std::path::Path;
+
+/// Bytes of responses turned at a time.
+const BLOCK: usize = 1 << 27;
+
+/// How many neurons of so many trials are turned at a time.
+pub(super) fn at_once<T>(trials: usize) -> usize {
+    (BLOCK / (trials * size_of::<T>()).max(1)).max(1)
+}
+
+/// Turns blocks of neurons.
+pub(super) struct Turn<'a> {
+    file: &'a ResponseFile,
+    /// Which trials train.
+    trained: Vec<bool>,
+    place: &'a Path,
+    pub(super) recorded: Recorded,
+}
+
+impl<'a> Turn<'a> {
+    /// Makes room for the trials; `place` is what to name.
+    pub(super) fn begin(
+        file: &'a mut ResponseFile,
+        neurons: usize,
+        trained: Vec<bool>,
+        place: &'a Path,
+    ) -> Self {
+        file.reserve(trained.len());
+        Self {
+            file,
+            trained,
+            place,
+            recorded: Recorded::new(neurons),
+        }
+    }
+
+    /// Writes neurons from `first`: all trials of the first of them, then those of the next.
+    pub(super) fn put<T: Number>(&mut self, first: usize, block: &[T]) -> Result<()> {
+        let count = self.trained.len();
+        let neurons = block.len() / count.max(1);
+        for (neuron, all) in (first..).zip(block.chunks_exact(count.max(1))) {
+            if let Some(at) = all.iter().position(|r| r.beyond()) {
+                let at = format!("neuron {neuron}, trial {at}");
+                return Err(infinite_at(self.place, at));
+            }
+            let known = |(r, trained): (&T, &bool)| *trained && !r.unknown();
+            if all.iter().zip(&self.trained).any(known) {
+                self.recorded.see(|n| n == neuron);
+            }
+        }
+        let mut bytes = Vec::with_capacity(neurons * size_of::<T>());
+        for trial in 0..count {
+            bytes.clear();
+            for neuron in 0..neurons {
+                block[neuron * count + trial].put(&mut bytes);
+            }
+            self.file.patch(trial, first, &bytes)?;
+        }
+        Ok(())
+    }
+}
