@@ -3,24 +3,53 @@
 use super::Global;
 use super::common::{Report, open_run};
 use std::path::{Path, PathBuf};
-use striate::Result;
+use striate::lock::Lock;
 use striate::model::checkpoint::{CONFIG, MODEL};
 use striate::recording::{Recording, describe};
+use striate::report::{Written, recording};
 use striate::table::Table;
+use striate::{Result, files};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// A recording or a run
     path: PathBuf,
+    /// Also draw it: one page, report.html in the recording, and its figures as SVG and CSV
+    #[arg(long)]
+    report: bool,
+    /// Write the page here instead
+    #[arg(long, value_name = "FILE", requires = "report")]
+    out: Option<PathBuf>,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let path = &arguments.path;
+    let out = arguments.out.as_deref();
     if path.join(MODEL).exists() || path.join(CONFIG).exists() {
-        return describe_run(global, path);
+        let told = describe_run(global, path)?;
+        return match arguments.report {
+            true => Ok(with_page(told, &super::report::page(path, out, None)?)),
+            false => Ok(told),
+        };
     }
-    let description = describe(&Recording::open(path)?);
-    Report::new(description.to_string()).facts(&description)
+    let opened = Recording::open(path)?;
+    let description = describe(&opened);
+    let told = Report::new(description.to_string()).facts(&description)?;
+    if !arguments.report {
+        return Ok(told);
+    }
+    let _locks = Lock::part(path, "inspect")?;
+    files::clear_abandoned(path);
+    let written = recording::report(&opened, &description, path, out)?;
+    Ok(with_page(told, &written))
+}
+
+/// With where the page is.
+fn with_page(told: Report, written: &Written) -> Report {
+    let page = written.page.display().to_string();
+    told.line(&format!("report: {page}"))
+        .fact("report", page)
+        .fact("figures", written.count)
 }
 
 fn describe_run(global: &Global, path: &Path) -> Result<Report> {

@@ -6,6 +6,7 @@ mod common;
 mod compare;
 mod demo;
 mod evaluate;
+mod export;
 mod glm;
 mod import;
 mod info;
@@ -17,6 +18,7 @@ mod planted;
 mod pool;
 mod predict;
 mod progress;
+mod report;
 mod select;
 mod simulate;
 mod split;
@@ -99,6 +101,10 @@ enum Command {
     Organise(organise::Arguments),
     /// Compare predicted with recorded responses to the stimuli of a tuning experiment
     CompareTuning(compare::Arguments),
+    /// Draw everything that was measured of a run: one page, and its figures as SVG and CSV
+    Report(report::Arguments),
+    /// Write what is known of every neuron as one table
+    Export(export::Arguments),
     /// Print the default configuration, explained
     Config,
     /// Show version and devices
@@ -138,6 +144,8 @@ fn done(cli: &Cli) -> Result<Report> {
         Command::ClusterStimuli(a) => cluster_stimuli::run(global, a)?,
         Command::Organise(a) => organise::run(global, a)?,
         Command::CompareTuning(a) => compare::run(global, a)?,
+        Command::Report(a) => report::run(a)?,
+        Command::Export(a) => export::run(a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,
     })
