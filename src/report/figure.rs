@@ -70,6 +70,8 @@ pub enum Block {
     Figure(Box<Figure>),
     /// A sentence.
     Note(String),
+    /// Why something is not there; these come last in their section.
+    Lack(String),
     /// A table that is read: heads and cells.
     Table(Vec<String>, Vec<Vec<String>>),
     /// Text that is shown letter by letter.
@@ -114,11 +116,12 @@ impl Section {
 
     /// Says why something is not here, and which command makes it.
     pub fn lack(&mut self, what: &str, lack: &Lack, command: &str) {
-        self.note(match lack {
+        let told = match lack {
             Lack::Missing => format!("{what}: not yet. `striate {command}` makes it."),
             Lack::Unusable(why) => {
                 format!("{what}: cannot be shown ({why}). `striate {command}` makes it anew.")
             }
-        });
+        };
+        self.blocks.push(Block::Lack(told));
     }
 }

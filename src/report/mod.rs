@@ -139,7 +139,7 @@ pub(crate) fn write(mut page: Page, home: &Path, out: Option<&Path>) -> Result<W
         .iter()
         .flat_map(|s| &s.blocks)
         .filter_map(|b| match b {
-            figure::Block::Note(text) if text.contains('`') => Some(text.clone()),
+            figure::Block::Lack(text) => Some(text.clone()),
             _ => None,
         });
     Ok(Written {

@@ -111,7 +111,9 @@ impl Page {
             escape(section.about)
         );
         let mut open = false;
-        for block in &section.blocks {
+        let (lacks, there): (Vec<&Block>, Vec<&Block>) =
+            section.blocks.iter().partition(|b| matches!(b, Block::Lack(_)));
+        for block in there.into_iter().chain(lacks) {
             let figure = matches!(block, Block::Figure(_));
             if figure != open {
                 out.push_str(if figure {
@@ -123,7 +125,7 @@ impl Page {
             }
             match block {
                 Block::Figure(figure) => self.figure(out, figure),
-                Block::Note(text) => {
+                Block::Note(text) | Block::Lack(text) => {
                     let _ = writeln!(out, "<p class=\"note\">{}</p>", code(text));
                 }
                 Block::Table(heads, rows) => table(out, heads, rows),

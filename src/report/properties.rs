@@ -53,7 +53,7 @@ pub fn table(run: &Source) -> Result<Table> {
     table = places(run, table)?;
     for (name, prefix) in TABLES {
         match run.table(name) {
-            Ok(found) => table = with(table, &found, prefix),
+            Ok(found) => table = with(table, &found, prefix, numeric),
             Err(Lack::Missing) => {}
             Err(Lack::Unusable(why)) => return Err(Error::Other(why)),
         }
@@ -65,13 +65,29 @@ pub fn table(run: &Source) -> Result<Table> {
     Ok(table.with(MODEL_HASH, Column::Text(hashes)))
 }
 
-/// Adds the columns of a table that are not there yet.
-fn with(mut table: Table, found: &Found, prefix: &str) -> Table {
+/// Whether a column of this program's own tables holds numbers that are only by chance whole ones, so that its kind is the
+/// same in every run.
+fn numeric(column: &str) -> bool {
+    const PARTS: [&str; 24] = [
+        "correlation", "oracle", "fev", "cc_", "index", "gabor_", "dog_", "_vs_", "response", "norm", "rotation", "tsne",
+        "share", "agreement", "x", "y", "size", "frequency", "orientation", "phase", "contrast", "sigma", "true_", "mass",
+    ];
+    const WHOLE: [&str; 3] = ["cluster", "mei_steps", "dominant_feature"];
+    !WHOLE.contains(&column)
+        && PARTS.iter().any(|part| match part.len() {
+            1 => column == *part || column.ends_with(&format!("_{part}")),
+            _ => column.contains(part),
+        })
+}
+
+/// Adds the columns of a table that are not there yet, as numbers where that is meant, else letter by letter.
+fn with(mut table: Table, found: &Found, prefix: &str, number: impl Fn(&str) -> bool) -> Table {
     let names: Vec<String> = found.table.names().map(String::from).collect();
     for name in names.iter().filter(|n| !ASIDE.contains(&n.as_str())) {
         let own = format!("{prefix}{name}");
         if let (None, Some(words)) = (table.column(&own), found.words(name)) {
-            table = table.with(&own, Column::Text(words));
+            let values = found.values(name).filter(|_| number(&own));
+            table = table.with(&own, values.map_or(Column::Text(words), Column::Number));
         }
     }
     table
@@ -95,7 +111,7 @@ fn neurons(run: &Source, table: Table) -> Result<Table> {
         .map(|(name, t)| (name, t.renamed("recording", "neurons.recording")));
     let stacked = Table::stacked(parts.collect(), run.several().then_some("recording"));
     let found = run.found(stacked);
-    Ok(with(table, &found, ""))
+    Ok(with(table, &found, "", |_| false))
 }
 
 /// Adds where each readout looks: the centre of mass of its mask, from -1 (left, bottom) to 1 (right, top) of the image.

@@ -6,8 +6,11 @@ use crate::recording::Recording;
 use crate::table::{Column, Table};
 use crate::{Error, Result, files, results};
 use ndarray::ArrayD;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::OnceLock;
 
 /// A run as a page sees it.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Source {
     starts: Vec<usize>,
     /// Where the GLMs' table is, if it was given.
     pub glm: Option<PathBuf>,
+    /// Tables that were read already.
+    read: RefCell<HashMap<PathBuf, std::result::Result<Rc<Found>, Lack>>>,
 }
 
 /// Why something cannot be drawn.
@@ -38,18 +43,34 @@ pub enum Lack {
 }
 
 /// A table of the run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Found {
     /// As it was read.
     pub table: Table,
     /// Each neuron's row, where it has one; empty for a table that is not about neurons.
     rows: Vec<Option<usize>>,
+    /// Its columns of numbers, read from their cells when first asked for.
+    numbers: OnceLock<HashMap<String, Vec<f64>>>,
 }
 
 impl Found {
+    /// A column's numbers, row by row.
+    fn numbers(&self, name: &str) -> Option<&[f64]> {
+        let all = self.numbers.get_or_init(|| {
+            let of = |name: &str| Some((name.to_string(), self.table.numbers(name)?.to_vec()));
+            self.table.names().filter_map(of).collect()
+        });
+        all.get(name).map(Vec::as_slice)
+    }
+
+    /// The number of a column in a row.
+    pub fn number(&self, name: &str, row: usize) -> Option<f64> {
+        self.numbers(name).map(|v| v[row])
+    }
+
     /// A column's number for every neuron of the run; NaN where there is none.
     pub fn values(&self, column: &str) -> Option<Vec<f64>> {
-        let all = self.table.numbers(column)?;
+        let all = self.numbers(column)?;
         Some(
             self.rows
                 .iter()
@@ -76,7 +97,7 @@ impl Found {
 
     /// A column's numbers, row by row.
     pub fn column(&self, name: &str) -> Vec<f64> {
-        self.table.numbers(name).unwrap_or_default().to_vec()
+        self.numbers(name).unwrap_or_default().to_vec()
     }
 
     /// The options that it was made with.
@@ -127,6 +148,7 @@ impl Source {
             neurons: Vec::new(),
             starts: Vec::new(),
             glm: None,
+            read: RefCell::default(),
         };
         this.order_readouts();
         Ok(this)
@@ -142,6 +164,7 @@ impl Source {
             neurons: (0..neurons).map(|n| (0, n)).collect(),
             starts: vec![0],
             glm: None,
+            read: RefCell::default(),
         }
     }
 
@@ -211,12 +234,17 @@ impl Source {
     }
 
     /// A table of the run about neurons or about anything else, if it is there and this model made it.
-    pub fn table(&self, name: &str) -> std::result::Result<Found, Lack> {
-        self.table_at(&self.directory.join(name))
+    pub fn table(&self, name: &str) -> std::result::Result<Rc<Found>, Lack> {
+        let path = self.directory.join(name);
+        if let Some(known) = self.read.borrow().get(&path) {
+            return known.clone();
+        }
+        let found = self.look(&path).map(Rc::new);
+        self.read.borrow_mut().insert(path, found.clone());
+        found
     }
 
-    /// As [`Source::table`], wherever it lies.
-    pub fn table_at(&self, path: &Path) -> std::result::Result<Found, Lack> {
+    fn look(&self, path: &Path) -> std::result::Result<Found, Lack> {
         if !path.exists() {
             return Err(Lack::Missing);
         }
@@ -230,7 +258,11 @@ impl Source {
     /// A table with each neuron's row.
     pub fn found(&self, table: Table) -> Found {
         let rows = self.rows(&table);
-        Found { table, rows }
+        Found {
+            table,
+            rows,
+            numbers: OnceLock::new(),
+        }
     }
 
     /// Each neuron's row in a table.

@@ -184,7 +184,7 @@ impl Frame {
     }
 }
 
-/// The colour scale: an upright bar at `left`, `top` with its range and its words.
+/// The colour scale: an upright bar at `left`, `top` with its range and its words, 54 pixels wide in all.
 pub fn bar(svg: &mut Svg, (left, top, height): (f64, f64, f64), low: f64, high: f64, label: &str) {
     let steps: Vec<f64> = (0..64).map(|i| 1.0 - f64::from(i) / 63.0).collect();
     let picture = matrix(&steps, 1, ramp);
@@ -205,7 +205,7 @@ pub fn bar(svg: &mut Svg, (left, top, height): (f64, f64, f64), low: f64, high: 
         ..Text::middle(10.5)
     };
     let word = fit(label, height + 20.0, 10.5);
-    svg.text((left - 5.0, top + height / 2.0), &word, how);
+    svg.text((left + 50.0, top + height / 2.0), &word, how);
 }
 
 /// One entry of a legend: a square and its words, which get as much room as is given. Returns where the next may start.

@@ -34,7 +34,7 @@ pub fn category(k: usize) -> Rgb {
     match k / CATEGORIES.len() % 3 {
         0 => base,
         1 => base.map(|c| (f64::from(c) * 0.55 + 255.0 * 0.45) as u8),
-        _ => base.map(|c| (f64::from(c) * 0.6) as u8),
+        _ => base.map(|c| (f64::from(c) * 0.68) as u8),
     }
 }
 

@@ -249,8 +249,11 @@ impl Svg {
         self.text_as((x, y), text, how, "");
     }
 
-    /// Words with a class: `on-dark`, `on-light`, `on-plate` and `on-mark` lie on something coloured.
+    /// Words with a class: `on-dark` and `on-light` lie on something coloured, `haloed` on anything.
     pub fn text_as(&mut self, (x, y): (f64, f64), text: &str, how: Text, class: &str) {
+        if text.is_empty() {
+            return;
+        }
         let (x, y) = (short(x), short(y));
         let anchor = match how.anchor {
             Anchor::Start => "",
@@ -269,12 +272,13 @@ impl Svg {
         // On a mark the page's ink may not be seen.
         let ink = match class {
             "on-dark" => "#ffffff",
-            "on-light" | "on-plate" | "on-mark" => "#000000",
+            "on-light" | "haloed" => "#000000",
             _ => "currentColor",
         };
-        let class = match class.is_empty() {
-            true => String::new(),
-            false => format!(" class=\"{class}\""),
+        let class = match class {
+            "" => String::new(),
+            "haloed" => " class=\"haloed\" stroke=\"#ffffff\" stroke-width=\"2.5\" stroke-linejoin=\"round\" paint-order=\"stroke\"".into(),
+            class => format!(" class=\"{class}\""),
         };
         let _ = writeln!(
             self.body,

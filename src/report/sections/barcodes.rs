@@ -106,7 +106,7 @@ pub fn figure(
 ) -> Figure {
     let (rows, columns) = (codes.len(), features * orientations);
     let high = (2.4 * rows as f64).clamp(40.0, 130.0);
-    let (left, width) = (40.0, 262.0);
+    let (left, width) = (40.0, 254.0);
     let mut svg = Svg::new(2.0 * high + 92.0);
     let step = features.div_ceil(8);
     let ticks: Vec<(f64, String)> = (0..features)
@@ -152,10 +152,10 @@ pub fn figure(
     }
     bar(
         &mut svg,
-        (WIDTH - 42.0, 30.0, 2.0 * high),
+        (WIDTH - 56.0, 26.0, (2.0 * high).max(90.0)),
         -1.0,
         1.0,
-        "weight (share of largest)",
+        "weight / largest",
     );
     let title = format!("Bar codes of cluster {cluster}");
     let caption = format!(

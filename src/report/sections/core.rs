@@ -162,7 +162,7 @@ pub fn equivariance(found: &Found) -> Option<Figure> {
         .map(|(l, (name, values))| (name.as_str(), &values[..], category(l), dashes[l % 4]))
         .collect();
     let caption = format!(
-        "Error of each layer\u{2019}s maps when the image is turned, relative to their size. Quarter turns are exact on the pixel grid; the other angles include the error of interpolation. {}.",
+        "Error of each layer\u{2019}s maps when the image is turned, relative to their size. Quarter turns need no interpolation; the other angles include its error. {}.",
         count(at.len(), "angle", "angles")
     );
     let words = ["equivariance", "Equivariance error", &*caption];

@@ -123,9 +123,9 @@ fn orientations(run: &Source, found: &Found) -> Option<Figure> {
         [
             "preferred-orientations",
             "Preferred orientations",
-            "orientation (degrees, counter-clockwise; 0: vertical bars)",
+            "orientation (degrees; 0: vertical bars)",
         ],
-        "Orientation of the optimal Gabor, modulo half a turn. Peaks at 0 and 90 degrees: cardinal orientations are over-represented, in the brain or on the search\u{2019}s grid.",
+        "Orientation of the optimal Gabor, counter-clockwise, modulo half a turn. Peaks at 0 and 90 degrees: cardinal orientations are over-represented, in the brain or on the search\u{2019}s grid.",
     )
 }
 

@@ -178,7 +178,7 @@ pub fn history(found: &Found) -> Vec<Figure> {
         ("training", &train, BLUE, ""),
         ("validation", &validation, ORANGE, "5 3"),
     ];
-    let losses = lines(words, ("step", &step), "loss per trial", &curves, false);
+    let losses = lines(words, ("step", &step), "loss", &curves, false);
     let words = [
         "history-correlation",
         "Validation correlation",

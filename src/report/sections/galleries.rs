@@ -8,6 +8,7 @@ use crate::report::source::{Found, Lack, Source};
 use crate::stimuli::{DifferenceOfGaussians, Gabor};
 use ndarray::ArrayD;
 use std::f64::consts::TAU;
+use std::rc::Rc;
 
 /// Neurons of a gallery, and how many in a row.
 const SHOWN: (usize, usize) = (20, 5);
@@ -59,9 +60,9 @@ pub enum Kind {
 
 /// What the run holds of every neuron's optimal stimuli.
 pub struct Stimuli {
-    meis: Result<(Found, ArrayD<f32>), Lack>,
-    gabors: Result<Found, Lack>,
-    dogs: Result<Found, Lack>,
+    meis: Result<(Rc<Found>, ArrayD<f32>), Lack>,
+    gabors: Result<Rc<Found>, Lack>,
+    dogs: Result<Rc<Found>, Lack>,
     /// Height and width of the images.
     size: Option<(usize, usize)>,
 }
@@ -97,7 +98,7 @@ impl Stimuli {
             Kind::Mei => {
                 let (found, array) = self.meis.as_ref().ok()?;
                 let row = found.row(neuron)?;
-                let held = found.table.numbers("response")?[row];
+                let held = found.number("response", row)?;
                 let pixels = array.as_slice()?.get(row * h * w..(row + 1) * h * w)?;
                 held.is_finite()
                     .then(|| pixels.iter().map(|p| f64::from(*p)).collect())
@@ -191,11 +192,7 @@ impl Stimuli {
 /// A number of a row, after refinement where there was one.
 fn refined(found: &Found, name: &str, row: usize) -> Option<f64> {
     let own = |name: &str| {
-        found
-            .table
-            .numbers(name)
-            .map(|v| v[row])
-            .filter(|v| v.is_finite())
+        found.number(name, row).filter(|v| v.is_finite())
     };
     own(&format!("refined_{name}")).or_else(|| own(name))
 }
@@ -260,6 +257,7 @@ fn clusters(
         (array.ndim() == 3).then_some((f, array))
     });
     let dogs = run.table("cluster_dogs.csv").ok();
+    let turns = run.table("cluster_turns.csv").ok();
     let own = gabors.column("cluster");
     let mut rows = Vec::new();
     let mut sides = Vec::new();
@@ -271,8 +269,15 @@ fn clusters(
             pixels,
             size: (side, side),
         };
+        let members: Vec<usize> = (0..labels.len())
+            .filter(|&n| labels[n] == Some(cluster as usize))
+            .collect();
+        let frame = |column: &str| {
+            let angles = turns.as_ref().and_then(|t| t.values(column));
+            angles.map_or(0.0, |a| common_angle(&a, &rotations, &members))
+        };
         let mut tiles = vec![
-            tile("Gabor", cluster_gabor(gabors, row, side)),
+            tile("Gabor", cluster_gabor(gabors, row, side, frame("gabor_orientation"))),
             tile(
                 "difference of Gaussians",
                 dogs.as_ref().and_then(|d| cluster_dog(d, cluster, side)),
@@ -280,12 +285,9 @@ fn clusters(
             tile(
                 "MEI",
                 meis.as_ref()
-                    .and_then(|(f, a)| cluster_mei(f, a, cluster, side)),
+                    .and_then(|(f, a)| cluster_mei(f, a, cluster, side, frame("mei_orientation"))),
             ),
         ];
-        let members: Vec<usize> = (0..labels.len())
-            .filter(|&n| labels[n] == Some(cluster as usize))
-            .collect();
         for n in run.best(&members, scores, CLUSTERS.1) {
             tiles.push(Tile {
                 title: format!("cluster {cluster}, MEI of neuron {}", run.name(n)),
@@ -296,16 +298,10 @@ fn clusters(
         rows.push(tiles);
         sides.push(cluster.to_string());
     }
-    let members = (0..CLUSTERS.1).map(|i| {
-        if i == 0 {
-            "members".to_string()
-        } else {
-            String::new()
-        }
-    });
+    let members = ["1st", "2nd", "3rd", "4th"].into_iter().map(String::from);
     let heads = ["Gabor", "DoG", "MEI"].map(String::from);
     let caption = format!(
-        "A row per cluster: the Gabor, the difference of Gaussians (DoG) and the most exciting image (MEI) that its neurons share, each at one orientation; then the MEIs of its {} best-predicted members, moved to the place of their Gabors and turned by the rotation that aligned their bar codes. A cluster whose members look alike here is one kind of neuron. Each column has one grey scale. {}.",
+        "A row per cluster: the Gabor, the difference of Gaussians (DoG) and the most exciting image (MEI) that its neurons share; then the MEIs of its {} best-predicted members (1st, 2nd, ..), moved to the place of their Gabors and turned by the rotation that aligned their bar codes, as the shared ones are. A cluster whose members look alike here is one kind of neuron. Each column has one grey scale. {}.",
         CLUSTERS.1,
         count(rows.len(), "cluster", "clusters")
     );
@@ -337,7 +333,7 @@ fn side_of(run: &Source, gabors: &Found) -> usize {
     }
 }
 
-fn cluster_gabor(found: &Found, row: usize, side: usize) -> Option<Vec<f64>> {
+fn cluster_gabor(found: &Found, row: usize, side: usize, angle: f64) -> Option<Vec<f64>> {
     let of = |name: &str| refined(found, name, row);
     let middle = (side as f64 - 1.0) / 2.0;
     let gabor = Gabor {
@@ -346,7 +342,7 @@ fn cluster_gabor(found: &Found, row: usize, side: usize) -> Option<Vec<f64>> {
         size: of("size").filter(|s| *s > 0.0)?,
         frequency: of("frequency")?,
         contrast: of("contrast")?,
-        orientation: 0.0,
+        orientation: angle,
         phase: of("phase")?,
     };
     Some(gabor.draw(side, side).into_iter().collect())
@@ -371,13 +367,19 @@ fn cluster_dog(found: &Found, cluster: f64, side: usize) -> Option<Vec<f64>> {
     Some(dog.draw(side, side).into_iter().collect())
 }
 
-fn cluster_mei(found: &Found, array: &ArrayD<f32>, cluster: f64, side: usize) -> Option<Vec<f64>> {
+fn cluster_mei(
+    found: &Found,
+    array: &ArrayD<f32>,
+    cluster: f64,
+    side: usize,
+    angle: f64,
+) -> Option<Vec<f64>> {
     let row = row_of(found, cluster)?;
     let (h, w) = (array.shape()[1], array.shape()[2]);
     let pixels = array.as_slice()?.get(row * h * w..(row + 1) * h * w)?;
     let pixels: Vec<f64> = pixels.iter().map(|p| f64::from(*p)).collect();
     let middle = ((w as f64 - 1.0) / 2.0, (h as f64 - 1.0) / 2.0);
-    Some(turned(&pixels, (h, w), middle, 0.0, side))
+    Some(turned(&pixels, (h, w), middle, angle, side))
 }
 
 /// A member's most exciting image around its Gabor's place, turned into the common frame.
@@ -393,4 +395,18 @@ fn member(stimuli: &Stimuli, rotations: &[f64], neuron: usize, side: usize) -> O
         angle.rem_euclid(TAU),
         side,
     ))
+}
+
+/// Where a cluster's own stimulus comes to lie when its members are turned into the common frame: the mean direction of
+/// the members' angles and rotations together.
+fn common_angle(angles: &[f64], rotations: &[f64], members: &[usize]) -> f64 {
+    let (mut sin, mut cos) = (0.0, 0.0);
+    for &n in members {
+        let sum = angles[n] + rotations.get(n).copied().unwrap_or(f64::NAN);
+        if sum.is_finite() {
+            sin += sum.sin();
+            cos += sum.cos();
+        }
+    }
+    f64::atan2(sin, cos)
 }

@@ -46,7 +46,7 @@ pub fn section(run: &Source) -> Section {
         section.draw_some(combinations(&found));
     }
     if let Ok(found) = run.table("cluster_tests.csv") {
-        section.draw_some(tests(&found, run.table("random_tests.csv").ok().as_ref()));
+        section.draw_some(tests(&found, run.table("random_tests.csv").ok().as_deref()));
     }
     if let Ok(found) = run.table("readout_sparsity.csv") {
         section.draw_some(sparsity(&found));
@@ -76,9 +76,9 @@ pub fn histograms(found: &Found) -> Option<Figure> {
     for (i, (words, values)) in there.iter().enumerate() {
         let (row, column) = (i / columns, i % columns);
         let place = [
-            42.0 + column as f64 * wide,
+            47.0 + column as f64 * wide,
             32.0 + row as f64 * high,
-            wide - 50.0,
+            wide - 53.0,
             high - 56.0,
         ];
         data.push((
@@ -138,7 +138,9 @@ pub fn correlations(found: &Found) -> Option<Figure> {
             .find(|&&r| (a[r] == x && b[r] == y) || (a[r] == y && b[r] == x));
         row.map_or(f64::NAN, |&r| spearman[r])
     };
-    let cells: Vec<f64> = (0..n)
+    // The first has no row and the last no column: each pair is shown once.
+    let n = n - 1;
+    let cells: Vec<f64> = (1..=n)
         .flat_map(|i| (0..n).map(move |j| (i, j)))
         .map(|(i, j)| {
             if i <= j {
@@ -160,21 +162,15 @@ pub fn correlations(found: &Found) -> Option<Figure> {
     let each = side / n as f64;
     for i in 0..n {
         let y = top + (i as f64 + 0.5) * each;
-        if i > 0 {
-            svg.text((left - 6.0, y + 3.5), words_of(names[i]), Text::end(10.0));
-        }
-        if i + 1 < n {
-            let how = Text {
-                turned: true,
-                ..Text::end(10.0)
-            };
-            svg.text(
-                (left + (i as f64 + 0.5) * each + 3.5, top + side + 7.0),
-                words_of(names[i]),
-                how,
-            );
-        }
-        for j in 0..i {
+        let words = words_of(names[i + 1]);
+        svg.text((left - 6.0, y + 3.5), words, Text::end(10.0));
+        let how = Text {
+            turned: true,
+            ..Text::end(10.0)
+        };
+        let x = left + (i as f64 + 0.5) * each + 3.5;
+        svg.text((x, top + side + 7.0), words_of(names[i]), how);
+        for j in 0..=i {
             let v = cells[i * n + j];
             let word = if v.is_nan() {
                 "\u{2013}".into()
@@ -186,13 +182,17 @@ pub fn correlations(found: &Found) -> Option<Figure> {
                 (x, y + 3.5),
                 &word,
                 Text::middle(if n > 7 { 8.0 } else { 9.5 }),
-                if v < -0.25 { "on-dark" } else { "on-light" },
+                match v {
+                    v if v.is_nan() => "",
+                    v if v < -0.25 => "on-dark",
+                    _ => "on-light",
+                },
             );
         }
     }
     bar(
         &mut svg,
-        (316.0, 24.0, 170.0),
+        (302.0, 12.0, 170.0),
         -1.0,
         1.0,
         "Spearman correlation",
@@ -262,7 +262,8 @@ pub fn combinations(found: &Found) -> Option<Figure> {
         let width = 104.0;
         let frame = Frame::new(
             [left, top, width, rows as f64 * high],
-            Axis::from_zero(words, values),
+            // Room for the number behind the longest bar.
+            Axis::from_zero(words, &values.iter().map(|v| 1.35 * v).collect::<Vec<_>>()),
             Axis::new("", 0.0, rows as f64).with_ticks(Vec::new()),
         );
         let fill = hex(colour);
@@ -274,18 +275,8 @@ pub fn combinations(found: &Found) -> Option<Figure> {
                 &Mark::area(&fill).class("bar"),
             );
             let word = format!("{value:.0}");
-            let inside = long > width - 30.0;
-            let (x, how) = if inside {
-                (left + long - 3.0, Text::end(9.5))
-            } else {
-                (left + long + 3.0, Text::start(9.5))
-            };
-            svg.text_as(
-                (x, y + high / 2.0 + 3.5),
-                &word,
-                how,
-                if inside { "on-mark" } else { "" },
-            );
+            let at = (left + long + 3.0, y + high / 2.0 + 3.5);
+            svg.text(at, &word, Text::start(9.5));
         }
         frame.axes_with(&mut svg, true, false);
     }
@@ -323,7 +314,7 @@ fn tests(found: &Found, random: Option<&Found>) -> Option<Figure> {
     let high = (200.0 / count_of as f64).clamp(5.0, 16.0);
     let (top, tall) = (20.0, high * count_of as f64);
     let mut svg = Svg::new(top + tall + 84.0);
-    let width = 112.0;
+    let width = 106.0;
     let mut different = Vec::new();
     for (part, (table, title)) in [(Some(found), "clusters"), (random, "shuffled labels")]
         .into_iter()
@@ -399,7 +390,7 @@ fn tests(found: &Found, random: Option<&Found>) -> Option<Figure> {
     }
     bar(
         &mut svg,
-        (WIDTH - 44.0, top + 4.0, (tall - 8.0).clamp(60.0, 180.0)),
+        (WIDTH - 56.0, top + 4.0, (tall - 8.0).clamp(60.0, 180.0)),
         0.0,
         1.0,
         "KS statistic",

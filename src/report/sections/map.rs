@@ -142,13 +142,12 @@ pub fn clusters(run: &Source, x: &[f64], y: &[f64], labels: &[f64]) -> Option<Fi
         let (cx, cy) = frame.at(middle(&px), middle(&py));
         let how = Text {
             bold: true,
-            ..Text::middle(10.0)
+            ..Text::middle(if members.len() > 12 { 8.0 } else { 10.0 })
         };
-        let word = k.to_string();
-        let half = 3.4 * word.len() as f64 + 1.5;
-        let plate = Mark::area("#ffffff").opacity(0.75);
-        svg.rectangle([cx - half, cy - 6.5, 2.0 * half, 12.0], &plate);
-        svg.text_as((cx, cy + 3.5), &word, how, "on-plate");
+        // Of many clusters, each is smaller than its number, which then stands above it.
+        let up = if members.len() > 12 { 7.0 } else { 0.0 };
+        let at = (cx, cy + 3.5 - up);
+        svg.text_as(at, &k.to_string(), how, "haloed");
     }
     let title = "Map by cluster";
     let caption = format!(
@@ -291,7 +290,7 @@ fn confusion(found: &Found, array: &ArrayD<f32>) -> Option<Figure> {
     frame.axes(&mut svg);
     bar(
         &mut svg,
-        (312.0, 30.0, 200.0),
+        (300.0, 30.0, 200.0),
         low,
         high,
         "correlation of responses",

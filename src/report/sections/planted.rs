@@ -173,7 +173,7 @@ pub fn contingency(types: &[String], labels: &[Option<usize>]) -> Option<Figure>
         .enumerate()
         .map(|(i, c)| c / sums[i / clusters])
         .collect();
-    let (left, top, width) = (120.0, 10.0, 176.0);
+    let (left, top, width) = (120.0, 10.0, 170.0);
     let high = 26.0 * names.len() as f64;
     let mut svg = Svg::new(top + high + 44.0);
     let picture = matrix(&shares, clusters, ramp);
@@ -220,7 +220,7 @@ pub fn contingency(types: &[String], labels: &[Option<usize>]) -> Option<Figure>
     }
     bar(
         &mut svg,
-        (WIDTH - 44.0, top, high.max(60.0)),
+        (WIDTH - 56.0, top, high.max(60.0)),
         0.0,
         1.0,
         "share of type",

@@ -47,7 +47,7 @@ pub fn section(run: &Source) -> Section {
     match tables.is_empty() {
         true => section.note("No tables yet."),
         false => section.blocks.push(Block::Table(
-            ["table", "rows", "made with", "of model"]
+            ["table", "rows", "made by", "with", "of model"]
                 .map(String::from)
                 .to_vec(),
             tables,
@@ -84,9 +84,30 @@ pub fn listing(directory: &std::path::Path, names: &[&str]) -> Vec<Vec<String>> 
             Some(vec![
                 (*name).to_string(),
                 table.rows().to_string(),
+                command(name).into(),
                 first("made_with"),
                 first("model_hash"),
             ])
         })
         .collect()
+}
+
+/// The command that writes a table.
+fn command(table: &str) -> &'static str {
+    match table {
+        "evaluation.csv" => "evaluate",
+        "equivariance.csv" => "verify-equivariance",
+        "gabors.csv" => "gabors",
+        "dogs.csv" => "dogs",
+        "meis.csv" => "meis",
+        "synthesized.csv" => "synthesize",
+        "tuning.csv" => "tune",
+        "selected_gabors.csv" => "select-gabors",
+        "tuning_comparison.csv" => "compare-tuning",
+        "clusters.csv" | "alignment.csv" | "cluster_counts.csv" | "clusters_summary.csv" => "cluster",
+        "cluster_gabors.csv" | "cluster_dogs.csv" | "cluster_meis.csv" | "cluster_turns.csv" => "cluster-stimuli",
+        "cluster_tests.csv" | "random_tests.csv" | "index_correlations.csv" | "combinations.csv" | "readout_sparsity.csv"
+        | "organisation_by_recording.csv" => "organise",
+        _ => "",
+    }
 }

@@ -148,7 +148,7 @@ impl Coloured<'_> {
         frame.axes(&mut svg);
         let (x, y) = (pick(self.x, &known), pick(self.y, &known));
         let places = frame.points(&mut svg, &x, &y, |i| ramp((v[i] - low) / (high - low)));
-        bar(&mut svg, (308.0, 28.0, 200.0), low, high, self.values.0);
+        bar(&mut svg, (298.0, 28.0, 200.0), low, high, self.values.0);
         let hidden = v.iter().filter(|v| **v < low || **v > high).count();
         let cut = match hidden {
             0 => String::new(),
@@ -181,6 +181,7 @@ pub fn limits(values: &[f64]) -> (f64, f64) {
     match sorted.len() {
         0 => (0.0, 1.0),
         n if sorted[n - 1 - cut] > sorted[cut] => (sorted[cut], sorted[n - 1 - cut]),
+        _ if sorted[0] >= 0.0 => (sorted[0], sorted[0] + 1.0),
         _ => (sorted[0] - 0.5, sorted[0] + 0.5),
     }
 }
@@ -208,9 +209,16 @@ pub fn lines(
         true => Axis::log(y, all()),
         false => Axis::around(y, all()),
     };
+    let mut right = Axis::around(x.0, x.1);
+    if x.0.contains("degrees") {
+        let quarters = (0..=4).map(|k| 90.0 * f64::from(k));
+        let ticks = quarters.filter(|q| (right.low..=right.high).contains(q));
+        let ticks = ticks.map(|q| (q, format!("{q:.0}"))).collect();
+        right = right.with_ticks(ticks);
+    }
     let frame = Frame::new(
         [62.0, top, WIDTH - 78.0, 242.0 - top],
-        Axis::around(x.0, x.1),
+        right,
         upwards,
     );
     frame.axes(&mut svg);

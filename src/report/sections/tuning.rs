@@ -137,7 +137,7 @@ fn places(top: f64, (wide, high): (f64, f64), left: f64) -> impl Fn(usize) -> (f
 }
 
 /// The words above a chart.
-fn head(svg: &mut Svg, (x, y): (f64, f64), run: &Source, neuron: usize, indices: &str, room: f64) {
+fn head(svg: &mut Svg, (x, y): (f64, f64), run: &Source, neuron: usize, indices: &[String], room: f64) {
     let how = Text {
         bold: true,
         ..Text::start(10.0)
@@ -147,7 +147,10 @@ fn head(svg: &mut Svg, (x, y): (f64, f64), run: &Source, neuron: usize, indices:
         &fit(&format!("neuron {}", run.name(neuron)), room, 10.0),
         how,
     );
-    svg.text((x, y + 11.5), &fit(indices, room, 9.5), Text::start(9.5));
+    for (line, words) in indices.iter().enumerate() {
+        let at = (x, y + 11.5 * (line + 1) as f64);
+        svg.text(at, &fit(words, room, 9.5), Text::start(9.5));
+    }
 }
 
 fn index(found: &Found, name: &str, words: &str, neuron: usize) -> String {
@@ -202,7 +205,7 @@ fn orientation(
     for (i, curve) in of.rows.iter().enumerate() {
         let (x, y) = at(i);
         let words = index(found, "orientation_index", "orientation index", chosen[i]);
-        head(&mut svg, (x, y + 10.0), run, chosen[i], &words, wide - 6.0);
+        head(&mut svg, (x, y + 10.0), run, chosen[i], &[words], wide - 6.0);
         let (cx, cy) = (x + 52.0, y + 26.0 + radius + 14.0);
         let most = curve.iter().copied().fold(0.0, f64::max).max(1e-12);
         let circle = Mark::line("currentColor", 0.6).opacity(0.35);
@@ -286,7 +289,7 @@ fn phase(
     for (i, curve) in of.rows.iter().enumerate() {
         let (x, y) = at(i);
         let words = index(found, "phase_index", "phase index", chosen[i]);
-        head(&mut svg, (x, y + 10.0), run, chosen[i], &words, wide - 6.0);
+        head(&mut svg, (x, y + 10.0), run, chosen[i], &[words], wide - 6.0);
         let quarters = [0.0, 180.0, 360.0].map(|d| (d, format!("{d:.0}"))).to_vec();
         let frame = Frame::new(
             [x, y + 28.0, w, h],
@@ -421,7 +424,9 @@ fn surfaces(
     let (columns, rows) = if first_right { (a, b) } else { (b, a) };
     let [up, right] = of.axes;
     let (ups, rights) = (axis(archive, up.0, rows)?, axis(archive, right.0, columns)?);
-    let (wide, high) = (98.0, 124.0);
+    // Room above for the neuron and a line per index.
+    let below = 17.0 + 11.5 * of.indices.len() as f64;
+    let (wide, high) = (94.0, 96.0 + below);
     let lines = chosen.len().div_ceil(COLUMNS);
     let mut svg = Svg::new(lines as f64 * high + 30.0);
     let at = places(4.0, (wide, high), 42.0);
@@ -445,7 +450,7 @@ fn surfaces(
             (x, y + 10.0),
             run,
             chosen[i],
-            &words.join(", "),
+            &words,
             wide - 2.0,
         );
         let cell = |r: usize, c: usize| {
@@ -461,7 +466,7 @@ fn surfaces(
             .flat_map(|r| (0..columns).map(move |c| (r, c)))
             .map(|(r, c)| cell(r, c) / most)
             .collect();
-        let place = [x, y + 28.0, side, side];
+        let place = [x, y + below, side, side];
         let picture = matrix(&values, columns, ramp);
         svg.picture(place, &picture, false, &Mark::default().class("matrix"));
         let frame = Frame::new(
@@ -472,7 +477,7 @@ fn surfaces(
         frame.axes_with(&mut svg, false, false);
         for (value, word) in frame.x.ticks(3) {
             svg.text(
-                (frame.at(value, 0.0).0, y + 28.0 + side + 14.0),
+                (frame.at(value, 0.0).0, y + below + side + 14.0),
                 &word,
                 Text::middle(8.5),
             );
@@ -488,10 +493,9 @@ fn surfaces(
         }
     }
     axis_words(&mut svg, lines as f64 * high + 20.0, right.1, up.1);
-    let tall = (lines as f64 * high - 60.0).min(150.0);
     bar(
         &mut svg,
-        (WIDTH - 36.0, 32.0, tall),
+        (WIDTH - 54.0, 4.0 + below, side),
         0.0,
         1.0,
         "share of largest",
@@ -518,7 +522,7 @@ fn surfaces(
     let mut figure = Figure::new(name, title, caption, svg.finish(title), table);
     figure.places = spots(
         chosen,
-        |i| (at(i).0 + side / 2.0, at(i).1 + 28.0 + side / 2.0),
+        |i| (at(i).0 + side / 2.0, at(i).1 + below + side / 2.0),
         side / 2.0,
     );
     Ok(figure)
