@@ -1,7 +1,7 @@
 //! The page: one file that needs no other.
 
 use super::figure::{Block, Figure, Place, Section};
-use super::plot::{escape, shown};
+use super::plot::{escape, harmless, shown};
 use super::sections::Number;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -190,8 +190,10 @@ impl Page {
                 json!([name, values.iter().map(cell).collect::<Vec<_>>()])
             })
             .collect();
+        let plain = |name: &String| name.chars().map(harmless).collect::<String>();
+        let names: Vec<String> = known.names.iter().map(plain).collect();
         let data = json!({
-            "names": known.names,
+            "names": names,
             "recording": known.neurons.iter().map(|n| n.0).collect::<Vec<_>>(),
             "neuron": known.neurons.iter().map(|n| n.1).collect::<Vec<_>>(),
             "columns": columns,

@@ -11,4 +11,4 @@ pub use axis::{Axis, shown};
 pub use chart::{Frame, RASTERISED, bar, key, legend};
 pub use colour::{BLUE, GREEN, GREY, ORANGE, PURPLE, Rgb, VERMILLION, category, hex, ramp};
 pub use raster::{Raster, greys, matrix};
-pub use svg::{Anchor, Mark, Svg, Text, WIDTH, escape, fit, text_width};
+pub use svg::{Anchor, Mark, Svg, Text, WIDTH, escape, fit, harmless, text_width};

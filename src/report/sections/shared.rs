@@ -2,7 +2,7 @@
 
 use crate::report::figure::Figure;
 use crate::report::plot::{
-    Axis, BLUE, Frame, GREY, Mark, Rgb, Svg, Text, WIDTH, bar, hex, legend, ramp, shown,
+    Axis, BLUE, Frame, Mark, Rgb, Svg, Text, WIDTH, bar, hex, legend, ramp, shown,
 };
 use crate::report::source::Source;
 use crate::statistics::mean_of_known;
@@ -302,11 +302,6 @@ pub fn range_of_index(values: &[f64]) -> (f64, f64) {
         (0.0.., _) => (0.0, high),
         _ => (low, high),
     }
-}
-
-/// Ink for what is only there to compare with.
-pub fn pale() -> String {
-    hex(GREY)
 }
 
 impl Scatter<'_> {

@@ -144,7 +144,7 @@ fn head(svg: &mut Svg, (x, y): (f64, f64), run: &Source, neuron: usize, indices:
     };
     svg.text(
         (x, y),
-        &fit(&format!("neuron {}", run.name(neuron)), room, 10.0),
+        &fit(&format!("neuron {}", run.name(neuron)), room / 1.12, 10.0),
         how,
     );
     for (line, words) in indices.iter().enumerate() {
@@ -155,7 +155,10 @@ fn head(svg: &mut Svg, (x, y): (f64, f64), run: &Source, neuron: usize, indices:
 
 fn index(found: &Found, name: &str, words: &str, neuron: usize) -> String {
     let value = found.values(name).map_or(f64::NAN, |v| v[neuron]);
-    format!("{words} {}", shown(value))
+    match value.is_finite() {
+        true => format!("{words} {value:.2}"),
+        false => format!("{words} {}", shown(value)),
+    }
 }
 
 /// A table of curves: who, the condition, the response.
@@ -432,7 +435,8 @@ fn surfaces(
     let at = places(4.0, (wide, high), 42.0);
     let side = 74.0;
     let ends = |values: &[f64]| -> Vec<(f64, String)> {
-        let picks = [0, values.len() / 2, values.len() - 1];
+        let mut picks = vec![0, values.len() / 2, values.len() - 1];
+        picks.dedup();
         picks
             .into_iter()
             .map(|i| (i as f64 + 0.5, shown_short(values[i])))
