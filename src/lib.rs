@@ -15,6 +15,7 @@ pub mod npy;
 pub mod ops;
 pub mod population;
 pub mod recording;
+pub mod report;
 pub mod results;
 mod say;
 pub mod scoring;

@@ -62,6 +62,13 @@ impl Report {
         Ok(self)
     }
 
+    /// With a further line of text.
+    #[must_use]
+    pub fn line(mut self, text: &str) -> Self {
+        self.text = format!("{}\n{text}", self.text.trim_end());
+        self
+    }
+
     /// The facts alone.
     pub fn into_facts(self) -> Map<String, Value> {
         self.facts

@@ -101,13 +101,15 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     drop(interrupts);
     drop(model);
     let types = planted::organisation(global, &options.out, &truth)?;
+    striate::say("drawing the report ...");
+    let page = super::report::page(&options.out, None, None)?.page;
     Ok(report(
         &by_type,
         &scored.table,
         (&agreement, &types),
-        &path,
-        &summary,
+        (&page, &path, &summary),
     )
+    .fact("report", page.display().to_string())
     .facts(&agreement)?
     .facts(&types)?
     .fact("seconds", started.elapsed().as_secs_f64())
@@ -246,10 +248,10 @@ fn report(
     by_type: &Table,
     scores: &Table,
     (agreement, found): (&Agreement, &Types),
-    path: &Path,
-    summary: &Path,
+    (page, path, summary): (&Path, &Path, &Path),
 ) -> Report {
-    let mut text = String::from(
+    let mut text = format!("open next: {}\n\n", page.display());
+    text.push_str(
         "cell type                     neurons   test r  ceiling    share   r to truth\n",
     );
     let number = |name: &str, row: usize| by_type.numbers(name).map_or(f64::NAN, |v| v[row]);
@@ -271,7 +273,7 @@ fn report(
     }
     text.push_str(&format!("\n{agreement}\n\n{found}\n"));
     text.push_str(&format!(
-        "summary: {}\nopen next: {}",
+        "summary: {}\nper neuron: {}",
         summary.display(),
         path.display()
     ));

@@ -84,7 +84,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let table = Table::stacked(parts, several.then_some("recording"));
     let path = results.path().to_path_buf();
     results.write(&table, Vec::new())?;
-    summary(&table, &path)
+    let told = summary(&table, &path)?;
+    let run = arguments.run.display();
+    Ok(told.line(&format!("look at it: striate report {run}")))
 }
 
 /// The means of the scores, and where the table is.

@@ -3,12 +3,14 @@
 use super::Global;
 use super::common::{Report, open_run};
 use std::path::{Path, PathBuf};
+use striate::lock::Lock;
 use striate::model::checkpoint::{CONFIG, MODEL};
 use striate::recording::duplicates::{Thresholds, with_column};
 use striate::recording::{Recording, describe_with};
+use striate::report::{Written, recording};
 use striate::scoring::masks;
 use striate::table::Table;
-use striate::{Error, Result};
+use striate::{Error, Result, files};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -23,6 +25,12 @@ pub struct Arguments {
     /// Write the column duplicate_of to the recording's neurons.csv: the lowest neuron of each cell
     #[arg(long)]
     write: bool,
+    /// Also draw it: one page, report.html in the recording, and its figures as SVG and CSV
+    #[arg(long)]
+    report: bool,
+    /// Write the page here instead
+    #[arg(long, value_name = "FILE", requires = "report")]
+    out: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -56,24 +64,47 @@ impl Arguments {
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let path = &arguments.path;
     let thresholds = arguments.thresholds()?;
+    let out = arguments.out.as_deref();
     if path.join(MODEL).exists() || path.join(CONFIG).exists() {
         if arguments.write {
             let wanted = "a recording";
             return Err(Error::bad("--write", "the path", path.display(), wanted));
         }
-        return describe_run(global, path);
+        let told = describe_run(global, path)?;
+        return match arguments.report {
+            true => Ok(with_page(told, &super::report::page(path, out, None)?)),
+            false => Ok(told),
+        };
     }
-    let recording = Recording::open(path)?;
-    let description = describe_with(&recording, thresholds);
+    let opened = Recording::open(path)?;
+    let description = describe_with(&opened, thresholds);
+    let told = Report::new(description.to_string()).facts(&description)?;
+    if !(arguments.write || arguments.report) {
+        return Ok(told);
+    }
+    let _locks = Lock::part(path, "inspect")?;
+    files::clear_abandoned(path);
     if arguments.write {
-        let neurons = recording.neurons.clone();
+        let neurons = opened.neurons.clone();
         let (Some(neurons), Some(found)) = (neurons, &description.duplicates) else {
             let what = "no positions of cells (columns x and y): nothing to write";
             return Err(Error::file(path.join("neurons.csv"), what));
         };
         with_column(neurons, found).write_csv(&path.join("neurons.csv"))?;
     }
-    Report::new(description.to_string()).facts(&description)
+    if !arguments.report {
+        return Ok(told);
+    }
+    let written = recording::report(&opened, &description, path, out)?;
+    Ok(with_page(told, &written))
+}
+
+/// With where the page is.
+fn with_page(told: Report, written: &Written) -> Report {
+    let page = written.page.display().to_string();
+    told.line(&format!("report: {page}"))
+        .fact("report", page)
+        .fact("figures", written.count)
 }
 
 fn describe_run(global: &Global, path: &Path) -> Result<Report> {

@@ -7,6 +7,7 @@ mod compare;
 mod consistency;
 mod demo;
 mod evaluate;
+mod export;
 mod glm;
 mod import;
 mod info;
@@ -18,6 +19,7 @@ mod planted;
 mod pool;
 mod predict;
 mod progress;
+mod report;
 mod search;
 mod select;
 mod simulate;
@@ -105,6 +107,10 @@ enum Command {
     Consistency(consistency::Arguments),
     /// Compare predicted with recorded responses to the stimuli of a tuning experiment
     CompareTuning(compare::Arguments),
+    /// Draw everything that was measured of a run: one page, and its figures as SVG and CSV
+    Report(report::Arguments),
+    /// Write what is known of every neuron as one table
+    Export(export::Arguments),
     /// Print the default configuration, explained
     Config,
     /// Show version and devices
@@ -146,6 +152,8 @@ fn done(cli: &Cli) -> Result<Report> {
         Command::Organise(a) => organise::run(global, a)?,
         Command::Consistency(a) => consistency::run(global, a)?,
         Command::CompareTuning(a) => compare::run(global, a)?,
+        Command::Report(a) => report::run(a)?,
+        Command::Export(a) => export::run(a)?,
         Command::Config => Report::text(striate::model::Config::default().explained()?),
         Command::Info => info::run(global)?,
     })

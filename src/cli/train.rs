@@ -106,7 +106,7 @@ fn summary(outcome: &Outcome, options: &Options) -> Report {
     let run = options.out.display();
     let verdict = verdict(outcome).map_or(String::new(), |v| format!("{v}\n"));
     Report::new(format!(
-        "{end} after {} steps\n{best}{verdict}run: {run}",
+        "{end} after {} steps\n{best}{verdict}run: {run}\nlook at it: striate report {run}",
         outcome.steps
     ))
     .fact("end", format!("{:?}", outcome.end).to_lowercase())

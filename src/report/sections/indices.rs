@@ -1,0 +1,452 @@
+//! Tuning indices of the whole population: how they are spread, how they go together, what clusters do with them.
+
+use super::shared::{count, small_histogram};
+use crate::report::figure::{Figure, Section};
+use crate::report::plot::{
+    Axis, BLUE, Frame, Mark, ORANGE, Svg, Text, WIDTH, bar, hex, matrix, ramp, shown,
+};
+use crate::report::source::{Found, Source};
+use crate::table::{Column, Table};
+
+/// The columns that are indices, and what they are called.
+pub const INDICES: [(&str, &str); 9] = [
+    ("orientation_index", "orientation"),
+    ("phase_index", "phase"),
+    ("suppression_index", "suppression"),
+    ("contrast_index", "contrast"),
+    ("plaid_index", "plaid"),
+    ("gabor_vs_dog", "Gabor / DoG"),
+    ("gabor_vs_mei", "Gabor / MEI"),
+    ("dog_vs_mei", "DoG / MEI"),
+    ("nonlinearity_index", "nonlinearity"),
+];
+
+/// p-value below which a cluster counts as different.
+const ALPHA: f64 = crate::report::ALPHA;
+
+/// The section.
+pub fn section(run: &Source) -> Section {
+    let mut section = Section::new(
+        "Indices of the population",
+        "How tuning indices are spread over neurons, how they go together, and whether clusters differ in them.",
+    );
+    match run.table("tuning.csv") {
+        Ok(found) => section.draw_some(histograms(&found)),
+        Err(lack) => section.lack("Histograms of indices", &lack, "tune RUN"),
+    }
+    match run.table("index_correlations.csv") {
+        Ok(found) => section.draw_some(correlations(&found)),
+        Err(lack) => section.lack(
+            "Correlations, combinations and tests",
+            &lack,
+            "organise RUN",
+        ),
+    }
+    if let Ok(found) = run.table("combinations.csv") {
+        section.draw_some(combinations(&found));
+    }
+    if let Ok(found) = run.table("cluster_tests.csv") {
+        section.draw_some(tests(&found, run.table("random_tests.csv").ok().as_deref()));
+    }
+    if let Ok(found) = run.table("readout_sparsity.csv") {
+        section.draw_some(sparsity(&found));
+    }
+    section
+}
+
+fn words_of(column: &str) -> &str {
+    let known = INDICES.iter().find(|(name, _)| *name == column);
+    known.map_or(column, |(_, words)| words)
+}
+
+/// A histogram of each index that there is.
+pub fn histograms(found: &Found) -> Option<Figure> {
+    let there: Vec<(&str, Vec<f64>)> = INDICES
+        .iter()
+        .filter_map(|(name, words)| Some((*words, found.values(name)?)))
+        .filter(|(_, values)| values.iter().any(|v| v.is_finite()))
+        .collect();
+    if there.is_empty() {
+        return None;
+    }
+    let (columns, wide, high) = (2, 176.0, 132.0);
+    let lines = there.len().div_ceil(columns);
+    let mut svg = Svg::new(lines as f64 * high + 16.0);
+    let mut data = Vec::new();
+    for (i, (words, values)) in there.iter().enumerate() {
+        let (row, column) = (i / columns, i % columns);
+        let place = [
+            47.0 + column as f64 * wide,
+            32.0 + row as f64 * high,
+            wide - 53.0,
+            high - 56.0,
+        ];
+        data.push((
+            String::new(),
+            small_histogram(&mut svg, place, words, values),
+        ));
+    }
+    let middle = Text::middle(11.0);
+    svg.text((WIDTH / 2.0, lines as f64 * high + 10.0), "index", middle);
+    let how = Text {
+        turned: true,
+        ..middle
+    };
+    svg.text((10.0, lines as f64 * high / 2.0), "neurons", how);
+    let title = "Index histograms";
+    let caption = format!(
+        "Every index over all neurons that have it; dashed, the mean. {}.",
+        count(
+            found
+                .values("orientation_index")
+                .map_or(0, |v| v.iter().filter(|v| v.is_finite()).count()),
+            "neuron",
+            "neurons"
+        )
+    );
+    let data = Table::stacked(data, None);
+    Some(Figure::new(
+        "index-histograms",
+        title,
+        caption,
+        svg.finish(title),
+        data,
+    ))
+}
+
+/// Spearman correlations of all pairs, with their numbers in the cells.
+pub fn correlations(found: &Found) -> Option<Figure> {
+    let (a, b) = (found.table.text("index_a")?, found.table.text("index_b")?);
+    let rows: Vec<usize> = match found.table.text("recording") {
+        Some(names) => (0..names.len()).filter(|&r| names[r] == "all").collect(),
+        None => (0..a.len()).collect(),
+    };
+    let (spearman, neurons) = (found.column("spearman"), found.column("neurons"));
+    let mut names: Vec<&str> = Vec::new();
+    for name in rows.iter().flat_map(|&r| [&a[r], &b[r]]) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    let n = names.len();
+    if n < 2 {
+        return None;
+    }
+    let value = |x: &str, y: &str| {
+        let row = rows
+            .iter()
+            .find(|&&r| (a[r] == x && b[r] == y) || (a[r] == y && b[r] == x));
+        row.map_or(f64::NAN, |&r| spearman[r])
+    };
+    // The first has no row and the last no column: each pair is shown once.
+    let n = n - 1;
+    let cells: Vec<f64> = (1..=n)
+        .flat_map(|i| (0..n).map(move |j| (i, j)))
+        .map(|(i, j)| {
+            if i <= j {
+                f64::NAN
+            } else {
+                value(names[i], names[j])
+            }
+        })
+        .collect();
+    let (left, top, side) = (92.0, 10.0, 200.0);
+    let mut svg = Svg::new(top + side + 84.0);
+    let picture = matrix(&cells, n, |v| ramp(0.5 + 0.5 * v));
+    svg.picture(
+        [left, top, side, side],
+        &picture,
+        false,
+        &Mark::default().class("matrix"),
+    );
+    let each = side / n as f64;
+    for i in 0..n {
+        let y = top + (i as f64 + 0.5) * each;
+        let words = words_of(names[i + 1]);
+        svg.text((left - 6.0, y + 3.5), words, Text::end(10.0));
+        let how = Text {
+            turned: true,
+            ..Text::end(10.0)
+        };
+        let x = left + (i as f64 + 0.5) * each + 3.5;
+        svg.text((x, top + side + 7.0), words_of(names[i]), how);
+        for j in 0..=i {
+            let v = cells[i * n + j];
+            let word = if v.is_nan() {
+                "\u{2013}".into()
+            } else {
+                format!("{v:.2}")
+            };
+            let x = left + (j as f64 + 0.5) * each;
+            svg.text_as(
+                (x, y + 3.5),
+                &word,
+                Text::middle(if n > 7 { 8.0 } else { 9.5 }),
+                match v {
+                    v if v.is_nan() => "",
+                    v if v < -0.25 => "on-dark",
+                    _ => "on-light",
+                },
+            );
+        }
+    }
+    bar(
+        &mut svg,
+        (302.0, 12.0, 170.0),
+        -1.0,
+        1.0,
+        "Spearman correlation",
+    );
+    let title = "Correlations of indices";
+    let most = rows.iter().map(|&r| neurons[r]).fold(0.0, f64::max);
+    let caption = format!(
+        "Rank correlation of each pair of indices over neurons that have both: yellow go together, blue exclude each other. Up to {}.",
+        count(most as usize, "neuron", "neurons")
+    );
+    let data = found.table.select(&rows);
+    Some(Figure::new(
+        "index-correlations",
+        title,
+        caption,
+        svg.finish(title),
+        data,
+    ))
+}
+
+/// The eight combinations of three properties: how many clusters and neurons show each.
+pub fn combinations(found: &Found) -> Option<Figure> {
+    let properties = [
+        ("phase_invariant", "phase invariant"),
+        ("surround_suppressed", "surround suppressed"),
+        ("cross_inhibited", "cross inhibited"),
+    ];
+    let flags: Vec<Vec<String>> = properties
+        .iter()
+        .filter_map(|(name, _)| found.table.text(name))
+        .collect();
+    if flags.len() < 3 {
+        return None;
+    }
+    let (clusters, neurons) = (found.column("clusters"), found.column("neurons"));
+    let (rows, high, top) = (clusters.len(), 20.0, 84.0);
+    let mut svg = Svg::new(top + rows as f64 * high + 40.0);
+    for (i, (_, words)) in properties.iter().enumerate() {
+        let x = 20.0 + 24.0 * i as f64;
+        let how = Text {
+            turned: true,
+            ..Text::start(10.0)
+        };
+        // Long words stand upright above their column of dots.
+        svg.text(
+            (x + 3.5, top - 4.0),
+            &words.replace("surround ", "surr. "),
+            how,
+        );
+    }
+    let ink = "currentColor";
+    for row in 0..rows {
+        let y = top + (row as f64 + 0.5) * high;
+        for (i, flag) in flags.iter().enumerate() {
+            let x = 20.0 + 24.0 * i as f64;
+            match flag[row] == "true" {
+                true => svg.disc((x, y), 5.0, &Mark::area(ink).class("yes")),
+                false => svg.disc((x, y), 5.0, &Mark::line(ink, 1.0).class("no")),
+            }
+        }
+    }
+    let panels = [
+        ("clusters", &clusters, BLUE, 96.0),
+        ("neurons", &neurons, ORANGE, 228.0),
+    ];
+    for (words, values, colour, left) in panels {
+        let width = 104.0;
+        let frame = Frame::new(
+            [left, top, width, rows as f64 * high],
+            // Room for the number behind the longest bar.
+            Axis::from_zero(words, &values.iter().map(|v| 1.35 * v).collect::<Vec<_>>()),
+            Axis::new("", 0.0, rows as f64).with_ticks(Vec::new()),
+        );
+        let fill = hex(colour);
+        for (row, value) in values.iter().enumerate() {
+            let y = top + row as f64 * high;
+            let long = frame.x.share(*value) * width;
+            svg.rectangle(
+                [left, y + 3.0, long, high - 6.0],
+                &Mark::area(&fill).class("bar"),
+            );
+            let word = format!("{value:.0}");
+            let at = (left + long + 3.0, y + high / 2.0 + 3.5);
+            svg.text(at, &word, Text::start(9.5));
+        }
+        frame.axes_with(&mut svg, true, false);
+    }
+    let title = "Eight combinations";
+    let total: f64 = clusters.iter().sum();
+    let caption = format!(
+        "Which combinations of three properties occur among Gabor-like clusters: a filled dot has the property, by the population\u{2019}s mean. {} with {}.",
+        count(total as usize, "cluster", "clusters"),
+        count(neurons.iter().sum::<f64>() as usize, "neuron", "neurons")
+    );
+    Some(Figure::new(
+        "combinations",
+        title,
+        caption,
+        svg.finish(title),
+        found.table.clone(),
+    ))
+}
+
+/// Each cluster against all other neurons in each index, beside shuffled labels.
+fn tests(found: &Found, random: Option<&Found>) -> Option<Figure> {
+    let clusters = found.column("cluster");
+    let names = found.table.text("index")?;
+    let count_of = clusters.iter().copied().fold(f64::NAN, f64::max) as usize + 1;
+    let mut indices: Vec<&str> = Vec::new();
+    for name in &names {
+        if !indices.contains(&name.as_str()) {
+            indices.push(name);
+        }
+    }
+    let n = indices.len();
+    if n == 0 || clusters.is_empty() {
+        return None;
+    }
+    let high = (200.0 / count_of as f64).clamp(5.0, 16.0);
+    let (top, tall) = (20.0, high * count_of as f64);
+    let mut svg = Svg::new(top + tall + 84.0);
+    let width = 106.0;
+    let mut different = Vec::new();
+    for (part, (table, title)) in [(Some(found), "clusters"), (random, "shuffled labels")]
+        .into_iter()
+        .enumerate()
+    {
+        let Some(table) = table else { continue };
+        let left = 42.0 + part as f64 * (width + 22.0);
+        let (own, label) = (table.column("cluster"), table.table.text("index")?);
+        let (statistic, p) = (table.column("statistic"), table.column("p_value"));
+        let mut cells = vec![f64::NAN; count_of * n];
+        let mut some = vec![false; count_of];
+        let each = width / n as f64;
+        let mut dots = Vec::new();
+        for row in 0..own.len() {
+            let (Some(i), k) = (
+                indices.iter().position(|x| *x == label[row]),
+                own[row] as usize,
+            ) else {
+                continue;
+            };
+            if k < count_of {
+                cells[k * n + i] = statistic[row];
+                if p[row] < ALPHA {
+                    some[k] = true;
+                    dots.push((
+                        left + (i as f64 + 0.5) * each,
+                        top + (k as f64 + 0.5) * high,
+                    ));
+                }
+            }
+        }
+        different.push(some.iter().filter(|s| **s).count());
+        svg.picture(
+            [left, top, width, tall],
+            &matrix(&cells, n, ramp),
+            false,
+            &Mark::default().class("matrix"),
+        );
+        for at in dots {
+            svg.disc(
+                at,
+                (high / 5.0).clamp(1.0, 2.2),
+                &Mark::area("#000000").class("different"),
+            );
+        }
+        let step = count_of.div_ceil(12);
+        let ticks = (0..count_of)
+            .step_by(step)
+            .map(|k| ((count_of - 1 - k) as f64 + 0.5, k.to_string()))
+            .collect();
+        let frame = Frame::new(
+            [left, top, width, tall],
+            Axis::new("", 0.0, n as f64).with_ticks(Vec::new()),
+            Axis::new("cluster", 0.0, count_of as f64).with_ticks(ticks),
+        );
+        frame.axes_with(&mut svg, false, part == 0);
+        let bold = Text {
+            bold: true,
+            ..Text::start(10.5)
+        };
+        svg.text((left, top - 6.0), title, bold);
+        for (i, name) in indices.iter().enumerate() {
+            let how = Text {
+                turned: true,
+                ..Text::end(9.5)
+            };
+            svg.text(
+                (left + (i as f64 + 0.5) * each + 3.5, top + tall + 6.0),
+                words_of(name),
+                how,
+            );
+        }
+    }
+    bar(
+        &mut svg,
+        (WIDTH - 56.0, top + 4.0, (tall - 8.0).clamp(60.0, 180.0)),
+        0.0,
+        1.0,
+        "KS statistic",
+    );
+    let title = "Clusters against the rest";
+    let shuffled = different
+        .get(1)
+        .map_or(String::new(), |d| format!(", of shuffled ones {d}"));
+    let caption = format!(
+        "How far the distribution of each index in a cluster is from that of all other neurons (Kolmogorov-Smirnov); a dot where p < {ALPHA}. Of {}, {} differ in one index or more{shuffled}.",
+        count(count_of, "cluster", "clusters"),
+        different.first().unwrap_or(&0)
+    );
+    Some(Figure::new(
+        "cluster-tests",
+        title,
+        caption,
+        svg.finish(title),
+        found.table.clone(),
+    ))
+}
+
+/// How much of a readout is in its strongest feature.
+fn sparsity(found: &Found) -> Option<Figure> {
+    let share = found.column("energy_share");
+    let known: Vec<f64> = share.iter().copied().filter(|v| v.is_finite()).collect();
+    if known.is_empty() {
+        return None;
+    }
+    let bars = super::shared::histogram(&known, 0.0, 1.0, 25);
+    let heights: Vec<f64> = bars.iter().map(|b| b.2).collect();
+    let mut svg = Svg::new(232.0);
+    let frame = Frame::new(
+        [56.0, 10.0, WIDTH - 72.0, 180.0],
+        Axis::new("share of the strongest feature", 0.0, 1.0),
+        Axis::from_zero("neurons", &heights),
+    );
+    frame.axes(&mut svg);
+    let fill = hex(BLUE);
+    frame.bars(&mut svg, &bars, &Mark::area(&fill).class("bar"));
+    let title = "Sparsity of readouts";
+    let above = known.iter().filter(|s| **s > 0.5).count();
+    let caption = format!(
+        "Share of a readout\u{2019}s energy that is in its strongest feature; at 1 a neuron reads a single feature. More than half of it: {} %. {}.",
+        shown(100.0 * above as f64 / known.len() as f64),
+        count(known.len(), "neuron", "neurons")
+    );
+    let data = Table::new()
+        .with("from", Column::Number(bars.iter().map(|b| b.0).collect()))
+        .with("to", Column::Number(bars.iter().map(|b| b.1).collect()))
+        .with("neurons", Column::Number(heights));
+    Some(Figure::new(
+        "readout-sparsity",
+        title,
+        caption,
+        svg.finish(title),
+        data,
+    ))
+}
