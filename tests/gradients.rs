@@ -226,7 +226,8 @@ fn the_readout_through_windows_agrees_with_differences() {
         vec![(1, 2, 3, 3)],
         vec![(0, 0, 2, 3), (3, 4, 2, 2), (0, 0, 2, 3), (0, 0, 5, 6)],
     ] {
-        let windows = readout::Windows::new(&striate::device::Device::Cpu, map, &windows(&of_neurons));
+        let windows =
+            readout::Windows::new(&striate::device::Device::Cpu, map, &windows(&of_neurons));
         for positive_features in [false, true] {
             let s = readout::Shape {
                 batch: 2,

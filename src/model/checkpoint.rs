@@ -23,8 +23,8 @@ use crate::recording::preprocess::Preprocessing;
 use crate::{Error, Result, results};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-pub use sources::Sources;
 use serde::{Deserialize, Serialize};
+pub use sources::Sources;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 

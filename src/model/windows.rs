@@ -26,7 +26,10 @@ pub fn window((top, left): (usize, usize), side: usize, (height, width): (usize,
 }
 
 /// The corners that windows of this side may have on a map, row by row.
-pub fn corners(side: usize, (height, width): (usize, usize)) -> impl Iterator<Item = (usize, usize)> {
+pub fn corners(
+    side: usize,
+    (height, width): (usize, usize),
+) -> impl Iterator<Item = (usize, usize)> {
     let along = move |size: usize| (0..=size - side.min(size)).step_by(GRID);
     along(height).flat_map(move |top| along(width).map(move |left| (top, left)))
 }

@@ -112,7 +112,11 @@ impl Trainer {
                 let numbers = looks.iter().flat_map(|look| {
                     let w = &look.window;
                     let sizes = [w.top, w.left, w.height, w.width].map(|v| v as f32);
-                    let mass = if look.mass.is_nan() { NOTHING } else { look.mass };
+                    let mass = if look.mass.is_nan() {
+                        NOTHING
+                    } else {
+                        look.mass
+                    };
                     [sizes[0], sizes[1], sizes[2], sizes[3], mass]
                 });
                 let name = format!("{LOOKS}{}", readout.name);
@@ -253,7 +257,12 @@ impl Trainer {
             let on_map = looks.iter().all(|l| l.window.is_inside(readout.map));
             if *shape != [readout.neurons, 5] || !on_map {
                 let wanted = "a window on the map for each neuron";
-                return Err(Error::bad(path.display(), name, format!("{shape:?}"), wanted));
+                return Err(Error::bad(
+                    path.display(),
+                    name,
+                    format!("{shape:?}"),
+                    wanted,
+                ));
             }
             Ok(Some(looks))
         };

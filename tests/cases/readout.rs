@@ -64,7 +64,12 @@ fn windowed_cases() -> impl Iterator<Item = Case> {
         (5, 6, (18, 20), all_in_one),
         (4, 9, (20, 26), mixed),
         (18, 3, (16, 16), crowded),
-        (2, 131, (9, 16), vec![(0, 0, 8, 8), (0, 4, 9, 12), (1, 8, 8, 8)]),
+        (
+            2,
+            131,
+            (9, 16),
+            vec![(0, 0, 8, 8), (0, 4, 9, 12), (1, 8, 8, 8)],
+        ),
     ]
     .into_iter()
     .flat_map(|(batch, channels, map, of_neurons)| {

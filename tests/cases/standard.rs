@@ -1,8 +1,8 @@
 //! The cases again at the sizes of the standard model: for speed, too large for the definition.
 
 use super::{Case, align, conv, group_conv, loss, norm, optimiser, penalty, readout};
-use striate::ops::activation::{Activation, Output};
 use crate::common::windows;
+use striate::ops::activation::{Activation, Output};
 use striate::ops::penalty::Strength;
 
 /// B, and N of the readout.

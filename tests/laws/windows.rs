@@ -49,7 +49,8 @@ fn passes(s: &Shape, mask: &Array, windows: Option<&Windows>) -> Vec<Vec<f32>> {
     readout::forward(&CPU, s, x.view().into(), weights, again.view_mut(), keep);
     let [mut dx, mut alone] = [(); 2].map(|()| CPU.zeros(&[x.len()]));
     readout::backward_input(&CPU, s, weights, dh.view(), alone.view_mut().into());
-    let [mut dmask, mut dfeatures, mut dbias] = [mask, &features, &bias].map(|a| CPU.zeros(&[a.len()]));
+    let [mut dmask, mut dfeatures, mut dbias] =
+        [mask, &features, &bias].map(|a| CPU.zeros(&[a.len()]));
     let gradients = Gradients {
         mask: dmask.view_mut(),
         features: dfeatures.view_mut(),
@@ -81,7 +82,15 @@ fn it_is_the_whole_readout_of_masks_that_are_zero_outside() {
     let in_windows = passes(&s, &CPU.upload(&inside, &[inside.len()]), Some(&windows));
     let mut of_whole = passes(&s, &CPU.upload(&whole, &[whole.len()]), None);
     of_whole[4] = windows.inside(&of_whole[4]);
-    let names = ["h", "h, keeping", "dx", "dx alone", "dmask", "dfeatures", "dbias"];
+    let names = [
+        "h",
+        "h, keeping",
+        "dx",
+        "dx alone",
+        "dmask",
+        "dfeatures",
+        "dbias",
+    ];
     for ((name, got), wanted) in names.iter().zip(&in_windows).zip(&of_whole) {
         assert_close(name, &widen(got), &widen(wanted), 1e-6);
     }

@@ -14,8 +14,8 @@ mod group;
 mod linear;
 mod window;
 
-pub use group::Group;
 pub use crate::ops::readout::Window;
+pub use group::Group;
 pub use window::Tail;
 
 use super::windows::tight;

@@ -1,7 +1,7 @@
 //! Which values make sense.
 
-use crate::model::windows::GRID;
 use super::{Config, CoreKind, Loss, ReadoutKind};
+use crate::model::windows::GRID;
 use crate::ops::group_conv::MAX_KERNEL;
 use crate::{Error, Result};
 

@@ -10,14 +10,15 @@ pub(super) use place::{Look, where_most};
 pub(super) use responses::follow;
 
 use super::Trainer;
-use crate::Result;
 use crate::model::config;
 use crate::model::params::Arena;
 use crate::model::readout::Readout;
 use crate::model::windows::Placement;
 use crate::ops::readout::{Window, Windows};
 use crate::table::{Column, Table};
+use crate::{Result, say, statistics};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ impl Trainer {
         let looks = self.model.readouts.iter();
         let looks = looks.map(|r| self.where_masks_are(r)).collect();
         self.look(looks);
+        self.tell();
         // The best so far had whole masks: what is kept from now on looks through windows.
         (self.state.best, self.state.worse) = (None, 0);
     }
@@ -80,6 +82,31 @@ impl Trainer {
         });
         let looks = looks.collect();
         self.look(looks);
+        self.tell();
+    }
+
+    /// Says how large the windows are and how much they hold.
+    fn tell(&self) {
+        let readouts = self.model.readouts.iter().zip(self.looks.iter().flatten());
+        for (readout, looks) in readouts {
+            let Some(looks) = looks else { continue };
+            let mut sides = BTreeMap::<usize, usize>::new();
+            looks
+                .iter()
+                .for_each(|l| *sides.entry(l.side()).or_default() += 1);
+            let sides: Vec<String> = sides
+                .iter()
+                .map(|(s, n)| format!("{n} of {s} pixels"))
+                .collect();
+            let known: Vec<f64> = looks.iter().map(|l| f64::from(l.mass)).collect();
+            say(format_args!(
+                "{}: after {} steps neurons look through windows: {}; they hold {:.2} of what they were put by",
+                readout.name,
+                self.state.taken,
+                sides.join(", "),
+                statistics::mean_of_known(&known)
+            ));
+        }
     }
 
     /// Holds masks and moments inside these windows from now on.
@@ -125,9 +152,8 @@ impl Trainer {
 }
 
 fn table(looks: &[Look]) -> Table {
-    let whole = |f: &dyn Fn(&Look) -> usize| {
-        Column::Integer(looks.iter().map(|l| f(l) as i64).collect())
-    };
+    let whole =
+        |f: &dyn Fn(&Look) -> usize| Column::Integer(looks.iter().map(|l| f(l) as i64).collect());
     Table::new()
         .with("neuron", Column::Integer((0..looks.len() as i64).collect()))
         .with("row", whole(&|l| l.window.top))

@@ -113,7 +113,13 @@ pub fn follow(
         centre(&mut y, n);
         let (mut together, mut weights) = (vec![0.0; n * width], vec![0.0; n * width]);
         let y = Matrix::new(&y, n).transposed();
-        multiply((n, width, count), y, Matrix::new(&x, width), &mut together, false);
+        multiply(
+            (n, width, count),
+            y,
+            Matrix::new(&x, width),
+            &mut together,
+            false,
+        );
         let factors = (Matrix::new(&together, width), Matrix::new(&undone, width));
         multiply((n, width, width), factors.0, factors.1, &mut weights, false);
         let of_neurons = weights.par_chunks_exact(width);
@@ -133,7 +139,10 @@ fn place(weights: &[f32], cells: &Cells, settings: &Readout) -> Look {
     let clear: Vec<f64> = squares.iter().map(|v| (v - noise).max(0.0)).collect();
     let pixels = 0..cells.map.0 * cells.map.1;
     let at_pixels = |of_cells: &[f64]| -> Vec<f64> {
-        pixels.clone().map(|p| of_cells[cells.of_pixel(p)]).collect()
+        pixels
+            .clone()
+            .map(|p| of_cells[cells.of_pixel(p)])
+            .collect()
     };
     if clear.iter().any(|&v| v > 0.0) {
         return where_most(&at_pixels(&clear), cells.map, settings);
@@ -192,7 +201,13 @@ fn centre(x: &mut [f32], width: usize) {
 fn undone(x: &[f32], width: usize, trials: usize) -> Vec<f32> {
     let mut together = vec![0.0f32; width * width];
     let factors = (Matrix::new(x, width).transposed(), Matrix::new(x, width));
-    multiply((width, width, trials), factors.0, factors.1, &mut together, false);
+    multiply(
+        (width, width, trials),
+        factors.0,
+        factors.1,
+        &mut together,
+        false,
+    );
     let ridge = RIDGE * trials as f64 + width as f64;
     let mut a: Vec<f64> = together.iter().map(|&v| f64::from(v)).collect();
     (0..width).for_each(|i| a[i * width + i] += ridge);
@@ -257,7 +272,8 @@ mod tests {
         let mut responses = Array2::<f32>::zeros((count, 3));
         for t in 0..count {
             let noise: f32 = rng.random_range(-0.5..0.5);
-            let near = |y: usize, x: usize| images.slice(ndarray::s![t, y..y + 4, x..x + 4]).to_owned();
+            let near =
+                |y: usize, x: usize| images.slice(ndarray::s![t, y..y + 4, x..x + 4]).to_owned();
             responses[(t, 0)] = near(4, 32).mean().unwrap() + noise;
             responses[(t, 1)] = near(16, 8).std(0.0) + 0.3 * noise;
             responses[(t, 2)] = rng.random_range(-0.5..0.5);
@@ -274,6 +290,9 @@ mod tests {
             (w.top..w.top + w.height).contains(&y) && (w.left..w.left + w.width).contains(&x)
         };
         assert!(holds(&looks[0], 6, 34) && looks[0].side() == 8, "{looks:?}");
-        assert!(holds(&looks[1], 18, 10) && looks[1].side() == 8, "{looks:?}");
+        assert!(
+            holds(&looks[1], 18, 10) && looks[1].side() == 8,
+            "{looks:?}"
+        );
     }
 }

@@ -70,8 +70,20 @@ fn windows_as_large_as_the_map_change_no_bit() {
 fn masks_are_exactly_zero_outside_from_the_step_on_that_puts_the_windows() {
     let folder = tempfile::tempdir().unwrap();
     for (name, after, set) in [
-        ("later", 3, &["readout.window=4", "readout.window_mass=0"][..]),
-        ("first", 0, &["readout.window=4", "readout.window_after=0", "readout.window_mass=0"]),
+        (
+            "later",
+            3,
+            &["readout.window=4", "readout.window_mass=0"][..],
+        ),
+        (
+            "first",
+            0,
+            &[
+                "readout.window=4",
+                "readout.window_after=0",
+                "readout.window_mass=0",
+            ],
+        ),
     ] {
         let mut trainer = trainer(&folder.path().join(name), set, false);
         trainer.steps(after);
@@ -96,7 +108,9 @@ fn putting_windows_keeps_what_is_inside_with_its_moments() {
     let mut trainer = trainer(folder.path(), &["readout.window=4"], false);
     trainer.steps(3);
     let readout = trainer.model.readouts[0].clone();
-    let whole = |t: &Trainer| [&t.model.params, &t.first, &t.second].map(|a| t.model.readouts[0].whole_masks(a));
+    let whole = |t: &Trainer| {
+        [&t.model.params, &t.first, &t.second].map(|a| t.model.readouts[0].whole_masks(a))
+    };
     let features = |t: &Trainer| t.first.view(readout.features).download();
     let (before, before_features) = (whole(&trainer), features(&trainer));
     trainer.put_windows();

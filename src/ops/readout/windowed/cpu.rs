@@ -10,9 +10,12 @@ use super::{Window, Windows};
 use crate::ops::matmul::{Matrix, multiply_here};
 use crate::ops::panel::with_scratch;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Neurons of a group whose gradients one task adds up.
 const PART: usize = 256;
+/// Images whose maps all groups read before the next ones, while they lie in the cache.
+const IMAGES: usize = 8;
 
 /// |mask|, and the features that count, transposed to (C, neurons) for each group.
 fn prepare(s: &Shape, windows: &Windows, w: &Host, mask: &mut [f32], features: &mut [f32]) {
@@ -239,8 +242,8 @@ struct Part<'a> {
     /// From which neuron of the group on, and how many.
     first: usize,
     neurons: usize,
-    /// (neurons, pixels of the window).
-    dmask: &'a mut [f32],
+    /// (neurons, pixels of the window), before the sign.
+    mask: &'a mut [f32],
     /// (C, neurons), before the sign of what counts by its absolute value.
     features: &'a mut [f32],
 }
@@ -248,22 +251,22 @@ struct Part<'a> {
 fn parts<'a>(
     s: &Shape,
     windows: &'a Windows,
-    mut dmask: &'a mut [f32],
+    mut mask: &'a mut [f32],
     mut features: &'a mut [f32],
 ) -> Vec<Part<'a>> {
     let mut all = Vec::new();
     for group in windows.groups() {
         for first in (0..group.neurons).step_by(PART) {
             let neurons = PART.min(group.neurons - first);
-            let (own_mask, rest) = dmask.split_at_mut(neurons * group.window.pixels());
-            dmask = rest;
+            let (own_mask, rest) = mask.split_at_mut(neurons * group.window.pixels());
+            mask = rest;
             let (own_features, rest) = features.split_at_mut(s.channels * neurons);
             features = rest;
             all.push(Part {
                 group,
                 first,
                 neurons,
-                dmask: own_mask,
+                mask: own_mask,
                 features: own_features,
             });
         }
@@ -272,8 +275,7 @@ fn parts<'a>(
 }
 
 pub fn backward(
-    s: &Shape,
-    windows: &Windows,
+    (s, windows): (&Shape, &Windows),
     x: &[f32],
     w: &Host,
     dh: &[f32],
@@ -287,19 +289,34 @@ pub fn backward(
         gradients.bias.host(),
     );
     let n = s.neurons;
-    let len = w.mask.len() + 2 * w.features.len() + dh.len();
+    let len = 2 * (w.mask.len() + w.features.len()) + dh.len();
     with_scratch(len, |scratch| {
         let (mask, rest) = scratch.split_at_mut(w.mask.len());
+        let (mask_sums, rest) = rest.split_at_mut(w.mask.len());
         let (features, rest) = rest.split_at_mut(w.features.len());
         let (feature_sums, sorted) = rest.split_at_mut(w.features.len());
         prepare(s, windows, w, mask, features);
         let rows = dh.chunks_exact(n).zip(sorted.chunks_exact_mut(n));
         rows.for_each(|(dh, sorted)| sort(windows, dh, sorted));
         to_input(s, windows, mask, features, dh, dx);
-        let (mask, features, sorted) = (&*mask, &*features, &*sorted);
-        parts(s, windows, dmask, feature_sums)
-            .into_par_iter()
-            .for_each(|part| to_weights(s, windows, (x, mask, features), w.mask, sorted, kept, part));
+        feature_sums.fill(0.0);
+        let weights = (&*mask, &*features);
+        let mut parts = parts(s, windows, mask_sums, feature_sums);
+        for first in (0..s.batch).step_by(IMAGES) {
+            let images = first..s.batch.min(first + IMAGES);
+            parts.par_iter_mut().for_each(|part| {
+                to_weights((s, windows), images.clone(), x, weights, sorted, kept, part);
+            });
+        }
+        dmask
+            .par_chunks_mut(1 << 14)
+            .zip(mask_sums.par_chunks(1 << 14))
+            .zip(w.mask.par_chunks(1 << 14))
+            .for_each(|((d, sums), m)| {
+                for ((d, &sum), &m) in d.iter_mut().zip(sums).zip(m) {
+                    *d += signed(m, sum);
+                }
+            });
         let mut rest = &*feature_sums;
         for g in windows.groups() {
             for first in (0..g.neurons).step_by(PART) {
@@ -324,41 +341,40 @@ pub fn backward(
     });
 }
 
+/// Adds these images to a part's sums; the first ones overwrite those of the mask.
 fn to_weights(
-    s: &Shape,
-    windows: &Windows,
-    (x, mask, features): (&[f32], &[f32], &[f32]),
-    signs: &[f32],
+    (s, windows): (&Shape, &Windows),
+    images: Range<usize>,
+    x: &[f32],
+    (mask, features): (&[f32], &[f32]),
     dh: &[f32],
     kept: Option<&[f32]>,
-    part: Part,
+    part: &mut Part,
 ) {
     let (g, n) = (part.group, part.neurons);
     let p = g.window.pixels();
     let own = s.channels * g.first..s.channels * (g.first + g.neurons);
     let features = &features[own.clone()];
-    let of_cut = if is_whole(s, &g.window) {
-        0
-    } else {
-        s.channels * p
+    let of_cut = match is_whole(s, &g.window) {
+        true => 0,
+        false => s.channels * p,
     };
     let of_group = if kept.is_some() { 0 } else { own.len() };
-    with_scratch(of_cut + of_group + s.channels * n + n * p, |scratch| {
+    with_scratch(of_cut + of_group + s.channels * n, |scratch| {
         let (memory, rest) = scratch.split_at_mut(of_cut);
-        let (buffer, rest) = rest.split_at_mut(of_group);
-        let (spread, sums) = rest.split_at_mut(s.channels * n);
-        part.features.fill(0.0);
-        let images = x.chunks_exact(s.channels * s.pixels);
-        for (b, (x, dh)) in images.zip(dh.chunks_exact(s.neurons)).enumerate() {
+        let (buffer, spread) = rest.split_at_mut(of_group);
+        for b in images {
+            let (of_maps, of_all) = (s.channels * s.pixels, s.channels * s.neurons);
+            let x = &x[b * of_maps..][..of_maps];
             let x = cut(s, windows.map.1, &g.window, x, memory);
             let t = match kept {
-                Some(kept) => &kept[b * s.channels * s.neurons..][own.clone()],
+                Some(kept) => &kept[b * of_all..][own.clone()],
                 None => {
                     project(s, g, x, mask, buffer);
                     &*buffer
                 }
             };
-            let dh = &dh[g.first + part.first..][..n];
+            let dh = &dh[b * s.neurons + g.first + part.first..][..n];
             for (c, spread) in spread.chunks_exact_mut(n).enumerate() {
                 let at = c * g.neurons + part.first;
                 let (t, v) = (&t[at..][..n], &features[at..][..n]);
@@ -372,13 +388,9 @@ fn to_weights(
                 (n, p, s.channels),
                 Matrix::new(spread, n).transposed(),
                 Matrix::new(x, p),
-                sums,
+                part.mask,
                 b > 0,
             );
-        }
-        let signs = &signs[g.start + part.first * p..][..n * p];
-        for ((d, &sum), &m) in part.dmask.iter_mut().zip(&*sums).zip(signs) {
-            *d += signed(m, sum);
         }
     });
 }

@@ -11,7 +11,10 @@ use kernels::{NEURONS, PATCH_HEIGHT, PATCH_WIDTH, THREADS, TILE};
 /// Kernels count within these arrays in 32 bits.
 fn check(s: &Shape) {
     let largest = s.neurons * s.channels.max(s.batch);
-    assert!(largest < 1 << 31 && s.channels * s.pixels < 1 << 31, "{s:?}");
+    assert!(
+        largest < 1 << 31 && s.channels * s.pixels < 1 << 31,
+        "{s:?}"
+    );
 }
 
 /// Lends the features, and dh where there is some, in the order of the masks, and `more` floats.
@@ -82,9 +85,17 @@ pub fn backward_input(
     dx: MapViewMut,
 ) {
     let features = weights.features;
-    sorted(device, s, windows, features, Some(dh), 0, |features, dh, _| {
-        to_input(device, s, windows, (weights.mask, features), dh, dx);
-    });
+    sorted(
+        device,
+        s,
+        windows,
+        features,
+        Some(dh),
+        0,
+        |features, dh, _| {
+            to_input(device, s, windows, (weights.mask, features), dh, dx);
+        },
+    );
 }
 
 fn to_input(
@@ -130,39 +141,47 @@ pub fn backward(
     let blocks = |threads: usize| [threads.div_ceil(THREADS), 1, 1];
     let positive = usize::from(s.positive_features);
     let features = weights.features;
-    sorted(device, s, windows, features, Some(dh), parts, |features, sorted, mut parts| {
-        to_input(device, s, windows, (weights.mask, features), sorted, dx);
-        kernels::readout_windows_backward_weights(
-            device,
-            [tables.of_pixels.shape()[0], 1, 1],
-            x,
-            weights.mask,
-            features,
-            sorted,
-            tables.groups.view(),
-            tables.of_pixels.view(),
-            gradients.mask,
-            parts.reborrow(),
-            s.batch,
-            s.channels,
-            windows.map.0,
-            windows.map.1,
-            s.neurons,
-            positive,
-        );
-        kernels::readout_windows_backward_features(
-            device,
-            blocks(features.len()),
-            parts.read(),
-            features,
-            tables.starts.view(),
-            tables.order.view(),
-            gradients.features,
-            s.neurons,
-            s.channels,
-            positive,
-        );
-    });
+    sorted(
+        device,
+        s,
+        windows,
+        features,
+        Some(dh),
+        parts,
+        |features, sorted, mut parts| {
+            to_input(device, s, windows, (weights.mask, features), sorted, dx);
+            kernels::readout_windows_backward_weights(
+                device,
+                [tables.of_pixels.shape()[0], 1, 1],
+                x,
+                weights.mask,
+                features,
+                sorted,
+                tables.groups.view(),
+                tables.of_pixels.view(),
+                gradients.mask,
+                parts.reborrow(),
+                s.batch,
+                s.channels,
+                windows.map.0,
+                windows.map.1,
+                s.neurons,
+                positive,
+            );
+            kernels::readout_windows_backward_features(
+                device,
+                blocks(features.len()),
+                parts.read(),
+                features,
+                tables.starts.view(),
+                tables.order.view(),
+                gradients.features,
+                s.neurons,
+                s.channels,
+                positive,
+            );
+        },
+    );
     let grid = [s.neurons.div_ceil(whole::THREADS), 1, 1];
     whole::readout_backward_bias(device, grid, dh, gradients.bias, s.batch, s.neurons);
 }
@@ -170,7 +189,16 @@ pub fn backward(
 /// A row of the table of groups.
 pub fn of_group(group: &super::Group) -> [u32; kernels::GROUP_WORDS] {
     let w = &group.window;
-    let words = [w.top, w.left, w.height, w.width, group.first, group.neurons, group.start, 0];
+    let words = [
+        w.top,
+        w.left,
+        w.height,
+        w.width,
+        group.first,
+        group.neurons,
+        group.start,
+        0,
+    ];
     words.map(|v| v as u32)
 }
 

@@ -9,8 +9,8 @@ mod cpu;
 pub(super) mod launch;
 pub mod reference;
 
-pub use super::windows::{Group, Window, Windows};
 use super::cpu::Host;
+pub use super::windows::{Group, Window, Windows};
 use super::{Gradients, Shape, Weights};
 use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 
@@ -54,7 +54,7 @@ pub(super) fn backward(
             let kept = kept.map(|k| &*k.host());
             let weights = Host::new(weights);
             let (x, dh, dx) = (x.host(), dh.host(), dx.host());
-            cpu::backward(shape, windows, x, &weights, dh, dx, gradients, kept);
+            cpu::backward((shape, windows), x, &weights, dh, dx, gradients, kept);
         }
         _ => launch::backward(device, shape, windows, x, weights, dh, (dx, gradients)),
     }
