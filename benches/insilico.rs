@@ -117,9 +117,7 @@ fn main() -> Result<(), Failure> {
         write(&a, &report)?;
     }
     let run = tempfile::tempdir()?;
-    model
-        .tensors()
-        .write(&run.path().join("model.safetensors"))?;
+    model.write(&run.path().join("model.safetensors"))?;
     std::fs::write(run.path().join("config.toml"), model.config.to_toml()?)?;
     let run = run.path().display().to_string();
     if wanted("clusters") {

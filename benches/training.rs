@@ -3,7 +3,10 @@
 //!
 //!     benches/peers/setup.sh target/peer                    # once: the peer's Python environment
 //!     cargo bench --bench training -- [--batch 32] [--neurons 500,6005] [--rounds 3] [--python target/peer/bin/python]
-//!         [--device cpu] [--precision f32,tf32,bf16] [--out FILE.json]
+//!         [--device cpu] [--precision f32,tf32,bf16] [--window 16] [--out FILE.json]
+//!
+//! With `--window` striate's masks lie in windows of so many pixels (`readout.window`), put where fresh masks happen to hold most:
+//! all over the map, in more groups than receptive fields would make. The peer is the published model all the same.
 //!
 //! The peer is the fastest of its variants, on a card also compiled. Without Python and PyTorch, and where the peer fails, it
 //! measures striate alone and says so.
@@ -35,6 +38,9 @@ struct Arguments {
     batch: usize,
     #[arg(long, value_delimiter = ',', default_value = "500")]
     neurons: Vec<usize>,
+    /// readout.window
+    #[arg(long, default_value_t = 0)]
+    window: usize,
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     #[arg(long, default_value = "target/peer/bin/python")]
@@ -52,6 +58,7 @@ struct Work {
     precision: Precision,
     batch: usize,
     neurons: usize,
+    window: usize,
 }
 
 fn main() -> Result<(), Failure> {
@@ -70,6 +77,7 @@ fn main() -> Result<(), Failure> {
                 precision: serde_json::from_value(precision.as_str().into())?,
                 batch: a.batch,
                 neurons,
+                window: a.window,
             };
             results.extend(compare(&work, a.rounds, peer.as_ref())?);
             if let Some(out) = &a.out {
@@ -95,10 +103,10 @@ fn compare(work: &Work, rounds: usize, peer: Option<&Peer>) -> Result<Vec<Value>
         precision, batch, ..
     } = *work;
     let mut trainer = trainer(work)?;
-    let mut model = trainer.model().clone();
     let images = noise_images(4 * batch);
-    // The first steps load kernels and record the step.
+    // The first steps put the windows, load kernels and record the step.
     trainer.steps(3);
+    let mut model = trainer.model().clone();
     let mut predictor = model.predictor(0, batch)?;
     predictor.rates(images.view())?;
     let [mut ours, mut theirs] = [[const { Vec::new() }; 2], [const { Vec::new() }; 2]];
@@ -135,8 +143,9 @@ fn compare(work: &Work, rounds: usize, peer: Option<&Peer>) -> Result<Vec<Value>
     for (i, mode) in MODES.into_iter().enumerate() {
         let (ours, theirs) = (median(&ours[i]), median(&theirs[i]));
         println!(
-            "{mode}, {precision:?}, {} neurons, batch {batch}: striate {ours:.1} images/s ({:.2} steps/s)",
+            "{mode}, {precision:?}, {} neurons, window {}, batch {batch}: striate {ours:.1} images/s ({:.2} steps/s)",
             work.neurons,
+            work.window,
             ours / batch as f64
         );
         let mut result = json!({
@@ -144,6 +153,7 @@ fn compare(work: &Work, rounds: usize, peer: Option<&Peer>) -> Result<Vec<Value>
             "precision": precision,
             "neurons": work.neurons,
             "batch": batch,
+            "window": work.window,
             "striate_images_per_second": ours,
         });
         if let Some(report) = &last {
@@ -224,6 +234,8 @@ fn trainer(a: &Work) -> Result<Trainer, Failure> {
     let mut config = Config::default();
     config.training.batch_size = a.batch;
     config.training.precision = a.precision;
+    config.readout.window = a.window;
+    (config.readout.window_after, config.readout.window_mass) = (1, 0.0);
     let out = tempfile::tempdir()?.keep();
     let options = Options {
         out,

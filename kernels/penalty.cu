@@ -182,3 +182,18 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     add_signs(own_mask, dmask + (size_t)blockIdx.x * pixels, pixels, strength * feature_sum);
     add_signs(own_features, dfeatures + (size_t)blockIdx.x * channels, channels, strength * mask_sum);
 }
+
+// The same of masks that lie in windows, one after the other in an order of their own.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    penalty_windowed_readout(const float* mask /* (starts[N]) */, const float* features /* (N, C) */, const u32* starts /* (N + 1) */,
+                             const u32* order /* (N) */, float* dmask /* (starts[N]) */, float* dfeatures /* (N, C) */,
+                             int channels, float strength) {
+    __shared__ float scratch[WARPS];
+    u32 start = starts[blockIdx.x], neuron = order[blockIdx.x];
+    int pixels = starts[blockIdx.x + 1] - start;
+    const float* own_features = features + (size_t)neuron * channels;
+    float mask_sum = absolute_sum(mask + start, pixels, scratch);
+    float feature_sum = absolute_sum(own_features, channels, scratch);
+    add_signs(mask + start, dmask + start, pixels, strength * feature_sum);
+    add_signs(own_features, dfeatures + (size_t)neuron * channels, channels, strength * mask_sum);
+}

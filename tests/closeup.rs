@@ -143,6 +143,60 @@ fn and_so_it_does_through_the_kernels() {
     }
 }
 
+/// As it is read from a file that somebody wrote.
+fn read(model: &Model) -> Model {
+    let run = tempfile::tempdir().unwrap();
+    model.write(&run.path().join("model.safetensors")).unwrap();
+    let config = model.config.to_toml().unwrap();
+    std::fs::write(run.path().join("config.toml"), config).unwrap();
+    Model::open(run.path(), &model.device).unwrap()
+}
+
+#[test]
+fn masks_with_zeros_outside_of_a_window_are_found_out_and_tell_the_same() {
+    let emulated = Device::Emulated(Emulator::new(Order::Shuffled, Precision::F32));
+    for device in [Device::Cpu, emulated] {
+        for padding in ["same", "valid"] {
+            let mut whole = model(&device, "rotation-equivariant", padding);
+            let mut found = read(&whole);
+            let windows = found.readouts[0].windows.clone().unwrap();
+            let (readout, neurons) = (whole.readouts[0].clone(), [0, 1, 2, 3, 4]);
+            assert!(windows.mask_len() < SEEN.len() * readout.map.0 * readout.map.1 / 2);
+            for n in neurons {
+                assert_eq!(found.mask(0, n), whole.mask(0, n));
+            }
+            let images = narrow(&noise(3 * IMAGE.0 * IMAGE.1, 6));
+            let images = Array3::from_shape_vec((3, IMAGE.0, IMAGE.1), images).unwrap();
+            let weights = Array2::from_shape_fn((3, SEEN.len()), |(i, n)| (i + n) as f32);
+            let mut told = [&mut whole, &mut found].map(|m| {
+                let rates = m.rates(0, images.view()).unwrap();
+                let back = m.image_gradient(0, images.view(), &weights).unwrap();
+                let widened = |v: Vec<f32>| widen(&v);
+                let (rates, _) = rates.into_raw_vec_and_offset();
+                let (gradient, _) = back.gradient.into_raw_vec_and_offset();
+                (widened(rates), widened(gradient))
+            });
+            let (wanted, got) = (std::mem::take(&mut told[0]), std::mem::take(&mut told[1]));
+            let (rates, gradient) = (relative(&got.0, &wanted.0), relative(&got.1, &wanted.1));
+            assert!(rates <= 1e-6 && gradient <= 1e-5, "{rates:e} {gradient:e}");
+            // Views are the masks themselves: nothing is left out.
+            let seen = closeup::looked_at(&found, 0, &neurons);
+            assert_eq!(
+                seen[..4],
+                closeup::windows(&whole, 0, &neurons, Tail::Mass(0.0))[..4]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_crop_of_a_model_that_looks_through_windows_tells_the_same() {
+    check(
+        read(&model(&Device::Cpu, "rotation-equivariant", "same")),
+        (DRIFT, 1e-4),
+    );
+}
+
 #[test]
 fn what_a_window_leaves_out_counts_as_for_a_blank_image() {
     let mut model = model(&Device::Cpu, "rotation-equivariant", "same");

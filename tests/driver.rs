@@ -79,6 +79,19 @@ fn a_fit_with_recorded_steps_follows_the_cpu() {
 }
 
 #[test]
+fn a_fit_that_puts_windows_between_recorded_steps_follows_the_cpu() {
+    let Some(device) = card("a_fit_that_puts_windows_between_recorded_steps_follows_the_cpu")
+    else {
+        return;
+    };
+    for precision in Precision::ALL {
+        let fit = Fit::small(CoreKind::RotationEquivariant).through_windows();
+        let found = fit.beside_the_cpu(&device.with_precision(precision));
+        assert!(found.is_rounding(precision), "{precision:?}: {found:?}");
+    }
+}
+
+#[test]
 fn a_card_that_nobody_uses_any_more_gets_its_memory_back() {
     let Some(device) = card("a_card_that_nobody_uses_any_more_gets_its_memory_back") else {
         return;

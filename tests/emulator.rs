@@ -67,6 +67,16 @@ fn check(case: &Case, precision: Precision, wrong: &mut Vec<String>) {
 }
 
 #[test]
+fn a_fit_through_windows_follows_the_cpu() {
+    for precision in Precision::ALL {
+        let device = Device::Emulated(Emulator::new(Order::Shuffled, precision));
+        let fit = Fit::small(CoreKind::RotationEquivariant).through_windows();
+        let found = fit.beside_the_cpu(&device);
+        assert!(found.is_rounding(precision), "{precision:?}: {found:?}");
+    }
+}
+
+#[test]
 fn a_fit_and_its_predictions_follow_the_cpu() {
     for precision in Precision::ALL {
         for kind in [CoreKind::Convolutional, CoreKind::RotationEquivariant] {

@@ -220,6 +220,49 @@ fn factorised_readout_agrees_with_differences() {
 }
 
 #[test]
+fn the_readout_through_windows_agrees_with_differences() {
+    let map = (5, 6);
+    for of_neurons in [
+        vec![(1, 2, 3, 3)],
+        vec![(0, 0, 2, 3), (3, 4, 2, 2), (0, 0, 2, 3), (0, 0, 5, 6)],
+    ] {
+        let windows =
+            readout::Windows::new(&striate::device::Device::Cpu, map, &windows(&of_neurons));
+        for positive_features in [false, true] {
+            let s = readout::Shape {
+                batch: 2,
+                channels: 3,
+                pixels: map.0 * map.1,
+                neurons: of_neurons.len(),
+                positive_features,
+            };
+            let x = noise(s.batch * s.channels * s.pixels, 1);
+            let mask = away_from_zero(noise(windows.mask_len(), 2));
+            let features = away_from_zero(noise(s.neurons * s.channels, 3));
+            let (bias, dh) = (noise(s.neurons, 4), noise(s.batch * s.neurons, 5));
+            let loss = |x: &[f64], m: &[f64], f: &[f64], b: &[f64]| {
+                let h = readout::windowed::reference::forward(&s, &windows, x, m, f, b);
+                dot(&h, &dh)
+            };
+            let [dx, dmask, dfeatures, dbias] =
+                readout::windowed::reference::backward(&s, &windows, &x, &mask, &features, &dh);
+            assert_gradient(&format!("dx {s:?}"), &x, &dx, |x| {
+                loss(x, &mask, &features, &bias)
+            });
+            assert_gradient(&format!("dmask {s:?}"), &mask, &dmask, |m| {
+                loss(&x, m, &features, &bias)
+            });
+            assert_gradient(&format!("dfeatures {s:?}"), &features, &dfeatures, |f| {
+                loss(&x, &mask, f, &bias)
+            });
+            assert_gradient(&format!("dbias {s:?}"), &bias, &dbias, |b| {
+                loss(&x, &mask, &features, b)
+            });
+        }
+    }
+}
+
+#[test]
 fn the_loss_with_responses_missing_agrees_with_differences() {
     for output in [
         Output::Softplus,

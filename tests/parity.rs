@@ -103,6 +103,7 @@ fn the_readout_is_its_definition() {
                 mask: amask.view(),
                 features: afeatures.view(),
                 bias: abias.view(),
+                windows: None,
             };
             let h = readout::reference::forward(&s, &x, &mask, &features, &bias);
             let [dx, dmask, dfeatures, dbias] =
@@ -164,6 +165,7 @@ fn a_batch_whose_projections_come_in_parts_is_the_definition() {
         mask: amask.view(),
         features: afeatures.view(),
         bias: abias.view(),
+        windows: None,
     };
     let mut ah = filled(f32::NAN, s.batch * s.neurons);
     readout::forward(&CPU, &s, ax.view().into(), weights, ah.view_mut(), None);

@@ -75,6 +75,7 @@ fn product(device: &Device) -> f64 {
         mask: mask.view(),
         features: features.view(),
         bias: bias.view(),
+        windows: None,
     };
     let seconds = fastest(|| {
         readout::forward(device, &shape, x.view().into(), weights, h.view_mut(), None);

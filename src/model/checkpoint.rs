@@ -12,16 +12,19 @@
 //! | `readout.{r}.features` | (N, O F) |
 //! | `readout.{r}.bias`, `.response_scale` | (N); predictions are multiplied by the scale |
 
+mod sources;
+
 use super::params::{Arena, Slot};
 use super::{Config, Model, Population, core};
 use crate::device::Device;
-use crate::files::{self, Prepared};
+use crate::files;
 use crate::recording::Recording;
 use crate::recording::preprocess::Preprocessing;
 use crate::{Error, Result, results};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
+pub use sources::Sources;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -107,34 +110,16 @@ impl Tensors {
     /// # Errors
     /// Names the file.
     pub fn write(&self, path: &Path) -> Result<String> {
-        let views: Vec<(&str, TensorView)> = self
-            .tensors
-            .iter()
-            .map(|(name, (shape, values))| {
-                TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))
-                    .map(|view| (name.as_str(), view))
-            })
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|e| Error::file(path, e))?;
-        let metadata = (!self.metadata.is_empty()).then(|| self.metadata.clone());
-        let bytes = safetensors::serialize(views, metadata).map_err(|e| Error::file(path, e))?;
-        let file = Prepared::new(path, |w| w.write_all(&bytes))?;
-        let hash = file.hash().to_string();
-        file.commit()?;
-        Ok(hash)
+        let mut sources = Sources::beside(self.metadata.clone());
+        for (name, (shape, values)) in &self.tensors {
+            sources.lend(name.clone(), shape, values);
+        }
+        sources.write(path)
     }
 
     /// Adds a tensor.
     pub fn insert(&mut self, name: String, shape: &[usize], values: Vec<f32>) {
         self.tensors.insert(name, (shape.to_vec(), values));
-    }
-
-    /// Adds every tensor of an arena, its name behind a prefix.
-    pub fn insert_arena(&mut self, prefix: &str, arena: &Arena) {
-        for slot in &arena.layout.slots {
-            let values = arena.values.slice(slot.range()).download();
-            self.insert(format!("{prefix}{}", slot.name), &slot.shape, values);
-        }
     }
 
     /// Fills an arena with tensors of its layout.
@@ -219,6 +204,9 @@ impl Model {
         model.check_variances(&path)?;
         model.hash = results::shown(&tensors.hash);
         model.recordings = fit_of(&tensors).map(|f| f.recordings).unwrap_or_default();
+        // Masks exist once more while windows are made of them.
+        drop(tensors);
+        model.find_windows();
         Ok(model)
     }
 
@@ -240,29 +228,45 @@ impl Model {
         Ok(())
     }
 
-    /// The tensors of `model.safetensors`.
-    pub fn tensors(&self) -> Tensors {
-        let mut out = Tensors::default();
-        out.insert(
-            "input.mean".into(),
-            &[1],
-            vec![self.preprocessing.image_mean],
-        );
-        out.insert("input.sd".into(), &[1], vec![self.preprocessing.image_sd]);
-        out.insert_arena("", &self.params);
-        out.insert_arena("", &self.statistics);
-        for r in &self.readouts {
-            let name = format!("readout.{}.response_scale", r.name);
-            out.insert(name, &[r.neurons], r.response_scale.clone());
-        }
+    /// What stands beside the tensors of `model.safetensors`.
+    pub(crate) fn metadata(&self) -> HashMap<String, String> {
         let fit = Fit {
             architecture: self.config.architecture().unwrap_or_default(),
             recordings: self.recordings.clone(),
         };
-        if let Ok(text) = serde_json::to_string(&fit) {
-            out.metadata.insert(FIT.into(), text);
+        let text = serde_json::to_string(&fit).ok();
+        text.map(|text| (FIT.into(), text)).into_iter().collect()
+    }
+
+    /// `model.safetensors` with these parameters and statistics, masks whole.
+    pub(crate) fn sources<'a>(&'a self, params: &'a Arena, statistics: &'a Arena) -> Sources<'a> {
+        let mut out = Sources::beside(self.metadata());
+        let Preprocessing {
+            image_mean,
+            image_sd,
+        } = self.preprocessing;
+        out.hold("input.mean".into(), &[1], vec![image_mean]);
+        out.hold("input.sd".into(), &[1], vec![image_sd]);
+        out.lend_arena("", params);
+        out.lend_arena("", statistics);
+        for r in &self.readouts {
+            let name = format!("readout.{}.response_scale", r.name);
+            out.lend(name, &[r.neurons], &r.response_scale);
+            if r.windows.is_some() {
+                let name = params.layout.slots[r.mask].name.clone();
+                let shape = [r.neurons, r.map.0, r.map.1];
+                out.make(name, &shape, move || r.whole_masks(params));
+            }
         }
         out
+    }
+
+    /// Writes `model.safetensors`; returns its hash.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn write(&self, path: &Path) -> Result<String> {
+        self.sources(&self.params, &self.statistics).write(path)
     }
 
     /// Overwrites every tensor that `from` (a run directory or a `.safetensors` file) holds under the same name and

@@ -9,6 +9,7 @@ pub mod params;
 mod predict;
 pub mod projector;
 pub mod readout;
+pub mod windows;
 mod workspace;
 
 pub use closeup::Closeup;

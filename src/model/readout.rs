@@ -5,8 +5,9 @@ use super::params::{Arena, Layout};
 use super::{Model, Population, Workspace, core};
 use crate::Result;
 use crate::device::Array;
-use crate::ops::readout::{Gradients, Shape, Weights};
+use crate::ops::readout::{Gradients, Shape, Weights, Windows};
 use crate::ops::{loss, penalty, readout};
+use std::sync::Arc;
 
 /// Where a readout's numbers lie.
 #[derive(Clone, Debug)]
@@ -21,7 +22,9 @@ pub struct Readout {
     pub map: (usize, usize),
     /// C.
     pub channels: usize,
-    /// Slot of the masks (N, H, W).
+    /// Where the neurons look, if not at all of the map; then the masks lie inside their windows.
+    pub windows: Option<Arc<Windows>>,
+    /// Slot of the masks: (N, H, W), or one after the other what is inside the windows. [`Model::mask`] shows one whole.
     pub mask: usize,
     /// Slot of the features (N, C); follows the masks.
     pub features: usize,
@@ -47,6 +50,7 @@ impl Readout {
             image: (population.height, population.width),
             map,
             channels,
+            windows: None,
             mask: params.declare_aligned(name("mask"), vec![neurons, map.0, map.1]),
             features: params.declare(name("features"), vec![neurons, channels]),
             bias: params.declare(name("bias"), vec![neurons]),
@@ -64,11 +68,18 @@ impl Readout {
         }
     }
 
-    fn weights<'a>(&self, params: &'a Arena) -> Weights<'a> {
+    /// Floats that the forward pass of so many images can keep for the backward one.
+    fn kept(&self, model: &Model, batch: usize) -> usize {
+        let shape = self.shape(&model.config, batch);
+        shape.kept(&model.device, self.windows.as_deref())
+    }
+
+    fn weights<'a>(&'a self, params: &'a Arena) -> Weights<'a> {
         Weights {
             mask: params.view(self.mask),
             features: params.view(self.features),
             bias: params.view(self.bias),
+            windows: self.windows.as_deref(),
         }
     }
 
@@ -108,9 +119,8 @@ impl Buffers {
     /// For batches of up to `batch` images; with `gradients`, keeps what the way back needs.
     pub fn new(model: &Model, readout: &Readout, batch: usize, gradients: bool) -> Self {
         let device = &model.device;
-        let shape = readout.shape(&model.config, batch);
         let zeros = || device.zeros(&[batch, readout.neurons]);
-        let kept = shape.kept(device);
+        let kept = readout.kept(model, batch);
         Self {
             h: zeros(),
             rates: zeros(),
@@ -142,7 +152,7 @@ pub fn forward(
     let keep = buffers
         .kept
         .as_mut()
-        .map(|k| k.slice_mut(0..shape.kept(&model.device)));
+        .map(|k| k.slice_mut(0..readout.kept(model, batch)));
     let h = buffers.h.slice_mut(0..batch * readout.neurons);
     readout::forward(
         &model.device,
@@ -213,7 +223,7 @@ pub fn backward(
         buffers
             .kept
             .as_mut()
-            .map(|k| k.slice_mut(0..shape.kept(&model.device))),
+            .map(|k| k.slice_mut(0..readout.kept(model, batch))),
     );
 }
 
@@ -249,11 +259,9 @@ pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) {
     let weights = readout.weights(&model.params);
     let g = readout.gradients(gradients);
     let values = (weights.mask, weights.features);
-    penalty::readout(
-        &model.device,
-        readout.neurons,
-        strength,
-        values,
-        (g.mask, g.features),
-    );
+    let (device, to) = (&model.device, (g.mask, g.features));
+    match &readout.windows {
+        Some(windows) => penalty::windowed_readout(device, windows, strength, values, to),
+        None => penalty::readout(device, readout.neurons, strength, values, to),
+    }
 }

@@ -36,11 +36,33 @@ impl<'a, T> Matrix<'a, T> {
 
 /// `c = a b`, or `c += a b`; a is (m, k), b (k, n), c (m, n) row-major.
 pub fn multiply<T: Real>(
+    sizes: (usize, usize, usize),
+    a: Matrix<T>,
+    b: Matrix<T>,
+    c: &mut [T],
+    add: bool,
+) {
+    product(sizes, a, b, c, add, Parallelism::Rayon(0));
+}
+
+/// The same on this core alone, for one of many products that run beside each other.
+pub fn multiply_here<T: Real>(
+    sizes: (usize, usize, usize),
+    a: Matrix<T>,
+    b: Matrix<T>,
+    c: &mut [T],
+    add: bool,
+) {
+    product(sizes, a, b, c, add, Parallelism::None);
+}
+
+fn product<T: Real>(
     (m, n, k): (usize, usize, usize),
     a: Matrix<T>,
     b: Matrix<T>,
     c: &mut [T],
     add: bool,
+    parallelism: Parallelism,
 ) {
     assert!(a.holds(m, k) && b.holds(k, n) && c.len() == m * n);
     // SAFETY: every element that the strides reach lies within the slices, as just asserted.
@@ -64,7 +86,7 @@ pub fn multiply<T: Real>(
             false,
             false,
             false,
-            Parallelism::Rayon(0),
+            parallelism,
         );
     }
 }

@@ -32,9 +32,7 @@ impl BarCodes {
         let readout = &model.readouts[index];
         let orientations = model.config.orientations();
         let features = readout.channels / orientations;
-        let pixels = readout.map.0 * readout.map.1;
         let weights = model.params.view(readout.features);
-        let masks = model.params.view(readout.mask);
         let biases = model.params.view(readout.bias).download();
         let positive = model.config.readout.positive_features;
         let mut codes = Array3::zeros((neurons.len(), features, orientations));
@@ -45,7 +43,7 @@ impl BarCodes {
                 let w = if positive { w.abs() } else { w };
                 codes[(row, c % features, c / features)] = w;
             }
-            let mask = masks.slice(n * pixels..(n + 1) * pixels).download();
+            let mask = model.mask(index, n);
             mass.push(mask.iter().map(|m| f64::from(m.abs())).sum());
         }
         let who = neurons.iter().map(|&neuron| Who {

@@ -1,6 +1,6 @@
 //! A run directory that holds a fit already: work is not destroyed by a command that is given twice.
 
-use super::{Trainer, history, resume};
+use super::{Trainer, history, resume, windows};
 use crate::model::Config;
 use crate::model::checkpoint::{CONFIG, MODEL, Tensors};
 use crate::results::DERIVED;
@@ -8,7 +8,7 @@ use crate::{Error, Result, files, say};
 use std::path::{Path, PathBuf};
 
 /// Files that `train` writes itself.
-pub(super) const OWN: [&str; 4] = [CONFIG, MODEL, resume::FILE, history::FILE];
+pub(super) const OWN: [&str; 5] = [CONFIG, MODEL, resume::FILE, history::FILE, windows::FILE];
 
 /// The fit that lies where another one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Trainer {
         before.training.patience = now.training.patience;
         before.training.validate_every = now.training.validate_every;
         let same_data = match Tensors::read(&self.out.join(MODEL)) {
-            Ok(tensors) => self.model.tensors().metadata == tensors.metadata,
+            Ok(tensors) => self.model.metadata() == tensors.metadata,
             Err(_) => true,
         };
         before == *now && same_data

@@ -10,6 +10,7 @@ mod schedule;
 mod signals;
 mod step;
 mod validation;
+mod windows;
 
 pub use history::History;
 pub use progress::Progress;
@@ -20,16 +21,18 @@ use crate::device::{Array, Device, Graph};
 use crate::lock::Lock;
 use crate::model::checkpoint::Start;
 use crate::model::params::Arena;
-use crate::model::{Config, Model, Population, Workspace, readout};
+use crate::model::{Config, Model, Population, Workspace, core, readout};
 use crate::recording::preprocess::{self, Preprocessing};
-use crate::recording::{Recording, fingerprint};
-use crate::{Error, Result};
+use crate::recording::{Recording, Tier, fingerprint};
+use crate::{Error, Result, say};
 use batches::{Data, Order};
 use earlier::Earlier;
 use schedule::Schedule;
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use windows::Looks;
 
 /// Between two writings of what resuming needs, which for large populations is hundreds of megabytes. A signal and
 /// the end write it at once; only a killed process falls back to the last writing.
@@ -157,6 +160,8 @@ pub struct Trainer {
     /// One step as the device repeats it.
     graph: Option<Graph>,
     state: State,
+    /// Where the neurons look, once their windows are put.
+    looks: Option<Looks>,
     history: History,
     out: PathBuf,
     /// Of the recordings, so that a run is not resumed on others.
@@ -182,13 +187,28 @@ impl Trainer {
     ) -> Result<Self> {
         run::check_names(recordings)?;
         let preprocessing = Preprocessing::images(recordings)?;
+        let resumes = options.resume && options.out.join(resume::FILE).exists();
+        let windows_first = config.readout.window_after == 0 && !resumes;
         let mut populations = Vec::new();
         let mut data = Vec::new();
         let mut means = Vec::new();
+        let mut looks: Looks = Vec::new();
         for recording in recordings {
             let scale = preprocess::response_scale(recording);
             let responses = preprocess::normalised_responses(recording, scale.view());
             let mean = preprocess::mean_training_response(recording, responses.view()).to_vec();
+            let image = (recording.height(), recording.width());
+            let map = core::output_size(config, image.0, image.1)?;
+            let puts = windows_first && windows::is_smaller(&config.readout, map);
+            looks.push(puts.then(|| {
+                let z = preprocessing.z_score(recording.images.view());
+                let trials = recording.trials_of(Tier::Train);
+                let trials: Vec<(usize, usize)> = trials
+                    .into_iter()
+                    .map(|t| (t, recording.trials[t].image))
+                    .collect();
+                windows::follow(z.view(), &trials, responses.view(), map, &config.readout)
+            }));
             data.push(Data::new(
                 device,
                 recording,
@@ -231,21 +251,16 @@ impl Trainer {
                 spaces.len() - 1
             }));
         }
-        let buffers = model
-            .readouts
-            .iter()
-            .zip(&orders)
-            .map(|(r, o)| readout::Buffers::new(&model, r, o.batch, true))
-            .collect();
-        let zeros = Arena::zeros(device, &model.params.layout);
+        let nothing = Arena::zeros(device, &Arc::default());
         let mut trainer = Self {
             before_step: model.statistics.values.clone(),
             schedule: Schedule::new(device, orders.iter().map(|o| o.batch)),
             warm: false,
             graph: None,
-            gradients: zeros.clone(),
-            first: zeros.clone(),
-            second: zeros,
+            gradients: nothing.clone(),
+            first: nothing.clone(),
+            second: nothing,
+            looks: None,
             state: State {
                 step: 0,
                 taken: 0,
@@ -268,7 +283,7 @@ impl Trainer {
             orders,
             spaces,
             space_of,
-            buffers,
+            buffers: Vec::new(),
         };
         for recording in recordings {
             let hash = recording.hash();
@@ -279,18 +294,32 @@ impl Trainer {
         }
         device.check()?;
         trainer.require_space()?;
-        if options.resume && options.out.join(resume::FILE).exists() {
+        if resumes {
             trainer.lock = Some(run::claim(&options.out)?);
             trainer.restore_run()?;
         } else {
             if let Some(init) = &options.init {
                 trainer.start = Some(trainer.model.start_from(init)?);
             }
+            if windows_first {
+                trainer.put_first_windows(looks);
+            }
+            let zeros = Arena::zeros(device, &trainer.model.params.layout);
+            (trainer.first, trainer.second) = (zeros.clone(), zeros);
             trainer.lock = Some(run::claim(&options.out)?);
             trainer.earlier = trainer.look_for_earlier(options.overwrite)?;
             trainer.begin_run()?;
         }
+        trainer.gradients = Arena::zeros(device, &trainer.model.params.layout);
+        trainer.make_buffers();
         Ok(trainer)
+    }
+
+    fn make_buffers(&mut self) {
+        let readouts = self.model.readouts.iter().zip(&self.orders);
+        self.buffers = readouts
+            .map(|(r, o)| readout::Buffers::new(&self.model, r, o.batch, true))
+            .collect();
     }
 
     /// What was taken from `init`, and what not.
@@ -363,6 +392,12 @@ impl Trainer {
         self.state.seconds = before + started.elapsed().as_secs_f64();
         self.save()?;
         progress.finish();
+        if self.state.done != Some(End::Diverged) && self.steps_to_windows().is_some() {
+            say(format_args!(
+                "readout.window: the fit ended after {} steps, no later than readout.window_after = {}: its masks are whole",
+                self.state.taken, self.model.config.readout.window_after
+            ));
+        }
         Ok(self.outcome())
     }
 

@@ -1,15 +1,22 @@
 //! `resume.safetensors`: what continues a run bit for bit.
 
 use super::history::{History, Row};
+use super::windows::{Look, Looks};
 use super::{Best, End, Snapshot, State, Trainer};
-use crate::model::checkpoint::{CONFIG, Tensors};
+use crate::model::checkpoint::{CONFIG, Sources, Tensors};
 use crate::model::params::Arena;
 use crate::model::{Config, readout};
+use crate::ops::readout::Window;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// The file's name in a run.
 pub const FILE: &str = "resume.safetensors";
+/// What the names of the tensors of windows begin with: (N, 5): row, column, height, width, and the share of the mask's squares
+/// that was held.
+const LOOKS: &str = "windows.";
+/// A share of nothing.
+const NOTHING: f32 = -1.0;
 /// The key of the counters in its metadata.
 const STATE: &str = "state";
 
@@ -29,6 +36,9 @@ struct Saved {
     #[serde(default)]
     config: Option<String>,
     best: Option<SavedBest>,
+    /// Whether windows have been put.
+    #[serde(default)]
+    looks: bool,
     history: Vec<SavedRow>,
 }
 
@@ -84,20 +94,34 @@ struct SavedBest {
 
 impl Trainer {
     pub(super) fn write_resume(&self) -> Result<()> {
-        let mut tensors = Tensors::default();
-        let now = Snapshot {
-            params: self.model.params.clone(),
-            statistics: self.model.statistics.clone(),
-            first: self.first.clone(),
-            second: self.second.clone(),
-        };
+        let mut tensors = Sources::default();
+        let m = &self.model;
+        let now = parts(&m.params, &m.statistics, &self.first, &self.second);
         let s = &self.state;
         // A run that diverged is not continued, and its numbers are none.
         if s.done != Some(End::Diverged) {
-            insert(&mut tensors, "now", &now);
+            lend(&mut tensors, "now", now);
         }
         if let Some(best) = &s.best {
-            insert(&mut tensors, "best", &best.snapshot);
+            let b = &best.snapshot;
+            let best = parts(&b.params, &b.statistics, &b.first, &b.second);
+            lend(&mut tensors, "best", best);
+        }
+        for (readout, looks) in self.model.readouts.iter().zip(self.looks.iter().flatten()) {
+            if let Some(looks) = looks {
+                let numbers = looks.iter().flat_map(|look| {
+                    let w = &look.window;
+                    let sizes = [w.top, w.left, w.height, w.width].map(|v| v as f32);
+                    let mass = if look.mass.is_nan() {
+                        NOTHING
+                    } else {
+                        look.mass
+                    };
+                    [sizes[0], sizes[1], sizes[2], sizes[3], mass]
+                });
+                let name = format!("{LOOKS}{}", readout.name);
+                tensors.hold(name, &[looks.len(), 5], numbers.collect());
+            }
         }
         let saved = Saved {
             step: s.step,
@@ -117,6 +141,7 @@ impl Trainer {
                 taken: b.taken,
                 t: b.t,
             }),
+            looks: self.looks.is_some(),
             history: self.history.rows().iter().map(SavedRow::from).collect(),
         };
         let path = self.out.join(FILE);
@@ -161,6 +186,10 @@ impl Trainer {
                 ));
             }
         }
+        if saved.looks {
+            let looks = self.looks_of(&tensors)?;
+            self.look(looks);
+        }
         let mut now = self.empty_snapshot();
         fill(&tensors, &path, "now", &mut now)?;
         let best = match saved.best {
@@ -202,6 +231,42 @@ impl Trainer {
             },
         };
         self.write_config()
+    }
+
+    /// Where the neurons looked.
+    fn looks_of(&self, tensors: &Tensors) -> Result<Looks> {
+        let path = self.out.join(FILE);
+        let of_readout = |readout: &readout::Readout| {
+            let name = format!("{LOOKS}{}", readout.name);
+            let Some((shape, numbers)) = tensors.tensors.get(&name) else {
+                return Ok(None);
+            };
+            let look = |v: &[f32]| {
+                let sizes = [v[0], v[1], v[2], v[3]].map(|v| v as usize);
+                let [top, left, height, width] = sizes;
+                let mass = if v[4] == NOTHING { f32::NAN } else { v[4] };
+                let window = Window {
+                    top,
+                    left,
+                    height,
+                    width,
+                };
+                Look { window, mass }
+            };
+            let looks: Vec<Look> = numbers.chunks_exact(5).map(look).collect();
+            let on_map = looks.iter().all(|l| l.window.is_inside(readout.map));
+            if *shape != [readout.neurons, 5] || !on_map {
+                let wanted = "a window on the map for each neuron";
+                return Err(Error::bad(
+                    path.display(),
+                    name,
+                    format!("{shape:?}"),
+                    wanted,
+                ));
+            }
+            Ok(Some(looks))
+        };
+        self.model.readouts.iter().map(of_readout).collect()
     }
 
     fn empty_snapshot(&self) -> Snapshot {
@@ -270,18 +335,26 @@ fn comparable(config: &Config) -> Result<String> {
     config.to_toml()
 }
 
-fn parts(s: &Snapshot) -> [(&'static str, &Arena); 4] {
+/// Arenas by what they hold.
+type Parts<'a> = [(&'static str, &'a Arena); 4];
+
+fn parts<'a>(
+    params: &'a Arena,
+    statistics: &'a Arena,
+    first: &'a Arena,
+    second: &'a Arena,
+) -> Parts<'a> {
     [
-        ("values", &s.params),
-        ("statistics", &s.statistics),
-        ("first_moment", &s.first),
-        ("second_moment", &s.second),
+        ("values", params),
+        ("statistics", statistics),
+        ("first_moment", first),
+        ("second_moment", second),
     ]
 }
 
-fn insert(tensors: &mut Tensors, when: &str, snapshot: &Snapshot) {
-    for (what, arena) in parts(snapshot) {
-        tensors.insert_arena(&format!("{when}.{what}."), arena);
+fn lend<'a>(tensors: &mut Sources<'a>, when: &str, parts: Parts<'a>) {
+    for (what, arena) in parts {
+        tensors.lend_arena(&format!("{when}.{what}."), arena);
     }
 }
 

@@ -55,16 +55,14 @@ impl Trainer {
         let before = files::hash_of(&model).ok();
         let now = match &self.state.best {
             Some(best) => {
-                let mut kept = self.model.clone();
-                kept.params = best.snapshot.params.clone();
-                kept.statistics = best.snapshot.statistics.clone();
-                Some(kept.tensors().write(&model)?)
+                let (params, statistics) = (&best.snapshot.params, &best.snapshot.statistics);
+                Some(self.model.sources(params, statistics).write(&model)?)
             }
             None if self.state.done == Some(End::Diverged) => {
                 files::remove(&model)?;
                 None
             }
-            None => Some(self.model.tensors().write(&model)?),
+            None => Some(self.model.write(&model)?),
         };
         if before.is_some() && before != now {
             // What was derived from the weights before.
@@ -72,6 +70,7 @@ impl Trainer {
                 files::remove(&self.out.join(name))?;
             }
         }
+        self.write_windows()?;
         self.write_resume()?;
         self.history.write(&self.out.join(history::FILE))
     }

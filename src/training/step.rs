@@ -17,6 +17,14 @@ impl Trainer {
         interrupts: &Interrupts,
         progress: &mut Progress,
     ) -> Vec<f32> {
+        let wanted = match self.steps_to_windows() {
+            Some(0) => {
+                self.put_windows();
+                wanted
+            }
+            Some(left) => wanted.min(left),
+            None => wanted,
+        };
         let wanted = wanted.min(AHEAD as u64) as usize;
         self.prepare(wanted);
         let (mut done, mut mark): (usize, Option<Mark>) = (0, None);

@@ -1,10 +1,11 @@
 //! Gradients of the penalties; the steerable one against that of the rotated filters.
 
 use super::{Case, Cost, Output, both, filled};
-use crate::common::noise;
+use crate::common::{noise, windows};
 use striate::ops::basis::Basis;
 use striate::ops::group_conv::{self, Shape};
 use striate::ops::penalty::{self, Metric, Strength};
+use striate::ops::readout::Windows;
 
 const STRENGTHS: [(f64, f64); 3] = [(1.0, 0.0), (0.0, 1.0), (0.3, 0.2)];
 
@@ -22,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         cases.extend(sizes.map(filters_of));
     }
     cases.extend([(1, 1, 1), (7, 35, 3), (5, 600, 16), (33, 64, 16)].map(readout));
+    cases.push(windowed_readout());
     cases
 }
 
@@ -162,6 +164,36 @@ pub fn readout((neurons, pixels, channels): (usize, usize, usize)) -> Case {
                     n * pixels..(n + 1) * pixels,
                     n * channels..(n + 1) * channels,
                 );
+                let (m, f) = (&mask[p.clone()], &features[c.clone()]);
+                penalty::reference::neuron(0.02, m, f, &mut dmask[p], &mut dfeatures[c]);
+            }
+            vec![
+                Output::new("dmask", &dm, dmask),
+                Output::new("dfeatures", &df, dfeatures),
+            ]
+        })
+    })
+}
+
+fn windowed_readout() -> Case {
+    Case::new("readout penalty through windows", |on| {
+        let corners: Vec<_> = (0..9).map(|n| (n % 3, 4, 8, 8 + n % 2)).collect();
+        let windows = Windows::new(on, (12, 20), &windows(&corners));
+        let (neurons, channels) = (windows.neurons(), 5);
+        let (amask, mask) = both(on, &noise(windows.mask_len(), 1));
+        let (afeatures, features) = both(on, &noise(neurons * channels, 2));
+        let mut dm = filled(on, 1.0, mask.len());
+        let mut df = filled(on, 1.0, features.len());
+        let words = 3 * (mask.len() + features.len());
+        on.pass("gradient", Cost::words(words), || {
+            let values = (amask.view(), afeatures.view());
+            let gradients = (dm.view_mut(), df.view_mut());
+            penalty::windowed_readout(on, &windows, 0.02, values, gradients);
+        });
+        on.outputs(|| {
+            let (mut dmask, mut dfeatures) = (vec![1.0; mask.len()], vec![1.0; features.len()]);
+            for n in 0..neurons {
+                let (p, c) = (windows.range(n), n * channels..(n + 1) * channels);
                 let (m, f) = (&mask[p.clone()], &features[c.clone()]);
                 penalty::reference::neuron(0.02, m, f, &mut dmask[p], &mut dfeatures[c]);
             }

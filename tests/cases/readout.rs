@@ -1,8 +1,8 @@
 use super::{Case, Cost, Output, Trial, both, empty_maps, filled, plus_one};
-use crate::common::noise;
+use crate::common::{noise, windows};
 use striate::device::{Array, Maps};
 use striate::ops::readout::{Gradients, Shape, Weights, backward, backward_input, forward};
-use striate::ops::readout::{ladder, reference};
+use striate::ops::readout::{Window, Windows, ladder, reference, windowed};
 
 pub fn cases() -> Vec<Case> {
     [
@@ -33,7 +33,146 @@ pub fn cases() -> Vec<Case> {
             case(shape)
         })
     })
+    .chain(windowed_cases())
     .collect()
+}
+
+/// Maps, and windows of neurons on them: (top, left, height, width).
+fn windowed_cases() -> impl Iterator<Item = Case> {
+    let corners = vec![
+        (0, 0, 3, 4),
+        (0, 5, 3, 4),
+        (4, 0, 3, 4),
+        (4, 5, 3, 4),
+        (0, 5, 3, 4),
+    ];
+    let one_each = (0..6).map(|n| (n, n, 2, 1 + n % 3)).collect();
+    let all_in_one = vec![(1, 4, 16, 16); 70];
+    let mixed = (0..37)
+        .map(|n| match n % 5 {
+            0 => (0, 0, 20, 26),
+            1 | 3 => (4, 8, 16, 16),
+            _ => (8, 4, 8, 8),
+        })
+        .collect();
+    // More neurons in a window than a tile has, and more numbers.
+    let crowded = (0..140).map(|n| (4 * (n / 135), 0, 12, 12)).collect();
+    [
+        (1, 1, (1, 1), vec![(0, 0, 1, 1)]),
+        (3, 7, (7, 9), corners),
+        (2, 5, (8, 8), one_each),
+        (5, 6, (18, 20), all_in_one),
+        (4, 9, (20, 26), mixed),
+        (18, 3, (16, 16), crowded),
+        (
+            2,
+            131,
+            (9, 16),
+            vec![(0, 0, 8, 8), (0, 4, 9, 12), (1, 8, 8, 8)],
+        ),
+    ]
+    .into_iter()
+    .flat_map(|(batch, channels, map, of_neurons)| {
+        [false, true].map(|positive_features| {
+            let shape = Shape {
+                batch,
+                channels,
+                pixels: map.0 * map.1,
+                neurons: of_neurons.len(),
+                positive_features,
+            };
+            windowed_case(shape, map, windows(&of_neurons))
+        })
+    })
+}
+
+pub fn windowed_case(shape: Shape, map: (usize, usize), of_neurons: Vec<Window>) -> Case {
+    Case::new(format!("readout through windows {shape:?}"), move |on| {
+        run_windowed(on, &shape, map, &of_neurons)
+    })
+}
+
+fn run_windowed(on: &Trial, s: &Shape, map: (usize, usize), of_neurons: &[Window]) -> Vec<Output> {
+    let windows = Windows::new(on, map, of_neurons);
+    let (b, n) = (s.batch, s.neurons);
+    let (ax, x) = on.noise_maps(b * s.channels * s.pixels, 1);
+    let (amask, mask) = both(on, &with_zeros(windows.mask_len(), 2));
+    let (afeatures, features) = both(on, &with_zeros(n * s.channels, 3));
+    let (abias, bias) = both(on, &noise(n, 4));
+    let (adh, dh) = on.noise(b * n, 5);
+    let weights = Weights {
+        mask: amask.view(),
+        features: afeatures.view(),
+        bias: abias.view(),
+        windows: Some(&windows),
+    };
+    let products = b * s.channels * windows.mask_len();
+    let parameters = mask.len() + features.len() + bias.len();
+    let cost = Cost::words(parameters + b * n)
+        .maps(on, ax.len())
+        .tensor(products);
+    let [mut h, mut h_keeping] = [(); 2].map(|()| filled(on, f32::NAN, b * n));
+    let mut kept = filled(on, f32::NAN, s.kept(on, Some(&windows)));
+    on.pass("forward", cost, || {
+        forward(on, s, ax.view(), weights, h.view_mut(), None);
+    });
+    let keeps = !kept.is_empty();
+    if keeps {
+        on.pass("forward, keeping", cost, || {
+            let keep = Some(kept.view_mut());
+            forward(on, s, ax.view(), weights, h_keeping.view_mut(), keep);
+        });
+    }
+    let mut dx_alone = empty_maps(on, ax.len());
+    on.pass("backward to the maps", cost, || {
+        backward_input(on, s, weights, adh.view(), dx_alone.view_mut());
+    });
+    let cost = Cost::words(3 * parameters + b * n)
+        .maps(on, 2 * ax.len())
+        .tensor(2 * products);
+    let mut ways = vec![("backward", None)];
+    if keeps {
+        ways.push(("backward from what was kept", Some(kept)));
+    }
+    let gradients: Vec<(Maps, [Array; 3])> = ways
+        .into_iter()
+        .map(|(name, mut kept)| {
+            let one = |n| filled(on, 1.0, n);
+            let mut dx = empty_maps(on, ax.len());
+            let mut grown = [one(amask.len()), one(afeatures.len()), one(n)];
+            on.pass(name, cost, || {
+                let [mask, features, bias] = &mut grown;
+                let gradients = Gradients {
+                    mask: mask.view_mut(),
+                    features: features.view_mut(),
+                    bias: bias.view_mut(),
+                };
+                let (to, kept) = ((dx.view_mut(), gradients), kept.as_mut());
+                let kept = kept.map(Array::view_mut);
+                backward(on, s, ax.view(), weights, adh.view(), to, kept);
+            });
+            (dx, grown)
+        })
+        .collect();
+    on.outputs(|| {
+        let wanted = windowed::reference::forward(s, &windows, &x, &mask, &features, &bias);
+        let mut outputs = vec![Output::tensor("h", &h, wanted.clone())];
+        if keeps {
+            outputs.push(Output::tensor("h, keeping", &h_keeping, wanted));
+        }
+        let [dx, dmask, dfeatures, dbias] =
+            windowed::reference::backward(s, &windows, &x, &mask, &features, &dh);
+        outputs.push(Output::tensor_maps("dx alone", &dx_alone, dx.clone()));
+        for (adx, [gm, gf, gb]) in &gradients {
+            outputs.extend([
+                Output::tensor_maps("dx", adx, dx.clone()),
+                Output::tensor("dmask", gm, plus_one(&dmask)),
+                Output::tensor("dfeatures", gf, plus_one(&dfeatures)),
+                Output::new("dbias", gb, plus_one(&dbias)),
+            ]);
+        }
+        outputs
+    })
 }
 
 pub fn case(shape: Shape) -> Case {
@@ -60,6 +199,7 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
         mask: amask.view(),
         features: afeatures.view(),
         bias: abias.view(),
+        windows: None,
     };
     let empty = |n| filled(on, f32::NAN, n);
     let products = s.projections() * s.pixels;
@@ -68,7 +208,7 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
     let cost = Cost::words(parameters + b * n).maps(on, ax.len());
     let full = Cost::words(ax.len() + parameters + b * n);
     let [mut h, mut h_keeping, mut plain, mut tiled] = [(); 4].map(|()| empty(b * n));
-    let mut kept = empty(s.kept(on));
+    let mut kept = empty(s.kept(on, None));
     on.pass("forward", cost.tensor(products), || {
         forward(on, s, ax.view(), weights, h.view_mut(), None);
     });

@@ -1,6 +1,7 @@
 //! The cases again at the sizes of the standard model: for speed, too large for the definition.
 
 use super::{Case, align, conv, group_conv, loss, norm, optimiser, penalty, readout};
+use crate::common::windows;
 use striate::ops::activation::{Activation, Output};
 use striate::ops::penalty::Strength;
 
@@ -50,6 +51,10 @@ pub fn cases(Standard { batch, neurons }: Standard) -> Vec<Case> {
         positive_features: false,
     };
     all.push(readout::case(shape).named("readout", ""));
+    let corner = |n: usize| (n % 6 * 4, n / 6 % 6 * 8, 16, 16);
+    let corners: Vec<_> = (0..neurons).map(corner).collect();
+    let in_windows = readout::windowed_case(shape, (36, 64), windows(&corners));
+    all.push(in_windows.named("readout", ", windows of 16"));
     let penalty = penalty::readout((neurons, PIXELS, CHANNELS));
     all.push(penalty.named("readout", ", penalty"));
 

@@ -57,6 +57,15 @@ impl Fit {
         }
     }
 
+    /// The same, but from the fifth step on neurons look through windows, of which the maps have room for one.
+    pub fn through_windows(self) -> Self {
+        let mut config = self.config;
+        config.readout.window = 8;
+        config.readout.window_after = 4;
+        config.readout.window_mass = 0.0;
+        Self { config, ..self }
+    }
+
     /// Two steps of the standard model (Ecker et al. 2019) at the sizes that it is used at.
     pub fn standard(batch: usize, neurons: usize) -> Self {
         let mut config = Config::default();

@@ -3,11 +3,23 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use striate::ops::readout::Window;
 
 /// Numbers in [-1, 1], the same for the same seed.
 pub fn noise(n: usize, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+/// Windows from (top, left, height, width).
+pub fn windows(corners: &[(usize, usize, usize, usize)]) -> Vec<Window> {
+    let window = |&(top, left, height, width)| Window {
+        top,
+        left,
+        height,
+        width,
+    };
+    corners.iter().map(window).collect()
 }
 
 pub fn narrow(v: &[f64]) -> Vec<f32> {

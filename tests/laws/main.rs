@@ -7,6 +7,7 @@ mod adjoint;
 mod penalties;
 mod threads;
 mod twins;
+mod windows;
 
 use common::{narrow, noise};
 use striate::device::{Array, Device};

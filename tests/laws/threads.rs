@@ -126,6 +126,7 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
         mask: mask.view(),
         features: features.view(),
         bias: bias.view(),
+        windows: None,
     };
     let mut h = CPU.zeros(&[dh.len()]);
     let [mut dx, mut dmask, mut dfeatures, mut dbias] =

@@ -30,10 +30,8 @@ fn near(model: &Model, index: usize, neurons: &[usize]) -> Vec<usize> {
     let reach = closeup::reach(model);
     let readout = &model.readouts[index];
     let (height, width) = readout.map;
-    let masks = model.params.view(readout.mask);
     let looks = |n: usize| {
-        let pixels = height * width;
-        let mask = masks.slice(n * pixels..(n + 1) * pixels).download();
+        let mask = model.mask(index, n);
         let (mut all, mut outer) = (0.0, 0.0);
         for (p, m) in mask.iter().enumerate() {
             let (y, x) = (p / width, p % width);

@@ -189,13 +189,8 @@ fn masks(model: &mut Model, index: usize, neurons: &[usize]) -> Result<Masks> {
     projector.images(1).fill_from(&vec![0.0; h * w]);
     projector.forward(1);
     let blank = projector.project(1, 0..neurons.len()).download();
-    let readout = &model.readouts[index];
-    let (pixels, width) = (readout.map.0 * readout.map.1, readout.map.1);
-    let all = model.params.view(readout.mask);
-    let list = |&n: &usize| {
-        let mask = all.slice(n * pixels..(n + 1) * pixels).download();
-        strongest(&mask, width)
-    };
+    let width = model.readouts[index].map.1;
+    let list = |&n: &usize| strongest(&model.mask(index, n), width);
     let lists: Vec<_> = neurons.iter().map(list).collect();
     Ok(Masks::new(&device, &lists, &blank))
 }

@@ -51,15 +51,12 @@ pub(super) fn filters(model: &Model, group: &Group, frames: Option<View<u32>>) -
 /// Masks times features of some of the group's neurons, as they count, on their windows: (neurons, channels, pixels).
 fn readouts(model: &Model, group: &Group, some: Range<usize>) -> Vec<f32> {
     let readout = &model.readouts[group.index];
-    let (pixels, channels) = (readout.map.0 * readout.map.1, readout.channels);
-    let (masks, features) = (
-        model.params.view(readout.mask),
-        model.params.view(readout.features),
-    );
+    let channels = readout.channels;
+    let features = model.params.view(readout.features);
     let positive = model.config.readout.positive_features;
     let mut all = Vec::new();
     for (&n, window) in group.neurons[some.clone()].iter().zip(&group.windows[some]) {
-        let whole = masks.slice(n * pixels..(n + 1) * pixels).download();
+        let whole = model.mask(group.index, n);
         let rows = whole.chunks_exact(readout.map.1).skip(window.top);
         let mask: Vec<f32> = rows
             .take(window.height)

@@ -14,9 +14,11 @@ mod group;
 mod linear;
 mod window;
 
+pub use crate::ops::readout::Window;
 pub use group::Group;
-pub use window::{Tail, Window};
+pub use window::Tail;
 
+use super::windows::tight;
 use super::workspace::Workspace;
 use super::{Mode, Model, core, readout};
 use crate::Result;
@@ -25,30 +27,28 @@ use crate::ops::{closeup, loss};
 
 /// The windows of these neurons (rows of readout `index`).
 pub fn windows(model: &Model, index: usize, neurons: &[usize], tail: Tail) -> Vec<Window> {
-    let readout = &model.readouts[index];
-    let (height, width) = readout.map;
-    let masks = model.params.view(readout.mask);
-    let pixels = height * width;
-    let window = |&n: &usize| {
-        let mask = masks.slice(n * pixels..(n + 1) * pixels).download();
-        Window::of_mask(&mask, width, tail)
-    };
+    let width = model.readouts[index].map.1;
+    let window = |&n: &usize| Window::of_mask(&model.mask(index, n), width, tail);
     neurons.iter().map(window).collect()
 }
 
-/// Where these neurons (rows of readout `index`) look, for searches: windows without the faint rest that training leaves all
-/// over the masks. What they leave out counts as for a blank image.
+/// Where these neurons (rows of readout `index`) look, for searches: what is not 0 of a mask that lies in a window; of whole
+/// masks, windows without the faint rest that training leaves all over them. What they leave out counts as for a blank image.
 pub fn looked_at(model: &Model, index: usize, neurons: &[usize]) -> Vec<Window> {
     /// Weights below this share of the largest do not count.
     const FAINT: f32 = 0.05;
     /// What a window may leave out of the others.
     const TAIL: Tail = Tail::Energy(1e-2);
     let readout = &model.readouts[index];
-    let (height, width) = readout.map;
-    let masks = model.params.view(readout.mask);
-    let pixels = height * width;
+    let width = readout.map.1;
     let window = |&n: &usize| {
-        let mut mask = masks.slice(n * pixels..(n + 1) * pixels).download();
+        let mut mask = model.mask(index, n);
+        let own = readout.windows.as_ref().map(|windows| windows.of(n));
+        if own.is_some_and(|own| own != Window::whole(readout.map))
+            && let Some(all) = tight(&mask, width)
+        {
+            return all;
+        }
         let largest = mask.iter().fold(0.0f32, |most, m| most.max(m.abs()));
         for m in &mut mask {
             if m.abs() < FAINT * largest {

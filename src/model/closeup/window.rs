@@ -1,17 +1,6 @@
 //! The part of a map that a neuron's mask weighs.
 
-/// A rectangle of a map, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// First row.
-    pub top: usize,
-    /// First column.
-    pub left: usize,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-}
+use crate::ops::readout::Window;
 
 /// How much of a mask may be left out.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! Which values make sense.
 
 use super::{Config, CoreKind, Loss, ReadoutKind};
+use crate::model::windows::GRID;
 use crate::ops::group_conv::MAX_KERNEL;
 use crate::{Error, Result};
 
@@ -26,6 +27,14 @@ impl Config {
                 &self.readout.kind,
                 "\"factorised\" in this version",
             );
+        }
+        let r = &self.readout;
+        if (1..GRID).contains(&r.window) || r.window > 1 << 20 {
+            let wanted = format!("0 for the whole map, or at least {GRID} pixels");
+            return bad("readout.window", &r.window, &wanted);
+        }
+        if !(0.0..=1.0).contains(&r.window_mass) {
+            return bad("readout.window_mass", &r.window_mass, "a share from 0 to 1");
         }
         if self.training.loss != Loss::Poisson {
             return bad(

@@ -81,6 +81,14 @@ pub struct Readout {
     pub positive_features: bool,
     /// "softplus", "elu+1", "exponential" or "linear".
     pub output: Output,
+    /// Side in pixels of the window of the core's last map that each neuron looks through; its mask is exactly 0 elsewhere,
+    /// which saves most of the work. 0: all of the map, as published.
+    pub window: usize,
+    /// Steps with whole masks before the windows are put where the masks hold most. 0: from the first step on, put where the
+    /// responses follow the images' local luminance and contrast.
+    pub window_after: u64,
+    /// A neuron whose window would hold less than this share of its mask's squares gets one of twice the side, then the whole map.
+    pub window_mass: f64,
 }
 
 /// `readout.kind`.
@@ -194,6 +202,9 @@ impl Default for Readout {
             kind: ReadoutKind::Factorised,
             positive_features: false,
             output: Output::Softplus,
+            window: 0,
+            window_after: 200,
+            window_mass: 0.8,
         }
     }
 }

@@ -277,6 +277,9 @@ mod tests {
             ("[core]\nkind = \"round\"", "round"),
             ("[core]\npadding = 3", "padding"),
             ("[readout]\noutput = \"relu\"", "relu"),
+            ("[readout]\nwindow = 3", "readout.window is 3"),
+            ("[readout]\nwindow_mass = 1.5", "readout.window_mass"),
+            ("[readout]\nwindow_mass = nan", "readout.window_mass"),
             ("[penalties]\nsmoothness = -1", "penalties.smoothness is -1"),
             (
                 "[penalties]\nsmoothness = nan",

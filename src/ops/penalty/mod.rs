@@ -12,6 +12,7 @@ mod cpu;
 mod metric;
 pub mod reference;
 
+use super::readout::Windows;
 use crate::device::kernels;
 use crate::device::{Device, View, ViewMut};
 pub use metric::Metric;
@@ -166,6 +167,51 @@ pub fn readout(
             dmask,
             dfeatures,
             p,
+            c,
+            strength as f32,
+        ),
+    }
+}
+
+/// The same of masks that lie in windows, as [`Windows`] orders them.
+pub fn windowed_readout(
+    device: &Device,
+    windows: &Windows,
+    strength: f64,
+    (mask, features): (View, View),
+    (dmask, dfeatures): (ViewMut, ViewMut),
+) {
+    let neurons = windows.neurons();
+    let c = features.len() / neurons;
+    let lengths = (windows.mask_len(), neurons * c);
+    assert_eq!((mask.len(), features.len()), lengths);
+    assert_eq!((dmask.len(), dfeatures.len()), lengths);
+    match device {
+        Device::Cpu => {
+            let (mask, features) = (mask.host(), features.host());
+            let mut own: Vec<_> = dfeatures.host().chunks_exact_mut(c).map(Some).collect();
+            let mut rest = dmask.host();
+            let mut tasks = Vec::with_capacity(neurons);
+            for &n in windows.order() {
+                let range = windows.range(n);
+                let (dm, after) = rest.split_at_mut(range.len());
+                rest = after;
+                let df = own[n].take().unwrap_or_default();
+                tasks.push((&mask[range], &features[n * c..][..c], dm, df));
+            }
+            tasks.into_par_iter().for_each(|(m, f, dm, df)| {
+                reference::neuron(strength, m, f, dm, df);
+            });
+        }
+        _ => kernels::penalty::penalty_windowed_readout(
+            device,
+            [neurons, 1, 1],
+            mask,
+            features,
+            windows.tables.starts.view(),
+            windows.tables.order.view(),
+            dmask,
+            dfeatures,
             c,
             strength as f32,
         ),

@@ -14,9 +14,9 @@ fn images_at_once(shape: &Shape) -> usize {
 
 /// One readout's parameters in this machine's memory.
 pub struct Host<'a> {
-    mask: &'a [f32],
-    features: &'a [f32],
-    bias: &'a [f32],
+    pub mask: &'a [f32],
+    pub features: &'a [f32],
+    pub bias: &'a [f32],
 }
 
 impl<'a> Host<'a> {
@@ -85,6 +85,17 @@ fn spread_gradient(shape: &Shape, dh: &[f32], features: &[f32], spread: &mut [f3
         });
 }
 
+/// The gradient of a number that counts by its absolute value.
+pub fn signed(value: f32, gradient: f32) -> f32 {
+    if value > 0.0 {
+        gradient
+    } else if value < 0.0 {
+        -gradient
+    } else {
+        0.0
+    }
+}
+
 pub fn backward(
     shape: &Shape,
     x: &[f32],
@@ -149,15 +160,6 @@ pub fn backward(
                 chunk > 0,
             );
         }
-        let signed = |value: f32, gradient: f32| {
-            if value > 0.0 {
-                gradient
-            } else if value < 0.0 {
-                -gradient
-            } else {
-                0.0
-            }
-        };
         dmask
             .par_chunks_mut(1 << 14)
             .zip(mask_sums.par_chunks(1 << 14))

@@ -3,6 +3,8 @@
 //! `h[b, n] = bias[n] + sum_c v[n, c] sum_p |mask[n, p]| x[b, c, p]`, v = features, or |features| where only positive
 //! ones are wanted. x is (B, C, P), mask (N, P), features (N, C), h (B, N).
 //!
+//! Where each neuron looks through a window alone ([`Weights::windows`]), see [`windowed`].
+//!
 //! The inner sum is one matrix product. On the CPU its (B, C, N) result is formed for a few images at a time, or kept from
 //! the forward pass for the backward one where memory is given for it ([`Shape::kept`]); elsewhere it never leaves the
 //! registers (`kernels/readout.cu`). There, at bf16, the product's factor |mask| is rounded once and lies in memory as bf16, as
@@ -12,9 +14,12 @@ mod cpu;
 pub mod ladder;
 mod launch;
 pub mod reference;
+pub mod windowed;
+pub mod windows;
 
 use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 use cpu::Host;
+pub use windows::{Window, Windows};
 
 /// Sizes of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,17 +43,18 @@ impl Shape {
     }
 
     /// Floats that a forward pass on `device` can keep for the backward one: projections on the CPU, factors at bf16.
-    pub fn kept(&self, device: &Device) -> usize {
-        match device {
-            Device::Cpu => self.projections(),
-            _ => launch::kept(device, self),
+    pub fn kept(&self, device: &Device, windows: Option<&Windows>) -> usize {
+        match (device, windows) {
+            (_, Some(_)) => windowed::kept(device, self),
+            (Device::Cpu, None) => self.projections(),
+            (_, None) => launch::kept(device, self),
         }
     }
 
     fn check(&self, x: usize, weights: &Weights, h: usize) {
         let wanted = (
             self.batch * self.channels * self.pixels,
-            self.neurons * self.pixels,
+            weights.mask_len(self),
             self.neurons * self.channels,
             self.neurons,
             self.batch * self.neurons,
@@ -65,18 +71,32 @@ impl Shape {
 /// One readout's parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a> {
-    /// (N, P), before the absolute value.
+    /// (N, P), before the absolute value; with `windows` what is inside them, in their order.
     pub mask: View<'a>,
     /// (N, C).
     pub features: View<'a>,
     /// (N).
     pub bias: View<'a>,
+    /// Where the neurons look; without, each looks at the whole map.
+    pub windows: Option<&'a Windows>,
+}
+
+impl Weights<'_> {
+    fn mask_len(&self, shape: &Shape) -> usize {
+        let Some(windows) = self.windows else {
+            return shape.neurons * shape.pixels;
+        };
+        let (height, width) = windows.map;
+        let sizes = (windows.neurons(), height * width);
+        assert_eq!(sizes, (shape.neurons, shape.pixels), "{shape:?}: windows");
+        windows.mask_len()
+    }
 }
 
 /// Their gradients.
 #[derive(Debug)]
 pub struct Gradients<'a> {
-    /// (N, P).
+    /// As the masks lie.
     pub mask: ViewMut<'a>,
     /// (N, C).
     pub features: ViewMut<'a>,
@@ -94,7 +114,10 @@ pub fn forward(
     keep: Option<ViewMut>,
 ) {
     shape.check(x.len(), &weights, h.len());
-    check_kept(device, shape, keep.as_ref());
+    check_kept(device, shape, &weights, keep.as_ref());
+    if let Some(windows) = weights.windows {
+        return windowed::forward(device, (shape, windows), x, weights, h, keep);
+    }
     match device {
         Device::Cpu => {
             let keep = keep.map(ViewMut::host);
@@ -104,8 +127,8 @@ pub fn forward(
     }
 }
 
-fn check_kept(device: &Device, shape: &Shape, kept: Option<&ViewMut>) {
-    let wanted = shape.kept(device);
+fn check_kept(device: &Device, shape: &Shape, weights: &Weights, kept: Option<&ViewMut>) {
+    let wanted = shape.kept(device, weights.windows);
     let got = kept.map_or(wanted, ViewMut::len);
     assert_eq!(got, wanted, "{shape:?}: floats kept between the passes");
 }
@@ -129,7 +152,11 @@ pub fn backward(
         bias,
     } = &gradients;
     assert_eq!((mask.len(), features.len(), bias.len()), wanted);
-    check_kept(device, shape, kept.as_ref());
+    check_kept(device, shape, &weights, kept.as_ref());
+    if let Some(windows) = weights.windows {
+        let to = (dx, gradients);
+        return windowed::backward(device, (shape, windows), x, weights, dh, to, kept);
+    }
     match device {
         Device::Cpu => {
             let (x, dh, dx) = (x.host(), dh.host(), dx.host());
@@ -143,6 +170,9 @@ pub fn backward(
 /// Writes dx only.
 pub fn backward_input(device: &Device, shape: &Shape, weights: Weights, dh: View, dx: MapViewMut) {
     shape.check(dx.len(), &weights, dh.len());
+    if let Some(windows) = weights.windows {
+        return windowed::backward_input(device, (shape, windows), weights, dh, dx);
+    }
     match device {
         Device::Cpu => cpu::backward_input(shape, &Host::new(weights), dh.host(), dx.host()),
         _ => launch::backward_input(device, shape, weights, dh, dx),

@@ -3,11 +3,11 @@
 use super::Shape;
 use crate::ops::Real;
 
-fn counted<T: Real>(s: &Shape, v: T) -> T {
+pub(super) fn counted<T: Real>(s: &Shape, v: T) -> T {
     if s.positive_features { v.abs() } else { v }
 }
 
-fn sign<T: Real>(v: T) -> T {
+pub(super) fn sign<T: Real>(v: T) -> T {
     if v > T::zero() {
         T::one()
     } else if v < T::zero() {
