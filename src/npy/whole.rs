@@ -44,6 +44,22 @@ impl Whole {
         &self.bytes[self.header.offset..]
     }
 
+    /// The elements where they lie, if they are `float32` as this machine has them, in C order.
+    pub(crate) fn singles(&self) -> Option<&[f32]> {
+        let d = self.header.dtype;
+        let same = (d.kind, d.size, d.big_endian) == (Kind::Float, 4, cfg!(target_endian = "big"));
+        let ordered = !self.header.fortran || self.header.shape.len() < 2;
+        match same && ordered {
+            true => bytemuck::try_cast_slice(self.data()).ok(),
+            false => None,
+        }
+    }
+
+    /// The file's bytes, to be used again.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The elements' bytes in C order, as little-endian numbers of their own type.
     fn ordered(&self) -> std::borrow::Cow<'_, [u8]> {
         if self.header.fortran && self.header.shape.len() > 1 {

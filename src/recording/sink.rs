@@ -30,6 +30,14 @@ impl Pixels {
         Self::Floats(values)
     }
 
+    /// As [`Pixels::of`], of values that lie in a file's bytes.
+    pub(super) fn of_slice(values: &[f32]) -> Self {
+        match narrowed(values) {
+            Some(bytes) => Self::Bytes(bytes),
+            None => Self::Floats(values.iter().map(|x| x + 0.0).collect()),
+        }
+    }
+
     /// The first pixel that is no grey level.
     pub(super) fn unusable(&self) -> Option<(usize, f32)> {
         match self {

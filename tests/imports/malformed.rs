@@ -834,3 +834,54 @@ fn folders_of_experanto() {
         ),
     ]);
 }
+
+#[test]
+fn other_kinds_are_recognised() {
+    let mat = |f: &Path| save(&f.join("s.mat"), &mat::session());
+    let suite2p = |f: &Path| suite2p::folder(f);
+    let experanto = |f: &Path| experanto::folder(&f.join("m1"));
+    refuses(&[
+        (
+            "MATLAB as loose arrays",
+            &mat,
+            "npy s.mat",
+            &["s.mat", "import mat"],
+        ),
+        (
+            "MATLAB as a scan",
+            &mat,
+            "sensorium s.mat",
+            &["s.mat", "import mat"],
+        ),
+        (
+            "suite2p as loose arrays",
+            &suite2p,
+            "npy m1",
+            &["m1", "import suite2p"],
+        ),
+        (
+            "suite2p as a scan",
+            &suite2p,
+            "sensorium m1/suite2p",
+            &["m1", "import suite2p"],
+        ),
+        (
+            "experanto as loose arrays",
+            &experanto,
+            "npy m1",
+            &["m1", "import experanto"],
+        ),
+        (
+            "experanto as a scan",
+            &experanto,
+            "sensorium m1",
+            &["m1", "import experanto"],
+        ),
+        (
+            "suite2p as experanto",
+            &suite2p,
+            "experanto m1 --window 0-1",
+            &["m1", "no folder screen"],
+        ),
+    ]);
+}

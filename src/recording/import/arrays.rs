@@ -37,7 +37,12 @@ impl Source {
             let names = archive.names();
             return Ok(Self::Archive(path.to_path_buf(), archive, names));
         }
-        let what = if path.exists() {
+        let mat = path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("mat"));
+        let what = if path.exists() && mat {
+            "is a MATLAB file, not loose arrays: use `striate import mat`"
+        } else if path.exists() {
             "is neither a folder nor an .npz file"
         } else {
             "does not exist"

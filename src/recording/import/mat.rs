@@ -12,9 +12,10 @@
 
 use super::block::tier_of_word;
 use super::cut::Cut;
+use super::layout::{ImageAxis, Layout};
 use super::made::{Made, Shown, Tiering, drafted, stem};
 use super::number::{Number, infinite_at};
-use super::stack::{ImageAxis, Layout, numbers};
+use super::stack::numbers;
 use super::turn::{Turn, at_once};
 use crate::matlab::{self, File, Listed, shown};
 use crate::recording::draft::Draft;

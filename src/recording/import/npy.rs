@@ -70,9 +70,15 @@ pub fn npy_with_digits(source: &Path, seed: u64) -> Result<(Recording, Option<Ar
             return Err(Error::file(source, what));
         }
         (false, None) => {
-            let what = match source.join("data/images").is_dir() {
-                true => "is a Sensorium scan, not loose arrays: use `striate import sensorium`",
-                false => "has neither images.npy nor images_train.npy",
+            let has = |name: &str| source.join(name).exists();
+            let what = if has("data/images") {
+                "is a Sensorium scan, not loose arrays: use `striate import sensorium`"
+            } else if has("spks.npy") || has("plane0") || has("suite2p") {
+                "is a folder of suite2p, not loose arrays: use `striate import suite2p`"
+            } else if has("screen") && has("responses") {
+                "is a recording of experanto, not loose arrays: use `striate import experanto`"
+            } else {
+                "has neither images.npy nor images_train.npy"
             };
             return Err(Error::file(source, what));
         }

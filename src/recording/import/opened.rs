@@ -1,7 +1,8 @@
 //! The file of all images that goes with responses: an `.npy`, or a MATLAB file.
 
 use super::cut::Cut;
-use super::stack::{Layout, Stack};
+use super::layout::Layout;
+use super::stack::Stack;
 use crate::matlab::{self, Class, Version};
 use crate::recording::part::Progress;
 use crate::{Error, Result};

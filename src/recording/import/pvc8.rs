@@ -12,8 +12,8 @@
 //! large version of an image are in one tier.
 
 use super::cut::Cut;
+use super::layout::{ImageAxis, Layout};
 use super::made::{Made, Shown, Tiering, drafted, stem};
-use super::stack::{ImageAxis, Layout};
 use crate::matlab::{File, shown};
 use crate::recording::draft::Draft;
 use crate::recording::part::{Progress, Recorded};

@@ -9,6 +9,9 @@ use std::path::Path;
 /// Bytes of responses turned at a time.
 const BLOCK: usize = 1 << 27;
 
+/// Trials that are turned together: what memory hands over in one go.
+const TILE: usize = 16;
+
 /// How many neurons of so many trials are turned at a time.
 pub(super) fn at_once<T>(trials: usize) -> usize {
     (BLOCK / (trials * size_of::<T>()).max(1)).max(1)
@@ -55,12 +58,19 @@ impl<'a> Turn<'a> {
             }
         }
         let mut bytes = Vec::with_capacity(neurons * size_of::<T>());
-        for trial in 0..count {
-            bytes.clear();
-            for neuron in 0..neurons {
-                block[neuron * count + trial].put(&mut bytes);
+        let mut tile: Vec<T> = Vec::with_capacity(neurons * TILE);
+        for start in (0..count).step_by(TILE) {
+            let trials = TILE.min(count - start);
+            tile.clear();
+            for all in block.chunks_exact(count) {
+                tile.extend_from_slice(&all[start..start + trials]);
             }
-            self.file.patch(trial, first, &bytes)?;
+            for trial in 0..trials {
+                bytes.clear();
+                let own = tile.iter().skip(trial).step_by(trials);
+                own.for_each(|r| r.put(&mut bytes));
+                self.file.patch(start + trial, first, &bytes)?;
+            }
         }
         Ok(())
     }

@@ -52,70 +52,24 @@ struct Described {
 pub(super) fn blocks(screen: &Path, progress: &mut Progress) -> Result<Vec<Block>> {
     let folder = screen.join("meta");
     let combined = screen.join("combined_meta.json");
-    let mut all: BTreeMap<usize, Block> = BTreeMap::new();
-    let mut add = |name: &str, place: &Path, described: Described| -> Result<()> {
-        let digits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
-        let Some(number) = name.parse::<usize>().ok().filter(|_| digits) else {
-            return Err(Error::bad(
-                place.display(),
-                "block",
-                name,
-                "a number, as in 00000",
-            ));
-        };
-        let block = block(number, name, place, described)?;
-        match all.insert(number, block) {
-            None => Ok(()),
-            Some(_) => Err(Error::bad(
-                place.display(),
-                "block",
-                number,
-                "each number once",
-            )),
-        }
-    };
-    if folder.is_dir() {
-        let fail = |e: std::io::Error| Error::file(&folder, format!("cannot read: {e}"));
-        let mut files: Vec<PathBuf> = Vec::new();
-        for entry in std::fs::read_dir(&folder).map_err(fail)? {
-            files.push(entry.map_err(fail)?.path());
-        }
-        let hidden = |p: &Path| {
-            p.file_name()
-                .is_some_and(|n| n.as_encoded_bytes().starts_with(b"."))
-        };
-        files.retain(|p| p.extension().is_some_and(|e| e == "yml" || e == "yaml") && !hidden(p));
-        files.sort();
-        for (done, file) in files.iter().enumerate() {
-            if done % 256 == 0 {
-                progress("reading blocks", done, files.len())?;
-            }
-            let name = file
-                .file_stem()
-                .and_then(|s| s.to_str())
-                .unwrap_or_default();
-            add(name, file, read_yaml(file)?)?;
-        }
-    }
-    if all.is_empty() && combined.is_file() {
+    let mut described = one_by_one(&folder, progress)?;
+    if described.is_empty() && combined.is_file() {
         let text = crate::files::read_text(&combined)?;
         let blocks: BTreeMap<String, Described> = serde_json::from_str(&text)
             .map_err(|e| Error::file(&combined, format!("is no description of blocks: {e}")))?;
-        let mut add = |name: &str, described| {
-            let digits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
-            let Some(number) = name.parse::<usize>().ok().filter(|_| digits) else {
-                return Err(Error::bad(
-                    combined.display(),
-                    "block",
-                    name,
-                    "a number, as in 00000",
-                ));
-            };
-            all.insert(number, block(number, name, &combined, described)?);
-            Ok(())
+        let named = blocks.into_iter();
+        described.extend(named.map(|(name, block)| (name, combined.clone(), block)));
+    }
+    let mut all: BTreeMap<usize, Block> = BTreeMap::new();
+    for (name, place, described) in described {
+        let bad = |wanted| Err(Error::bad(place.display(), "block", &name, wanted));
+        let digits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
+        let Some(number) = name.parse::<usize>().ok().filter(|_| digits) else {
+            return bad("a number, as in 00000");
         };
-        for (name, described) in blocks {
-            add(&name, described)?;
+        let block = block(number, &name, &place, described)?;
+        if all.insert(number, block).is_some() {
+            return bad("each number once");
         }
     }
     match all.is_empty() {
@@ -125,6 +79,35 @@ pub(super) fn blocks(screen: &Path, progress: &mut Progress) -> Result<Vec<Block
         )),
         false => Ok(all.into_values().collect()),
     }
+}
+
+/// What files of one block each say, by their names; none where there is no such folder.
+fn one_by_one(folder: &Path, progress: &mut Progress) -> Result<Vec<(String, PathBuf, Described)>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let fail = |e: std::io::Error| Error::file(folder, format!("cannot read: {e}"));
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        files.push(entry.map_err(fail)?.path());
+    }
+    let hidden = |p: &Path| {
+        let name = p.file_name();
+        name.is_some_and(|n| n.as_encoded_bytes().starts_with(b"."))
+    };
+    let yaml = |p: &Path| p.extension().is_some_and(|e| e == "yml" || e == "yaml");
+    files.retain(|p| yaml(p) && !hidden(p));
+    files.sort();
+    let mut described = Vec::with_capacity(files.len());
+    for (done, file) in files.iter().enumerate() {
+        if done % 256 == 0 {
+            progress("reading blocks", done, files.len())?;
+        }
+        let name = file.file_stem().and_then(|s| s.to_str());
+        let name = name.unwrap_or_default().to_string();
+        described.push((name, file.clone(), read_yaml(file)?));
+    }
+    Ok(described)
 }
 
 fn block(number: usize, name: &str, place: &Path, described: Described) -> Result<Block> {

@@ -3,6 +3,7 @@
 use crate::npy::Whole;
 use crate::window::Window;
 use crate::{Error, Result};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -96,15 +97,21 @@ impl Tree {
 
     /// A file's content; several threads may ask at once.
     pub(super) fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read(name, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// As [`Tree::bytes`], into memory that was used before: new memory for every image costs more than reading it.
+    fn read(&self, name: &str, bytes: &mut Vec<u8>) -> Result<()> {
         let fail =
             |e: &dyn std::fmt::Display| Error::file(self.place(name), format!("cannot read: {e}"));
         match self {
             Self::Folder(path) => {
                 let mut file = File::open(path.join(name)).map_err(|e| fail(&e))?;
                 let length = file.metadata().map_err(|e| fail(&e))?.len() as usize;
-                let mut bytes = vec![0; length];
-                file.read_exact(&mut bytes).map_err(|e| fail(&e))?;
-                Ok(bytes)
+                bytes.resize(length, 0);
+                file.read_exact(bytes).map_err(|e| fail(&e))
             }
             Self::Zip {
                 archive, members, ..
@@ -113,13 +120,31 @@ impl Tree {
                 let mut archive = archive.clone();
                 let mut member = archive.by_index(*index).map_err(|e| fail(&e))?;
                 let length = member.size();
+                bytes.clear();
                 // What a damaged archive claims is not believed until it has come.
-                let mut bytes = Vec::with_capacity(length.min(1 << 20) as usize);
+                bytes.reserve(length.min(1 << 20) as usize);
                 let mut limited = (&mut member).take(length.saturating_add(1));
-                limited.read_to_end(&mut bytes).map_err(|e| fail(&e))?;
-                Ok(bytes)
+                limited.read_to_end(bytes).map_err(|e| fail(&e))?;
+                Ok(())
             }
         }
+    }
+
+    /// A file's array, in memory that each thread uses again and again.
+    pub(super) fn with_array<T>(
+        &self,
+        name: &str,
+        take: impl FnOnce(&Whole) -> Result<T>,
+    ) -> Result<T> {
+        thread_local! {
+            static BYTES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+        }
+        let mut bytes = BYTES.take();
+        self.read(name, &mut bytes)?;
+        let array = Whole::new(self.place(name), bytes)?;
+        let taken = take(&array);
+        BYTES.set(array.into_bytes());
+        taken
     }
 
     /// A file's array.
@@ -134,6 +159,9 @@ fn folder(path: &Path) -> Result<PathBuf> {
         return Ok(path.to_path_buf());
     }
     let fail = |e| Error::file(path, format!("cannot read: {e}"));
+    if path.join("screen").is_dir() && path.join("responses").is_dir() {
+        return Err(Error::file(path, unlike(path)));
+    }
     let mut scans = Vec::new();
     for entry in std::fs::read_dir(path).map_err(fail)? {
         let inner = entry.map_err(fail)?.path();
@@ -160,6 +188,15 @@ fn unlike(path: &Path) -> String {
     } else if ends("npz") || has("images.npy") || has("images_train.npy") || has("train_images.npy")
     {
         "holds loose arrays, not a Sensorium scan: use `striate import npy`".into()
+    } else if path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("mat"))
+    {
+        "is a MATLAB file, not a Sensorium scan: use `striate import mat`".into()
+    } else if has("spks.npy") || has("plane0") || has("suite2p") {
+        "is a folder of suite2p, not a Sensorium scan: use `striate import suite2p`".into()
+    } else if has("screen") && has("responses") {
+        "is a recording of experanto, not a Sensorium scan: use `striate import experanto`".into()
     } else if path.is_dir() {
         "has no folder data, wanted a Sensorium scan: data/images, data/responses, meta/trials"
             .into()

@@ -5,6 +5,7 @@ use crate::npy::{Kind, Whole, shown};
 use crate::recording::import::Rescale;
 use crate::recording::sink::Pixels;
 use crate::{Error, Result};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Files of one kind, one per trial.
@@ -47,8 +48,12 @@ impl Series {
     }
 
     fn array(&self, tree: &Tree, trial: usize) -> Result<Whole> {
+        tree.array(&self.file(tree, trial)?)
+    }
+
+    fn file(&self, tree: &Tree, trial: usize) -> Result<String> {
         match self.files.get(&trial) {
-            Some(name) => tree.array(&format!("{}/{name}", self.folder)),
+            Some(name) => Ok(format!("{}/{name}", self.folder)),
             None => {
                 let place = tree.place(&format!("{}/{trial}.npy", self.folder));
                 let what = "does not exist, wanted a file for every row of meta/trials/tiers.npy that is not none";
@@ -220,8 +225,12 @@ impl Reader<'_> {
     }
 
     fn pixels(&self, trial: usize) -> Result<Pixels> {
-        let array = self.images.array(self.tree, trial)?;
-        let size = size_of_image(&array)?;
+        let file = self.images.file(self.tree, trial)?;
+        self.tree.with_array(&file, |array| self.pixels_of(array))
+    }
+
+    fn pixels_of(&self, array: &Whole) -> Result<Pixels> {
+        let size = size_of_image(array)?;
         if size != self.size {
             let told = |s: (usize, usize)| format!("{} x {}", s.0, s.1);
             let wanted = format!("{} as in the first image", told(self.size));
@@ -233,7 +242,10 @@ impl Reader<'_> {
         let pixels = match self.rescale {
             Some(rescale) => rescale.apply(&array.numbers::<f64>()?, size),
             None if plain => Pixels::Bytes(array.data().to_vec()),
-            None => Pixels::of(array.numbers::<f32>()?),
+            None => match array.singles() {
+                Some(values) => Pixels::of_slice(values),
+                None => Pixels::of(array.numbers::<f32>()?),
+            },
         };
         match pixels.unusable() {
             None => Ok(pixels),
@@ -265,15 +277,18 @@ impl Reader<'_> {
             self.check(&array, all.iter().position(beyond))?;
             return Ok((Responses::Double(self.select(all)), zero));
         }
-        let all = array.numbers::<f32>()?;
+        let all: Cow<'_, [f32]> = match array.singles() {
+            Some(values) => values.into(),
+            None => array.numbers::<f32>()?.into(),
+        };
         let zero = all.iter().all(|r| *r == 0.0);
         self.check(&array, all.iter().position(|r| r.is_infinite()))?;
-        let dtype = array.header().dtype;
-        let same = (dtype.kind, dtype.size, dtype.big_endian) == (Kind::Float, 4, false);
-        if same && self.kept.is_none() {
+        if matches!(all, Cow::Borrowed(_)) && self.kept.is_none() && cfg!(target_endian = "little")
+        {
+            drop(all);
             return Ok((Responses::Same(array), zero));
         }
-        Ok((Responses::Single(self.select(all)), zero))
+        Ok((Responses::Single(self.select(all.into_owned())), zero))
     }
 
     fn select<T: Copy>(&self, all: Vec<T>) -> Vec<T> {

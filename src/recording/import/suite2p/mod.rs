@@ -11,13 +11,16 @@
 //! F' = F - 0.7 Fneu and F0 the 10th percentile of F' over the recording; cells whose F0 is not positive are left out.
 //! `stat.npy` and `ops.npy` are pickled Python, which is never read.
 
+mod options;
+mod plane;
+
 use super::Rescale;
 use super::cut::Cut;
 use super::made::{Made, Shown, Tiering, drafted};
 use super::opened::Opened;
 use super::stack::numbers;
 use super::turn::{Turn, at_once};
-use crate::npy::{Rows, Stored, shown};
+use crate::npy::{Stored, shown};
 use crate::recording::draft::Draft;
 use crate::recording::part::{Progress, Recorded};
 use crate::recording::sink::{ImageFile, ResponseFile};
@@ -25,72 +28,10 @@ use crate::recording::summary::Summary;
 use crate::recording::{Shares, Tier, Trial, name_of};
 use crate::table::{Column, Table};
 use crate::{Error, Result};
-use std::fmt;
-use std::ops::{Range, RangeInclusive};
+pub use options::{Frames, Signal};
+use plane::{Plane, folders};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-
-/// How much of the neuropil's fluorescence is taken off a cell's.
-const NEUROPIL: f64 = 0.7;
-/// Where the baseline lies among all frames of a cell.
-const BASELINE: f64 = 0.1;
-
-/// Frames after the onset, both ends included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frames(pub RangeInclusive<usize>);
-
-impl FromStr for Frames {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let range = text.trim().split_once('-');
-        let range = range.and_then(|(a, b)| Some(a.trim().parse().ok()?..=b.trim().parse().ok()?));
-        let range = range.filter(|r: &RangeInclusive<usize>| !r.is_empty());
-        range
-            .map(Self)
-            .ok_or_else(|| format!("\"{text}\" is no window, wanted frames from and to, as in 1-4"))
-    }
-}
-
-impl fmt::Display for Frames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.0.start(), self.0.end())
-    }
-}
-
-/// What counts as the response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// Deconvolved activity.
-    Spks,
-    /// Fluorescence as it is.
-    F,
-    /// Its relative change.
-    Dff,
-}
-
-impl FromStr for Signal {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "spks" => Ok(Self::Spks),
-            "F" => Ok(Self::F),
-            "dff" => Ok(Self::Dff),
-            _ => Err(format!("\"{text}\" is unknown, wanted spks, F or dff")),
-        }
-    }
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Spks => "spks",
-            Self::F => "F",
-            Self::Dff => "dff",
-        })
-    }
-}
 
 /// What goes with the planes, and what is kept of them.
 #[derive(Clone, Debug)]
@@ -220,169 +161,6 @@ fn values(place: &Path) -> Result<Vec<f64>> {
             shown(&shape),
             "(trials,)",
         )),
-    }
-}
-
-/// Folders of planes: those given, or those in them.
-fn folders(sources: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let is_plane = |f: &Path| ["F.npy", "spks.npy"].iter().any(|n| f.join(n).is_file());
-    let mut all = Vec::new();
-    for source in sources {
-        if is_plane(source) {
-            all.push(source.clone());
-            continue;
-        }
-        let fail = |what: String| Error::file(source, what);
-        if !source.is_dir() {
-            let what = match source.exists() {
-                true => "is no folder, wanted suite2p's, as in suite2p/plane0",
-                false => "does not exist, wanted a folder of suite2p, as in suite2p/plane0",
-            };
-            return Err(fail(what.into()));
-        }
-        let inner = match source.join("suite2p") {
-            inner if inner.is_dir() => inner,
-            _ => source.clone(),
-        };
-        let entries = std::fs::read_dir(&inner).map_err(|e| fail(format!("cannot read: {e}")))?;
-        let number = |path: &Path| -> Option<usize> {
-            let name = path.file_name()?.to_str()?;
-            name.strip_prefix("plane")?.parse().ok()
-        };
-        let mut planes: Vec<(usize, PathBuf)> = entries
-            .flatten()
-            .map(|e| e.path())
-            .filter(|p| is_plane(p))
-            .filter_map(|p| Some((number(&p)?, p)))
-            .collect();
-        if planes.is_empty() {
-            let what = "has no spks.npy or F.npy, wanted a folder of suite2p, as in suite2p/plane0";
-            return Err(fail(what.into()));
-        }
-        planes.sort();
-        all.extend(planes.into_iter().map(|(_, p)| p));
-    }
-    let mut sorted = all.clone();
-    sorted.sort();
-    sorted.dedup();
-    match sorted.len() == all.len() {
-        true => Ok(all),
-        false => Err(Error::file(
-            &all[0],
-            "a plane is given twice, wanted each once",
-        )),
-    }
-}
-
-struct Plane {
-    number: usize,
-    signal: Rows,
-    neuropil: Option<Rows>,
-    /// Its ROIs that are neurons, and how probably they are cells.
-    kept: Vec<(usize, bool, f64)>,
-    /// F0 of each of them.
-    baselines: Vec<f64>,
-}
-
-impl Plane {
-    fn open(folder: &Path, index: usize, options: &Suite2p) -> Result<Self> {
-        let rows = |name: &str| {
-            let rows = Rows::open(&folder.join(name))?;
-            match *rows.header().shape {
-                [rois, frames] if rois * frames > 0 => Ok(rows),
-                ref other => {
-                    let wanted = "(ROIs, frames), none of them 0";
-                    Err(Error::bad(
-                        rows.place().display(),
-                        "shape",
-                        shown(other),
-                        wanted,
-                    ))
-                }
-            }
-        };
-        let signal = rows(match options.signal {
-            Signal::Spks => "spks.npy",
-            Signal::F | Signal::Dff => "F.npy",
-        })?;
-        let neuropil = match options.signal {
-            Signal::Dff => Some(rows("Fneu.npy")?),
-            _ => None,
-        };
-        let rois = signal.count();
-        if let Some(other) = &neuropil
-            && other.header().shape != signal.header().shape
-        {
-            let got = shown(&other.header().shape);
-            let wanted = format!("{} as in F.npy", shown(&signal.header().shape));
-            return Err(Error::bad(other.place().display(), "shape", got, wanted));
-        }
-        let mut kept: Vec<(usize, bool, f64)> =
-            (0..rois).map(|roi| (roi, true, f64::NAN)).collect();
-        let place = folder.join("iscell.npy");
-        if place.exists() || !options.all {
-            let stored = Stored::open(&place)?;
-            let shape = stored.shape().to_vec();
-            if shape != [rois, 2] {
-                let wanted = format!("({rois}, 2), as there are ROIs");
-                return Err(Error::bad(place.display(), "shape", shown(&shape), wanted));
-            }
-            let flags: Vec<f64> = stored.numbers_as::<f64>()?.into_iter().collect();
-            for (roi, pair) in flags.chunks_exact(2).enumerate() {
-                kept[roi] = (roi, pair[0] != 0.0, pair[1]);
-            }
-        }
-        kept.retain(|(_, cell, _)| *cell || options.all);
-        let name = folder
-            .file_name()
-            .and_then(|n| n.to_str())
-            .unwrap_or_default();
-        let number = name.strip_prefix("plane").and_then(|n| n.parse().ok());
-        Ok(Self {
-            number: number.unwrap_or(index),
-            signal,
-            neuropil,
-            kept,
-            baselines: Vec::new(),
-        })
-    }
-
-    /// All frames of an ROI.
-    fn trace(&self, roi: usize) -> Result<Vec<f64>> {
-        let mut trace: Vec<f64> = Vec::with_capacity(self.signal.width());
-        self.signal.read(roi, 1, &mut trace)?;
-        if let Some(neuropil) = &self.neuropil {
-            let mut around: Vec<f64> = Vec::with_capacity(trace.len());
-            neuropil.read(roi, 1, &mut around)?;
-            trace
-                .iter_mut()
-                .zip(around)
-                .for_each(|(f, n)| *f -= NEUROPIL * n);
-        }
-        Ok(trace)
-    }
-
-    /// Finds F0 of every cell and leaves out those that have none.
-    fn find_baselines(&mut self, progress: &mut Progress) -> Result<Option<String>> {
-        let mut kept = Vec::new();
-        for (done, cell) in self.kept.iter().enumerate() {
-            progress("finding baselines", done, self.kept.len())?;
-            let mut trace = self.trace(cell.0)?;
-            let at = ((trace.len() - 1) as f64 * BASELINE) as usize;
-            let (_, baseline, _) = trace.select_nth_unstable_by(at, f64::total_cmp);
-            if *baseline > 0.0 && baseline.is_finite() {
-                self.baselines.push(*baseline);
-                kept.push(*cell);
-            }
-        }
-        let lost = self.kept.len() - kept.len();
-        self.kept = kept;
-        Ok((lost > 0).then(|| {
-            format!(
-                "{}: {lost} cells are left out, since the baseline of F - {NEUROPIL} Fneu is not positive",
-                self.signal.place().display()
-            )
-        }))
     }
 }
 
@@ -555,23 +333,5 @@ fn name(source: &Path) -> Result<String> {
     match names.find(|n| !own(n)) {
         Some(name) => Ok(name.to_string()),
         None => name_of(source),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_are_frames_with_both_ends() {
-        let parsed = "1-4".parse::<Frames>().unwrap();
-        assert_eq!(
-            (parsed.0.clone().count(), parsed.to_string()),
-            (4, "1-4".to_string())
-        );
-        assert_eq!("0-0".parse::<Frames>().unwrap().0.count(), 1);
-        for text in ["", "1", "4-1", "a-b", "1,4"] {
-            assert!(text.parse::<Frames>().is_err(), "{text}");
-        }
     }
 }
