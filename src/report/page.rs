@@ -111,8 +111,10 @@ impl Page {
             escape(section.about)
         );
         let mut open = false;
-        let (lacks, there): (Vec<&Block>, Vec<&Block>) =
-            section.blocks.iter().partition(|b| matches!(b, Block::Lack(_)));
+        let (lacks, there): (Vec<&Block>, Vec<&Block>) = section
+            .blocks
+            .iter()
+            .partition(|b| matches!(b, Block::Lack(_)));
         for block in there.into_iter().chain(lacks) {
             let figure = matches!(block, Block::Figure(_));
             if figure != open {

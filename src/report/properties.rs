@@ -69,8 +69,30 @@ pub fn table(run: &Source) -> Result<Table> {
 /// same in every run.
 fn numeric(column: &str) -> bool {
     const PARTS: [&str; 24] = [
-        "correlation", "oracle", "fev", "cc_", "index", "gabor_", "dog_", "_vs_", "response", "norm", "rotation", "tsne",
-        "share", "agreement", "x", "y", "size", "frequency", "orientation", "phase", "contrast", "sigma", "true_", "mass",
+        "correlation",
+        "oracle",
+        "fev",
+        "cc_",
+        "index",
+        "gabor_",
+        "dog_",
+        "_vs_",
+        "response",
+        "norm",
+        "rotation",
+        "tsne",
+        "share",
+        "agreement",
+        "x",
+        "y",
+        "size",
+        "frequency",
+        "orientation",
+        "phase",
+        "contrast",
+        "sigma",
+        "true_",
+        "mass",
     ];
     const WHOLE: [&str; 3] = ["cluster", "mei_steps", "dominant_feature"];
     !WHOLE.contains(&column)

@@ -12,8 +12,15 @@ const PROBE: &str = include_str!("probe.js");
 
 fn browser() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    std::env::split_paths(&path).flat_map(|p| names.map(|n| p.join(n))).find(|p| p.is_file())
+    let names = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+    ];
+    std::env::split_paths(&path)
+        .flat_map(|p| names.map(|n| p.join(n)))
+        .find(|p| p.is_file())
 }
 
 /// What the probe says of a page in a window of this width, and what the console holds.
@@ -21,11 +28,24 @@ fn look(browser: &Path, folder: &Path, page: &Path, width: usize) -> Option<Stri
     let log = fs::File::create(folder.join("log")).unwrap();
     let dom = fs::File::create(folder.join("dom")).unwrap();
     let mut child = Command::new(browser)
-        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", folder.join("profile").display()))
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            "--dump-dom",
+        ])
+        .arg(format!(
+            "--user-data-dir={}",
+            folder.join("profile").display()
+        ))
         .arg(format!("--window-size={width},900"))
         // Whatever it would ask for, it gets nothing.
-        .args(["--proxy-server=127.0.0.1:9", "--disable-background-networking", "--no-first-run"])
+        .args([
+            "--proxy-server=127.0.0.1:9",
+            "--disable-background-networking",
+            "--no-first-run",
+        ])
         .arg(format!("file://{}", page.display()))
         .stdout(dom)
         .stderr(log)

@@ -20,7 +20,9 @@ impl Element {
     }
 
     pub fn number(&self, name: &str) -> f64 {
-        self.get(name).parse().unwrap_or_else(|_| panic!("{name}: {self:?}"))
+        self.get(name)
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}: {self:?}"))
     }
 
     /// The numbers of `points`.
@@ -34,12 +36,22 @@ impl Element {
 
     /// A picture: its width, height, bytes per pixel, and pixels.
     pub fn picture(&self) -> (usize, usize, usize, Vec<u8>) {
-        let data = self.get("href").strip_prefix("data:image/png;base64,").unwrap();
+        let data = self
+            .get("href")
+            .strip_prefix("data:image/png;base64,")
+            .unwrap();
         let bytes = STANDARD.decode(data).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes))
+            .read_info()
+            .unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut pixels).unwrap();
-        (info.width as usize, info.height as usize, info.color_type.samples(), pixels)
+        (
+            info.width as usize,
+            info.height as usize,
+            info.color_type.samples(),
+            pixels,
+        )
     }
 }
 
@@ -52,7 +64,8 @@ pub struct Drawing {
 /// Reads `figures/NAME.svg` and `.csv` of a run.
 pub fn figure(run: &Path, name: &str) -> Drawing {
     let path = run.join("figures").join(name);
-    let svg = std::fs::read_to_string(path.with_extension("svg")).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let svg = std::fs::read_to_string(path.with_extension("svg"))
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
     Drawing {
         elements: elements(&svg),
         data: Table::read_csv(&path.with_extension("csv")).unwrap(),
@@ -81,11 +94,17 @@ fn elements(svg: &str) -> Vec<Element> {
 
 impl Drawing {
     pub fn of_class(&self, class: &str) -> Vec<&Element> {
-        self.elements.iter().filter(|e| e.get("class") == class).collect()
+        self.elements
+            .iter()
+            .filter(|e| e.get("class") == class)
+            .collect()
     }
 
     pub fn column(&self, name: &str) -> Vec<f64> {
-        self.data.numbers(name).unwrap_or_else(|| panic!("{name}: {:?}", self.data)).to_vec()
+        self.data
+            .numbers(name)
+            .unwrap_or_else(|| panic!("{name}: {:?}", self.data))
+            .to_vec()
     }
 
     /// From pixels to values, by the outermost ticks that an axis shows.
@@ -120,8 +139,16 @@ impl Drawing {
         let (to_x, to_y) = (self.x(), self.y());
         for (i, disc) in discs.iter().enumerate() {
             let (px, py) = (to_x(disc.number("cx")), to_y(disc.number("cy")));
-            assert!((px - xs[i]).abs() <= within.0, "{x} of row {i}: {px}, wanted {}", xs[i]);
-            assert!((py - ys[i]).abs() <= within.1, "{y} of row {i}: {py}, wanted {}", ys[i]);
+            assert!(
+                (px - xs[i]).abs() <= within.0,
+                "{x} of row {i}: {px}, wanted {}",
+                xs[i]
+            );
+            assert!(
+                (py - ys[i]).abs() <= within.1,
+                "{y} of row {i}: {py}, wanted {}",
+                ys[i]
+            );
         }
     }
 }

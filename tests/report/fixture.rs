@@ -38,7 +38,11 @@ pub fn bare(folder: &Path) -> PathBuf {
     fs::create_dir_all(&run).unwrap();
     let (orientations, features) = CORE;
     let channels = orientations * features;
-    let wave = |n: usize, seed: f64| (0..n).map(|i| (seed + 0.7 * i as f64).sin() as f32).collect::<Vec<_>>();
+    let wave = |n: usize, seed: f64| {
+        (0..n)
+            .map(|i| (seed + 0.7 * i as f64).sin() as f32)
+            .collect::<Vec<_>>()
+    };
     let mut tensors = Tensors::default();
     let mut put = |name: String, shape: &[usize], seed: f64| {
         tensors.insert(name, shape, wave(shape.iter().product(), seed));
@@ -47,23 +51,47 @@ pub fn bare(folder: &Path) -> PathBuf {
     put("core.0.norm.offset".into(), &[channels], 0.1);
     put("core.0.norm.mean".into(), &[channels], 0.2);
     for (name, count) in names().iter().zip(NEURONS) {
-        put(format!("readout.{name}.features"), &[count, channels], count as f64);
-        put(format!("readout.{name}.mask"), &[count, SIZE.0, SIZE.1], 0.5);
+        put(
+            format!("readout.{name}.features"),
+            &[count, channels],
+            count as f64,
+        );
+        put(
+            format!("readout.{name}.mask"),
+            &[count, SIZE.0, SIZE.1],
+            0.5,
+        );
         put(format!("readout.{name}.bias"), &[count], 0.6);
     }
-    for (name, value) in [("core.0.norm.variance", 1.0), ("input.mean", 100.0), ("input.sd", 50.0)] {
-        let count = if name.starts_with("core") { channels } else { 1 };
+    for (name, value) in [
+        ("core.0.norm.variance", 1.0),
+        ("input.mean", 100.0),
+        ("input.sd", 50.0),
+    ] {
+        let count = if name.starts_with("core") {
+            channels
+        } else {
+            1
+        };
         tensors.insert(name.into(), &[count], vec![value; count]);
     }
     for (name, count) in names().iter().zip(NEURONS) {
-        tensors.insert(format!("readout.{name}.response_scale"), &[count], vec![1.0; count]);
+        tensors.insert(
+            format!("readout.{name}.response_scale"),
+            &[count],
+            vec![1.0; count],
+        );
     }
     tensors.write(&run.join("model.safetensors")).unwrap();
     let mut paths = Vec::new();
     for (i, name) in names().iter().enumerate() {
         let path = folder.join(format!("rec{i}"));
         fs::create_dir_all(&path).unwrap();
-        fs::write(path.join("recording.toml"), format!("name = {}\n", serde_json::to_string(name).unwrap())).unwrap();
+        fs::write(
+            path.join("recording.toml"),
+            format!("name = {}\n", serde_json::to_string(name).unwrap()),
+        )
+        .unwrap();
         paths.push(serde_json::to_string(&path).unwrap());
     }
     let config = format!(
@@ -78,19 +106,23 @@ pub fn bare(folder: &Path) -> PathBuf {
 /// A table with a row per neuron, its columns by name and function.
 fn table(run: &Path, file: &str, columns: &[(&str, &dyn Fn(usize) -> String)]) {
     let mut csv = csv::Writer::from_path(run.join(file)).unwrap();
-    let heads = ["recording", "neuron"].into_iter().chain(columns.iter().map(|c| c.0));
+    let heads = ["recording", "neuron"]
+        .into_iter()
+        .chain(columns.iter().map(|c| c.0));
     csv.write_record(heads).unwrap();
     let names = names();
     for (i, (r, n)) in neurons().into_iter().enumerate() {
         let own = [names[r].clone(), n.to_string()];
-        csv.write_record(own.into_iter().chain(columns.iter().map(|c| c.1(i)))).unwrap();
+        csv.write_record(own.into_iter().chain(columns.iter().map(|c| c.1(i))))
+            .unwrap();
     }
     csv.flush().unwrap();
 }
 
 fn lines(run: &Path, file: &str, head: &str, rows: impl IntoIterator<Item = String>) {
     let mut text = format!("{head}\n");
-    rows.into_iter().for_each(|r| writeln!(text, "{r}").unwrap());
+    rows.into_iter()
+        .for_each(|r| writeln!(text, "{r}").unwrap());
     fs::write(run.join(file), text).unwrap();
 }
 
@@ -99,7 +131,9 @@ pub fn full(folder: &Path) -> PathBuf {
     let run = bare(folder);
     let n = neurons().len();
     let of = |column: usize| move |i: usize| value(i, column).to_string();
-    let scaled = |column: usize, low: f64, high: f64| move |i: usize| (low + (high - low) * value(i, column)).to_string();
+    let scaled = |column: usize, low: f64, high: f64| {
+        move |i: usize| (low + (high - low) * value(i, column)).to_string()
+    };
     let fixed = |text: &'static str| move |_: usize| text.to_string();
     table(
         &run,
@@ -151,9 +185,21 @@ pub fn full(folder: &Path) -> PathBuf {
             ("response", &of(15)),
         ],
     );
-    table(&run, "meis.csv", &[("response", &of(16)), ("norm", &fixed("12")), ("converged", &fixed("true"))]);
-    save(&run, "meis.npy", &[n, SIZE.0, SIZE.1], |i| (0.31 * i as f64).sin() as f32);
-    save(&run, "aligned.npy", &[n, 8], |i| (0.9 * i as f64).cos() as f32);
+    table(
+        &run,
+        "meis.csv",
+        &[
+            ("response", &of(16)),
+            ("norm", &fixed("12")),
+            ("converged", &fixed("true")),
+        ],
+    );
+    save(&run, "meis.npy", &[n, SIZE.0, SIZE.1], |i| {
+        (0.31 * i as f64).sin() as f32
+    });
+    save(&run, "aligned.npy", &[n, 8], |i| {
+        (0.9 * i as f64).cos() as f32
+    });
     table(
         &run,
         "tuning.csv",
@@ -168,14 +214,51 @@ pub fn full(folder: &Path) -> PathBuf {
         ],
     );
     curves(&run, n);
-    table(&run, "tuning_comparison.csv", &[("correlation_to_average", &of(24)), ("oracle_correlation", &of(25)), ("maximum_correlation", &of(26))]);
-    table(&run, "readout_sparsity.csv", &[("dominant_feature", &cluster), ("energy_share", &of(27)), ("sign_agreement", &of(28))]);
-    table(&run, "cluster_turns.csv", &[("cluster", &cluster), ("gabor_orientation", &scaled(29, 0.0, 6.2)), ("mei_orientation", &scaled(30, 0.0, 6.2))]);
+    table(
+        &run,
+        "tuning_comparison.csv",
+        &[
+            ("correlation_to_average", &of(24)),
+            ("oracle_correlation", &of(25)),
+            ("maximum_correlation", &of(26)),
+        ],
+    );
+    table(
+        &run,
+        "readout_sparsity.csv",
+        &[
+            ("dominant_feature", &cluster),
+            ("energy_share", &of(27)),
+            ("sign_agreement", &of(28)),
+        ],
+    );
+    table(
+        &run,
+        "cluster_turns.csv",
+        &[
+            ("cluster", &cluster),
+            ("gabor_orientation", &scaled(29, 0.0, 6.2)),
+            ("mei_orientation", &scaled(30, 0.0, 6.2)),
+        ],
+    );
     others(&run);
     for (r, count) in NEURONS.into_iter().enumerate() {
         let types = ["simple", "complex", "<b>bold</b>"];
-        let rows = (0..count).map(|n| format!("{n},{},{},{},{}", types[n % 3], value(n, 31) * 10.0, value(n, 32) * 8.0, value(n, 33)));
-        lines(&folder.join(format!("rec{r}")), "truth.csv", "neuron,type,x,y,orientation", rows);
+        let rows = (0..count).map(|n| {
+            format!(
+                "{n},{},{},{},{}",
+                types[n % 3],
+                value(n, 31) * 10.0,
+                value(n, 32) * 8.0,
+                value(n, 33)
+            )
+        });
+        lines(
+            &folder.join(format!("rec{r}")),
+            "truth.csv",
+            "neuron,type,x,y,orientation",
+            rows,
+        );
     }
     run
 }
@@ -186,44 +269,145 @@ fn others(run: &Path) {
         run,
         "history.csv",
         "step,phase,learning_rate,train_loss,validation_loss,validation_correlation,seconds",
-        (1..=6).map(|i| format!("{},1,0.002,{},{},{},{i}", 50 * i, 3.0 + 1.0 / f64::from(i), 3.5 + 1.0 / f64::from(i), 0.5 - 0.3 / f64::from(i))),
+        (1..=6).map(|i| {
+            format!(
+                "{},1,0.002,{},{},{},{i}",
+                50 * i,
+                3.0 + 1.0 / f64::from(i),
+                3.5 + 1.0 / f64::from(i),
+                0.5 - 0.3 / f64::from(i)
+            )
+        }),
     );
-    lines(run, "equivariance.csv", "layer,angle,exact_grid,error", (1..4).map(|i| format!("0,{},{},{}", 90 * i, true, 0.1 * f64::from(i))));
-    lines(run, "clusters_summary.csv", "cluster,neurons,block", (0..3).map(|k| format!("{k},4,{}", k % 2)));
-    save(run, "cluster_confusion.npy", &[3, 3], |i| if i % 4 == 0 { 1.0 } else { 0.2 });
-    lines(run, "alignment.csv", "penalty,temperature,energy,reconstruction,steps,chosen", (1..4).map(|i| format!("{},0.1,{},{},9,{}", 0.1 * f64::from(i), 0.2 * f64::from(i), 0.9 - 0.2 * f64::from(i), i == 2)));
-    lines(run, "cluster_counts.csv", "clusters,held_out_log_likelihood,inertia,ari_over_seeds", (1..4).map(|i| format!("{},{},1,{}", 2 * i, 10 * i, 0.9 - 0.1 * f64::from(i))));
-    lines(run, "cluster_gabors.csv", "cluster,size,frequency,phase,contrast,mean_response,share_of_own", (0..3).map(|k| format!("{k},6,0.2,0.5,1,2,0.8")));
-    lines(run, "cluster_dogs.csv", "cluster,sigma_centre,sigma_surround,contrast,surround_contrast,mean_response,share_of_own", (0..3).map(|k| format!("{k},1.5,3,1,0.5,2,0.7")));
-    lines(run, "cluster_meis.csv", "cluster,norm,mean_response,share_of_own,steps,converged", (0..3).map(|k| format!("{k},12,2,0.9,5,true")));
-    save(run, "cluster_meis.npy", &[3, 9, 9], |i| (0.4 * i as f64).sin() as f32);
+    lines(
+        run,
+        "equivariance.csv",
+        "layer,angle,exact_grid,error",
+        (1..4).map(|i| format!("0,{},{},{}", 90 * i, true, 0.1 * f64::from(i))),
+    );
+    lines(
+        run,
+        "clusters_summary.csv",
+        "cluster,neurons,block",
+        (0..3).map(|k| format!("{k},4,{}", k % 2)),
+    );
+    save(run, "cluster_confusion.npy", &[3, 3], |i| {
+        if i % 4 == 0 { 1.0 } else { 0.2 }
+    });
+    lines(
+        run,
+        "alignment.csv",
+        "penalty,temperature,energy,reconstruction,steps,chosen",
+        (1..4).map(|i| {
+            format!(
+                "{},0.1,{},{},9,{}",
+                0.1 * f64::from(i),
+                0.2 * f64::from(i),
+                0.9 - 0.2 * f64::from(i),
+                i == 2
+            )
+        }),
+    );
+    lines(
+        run,
+        "cluster_counts.csv",
+        "clusters,held_out_log_likelihood,inertia,ari_over_seeds",
+        (1..4).map(|i| format!("{},{},1,{}", 2 * i, 10 * i, 0.9 - 0.1 * f64::from(i))),
+    );
+    lines(
+        run,
+        "cluster_gabors.csv",
+        "cluster,size,frequency,phase,contrast,mean_response,share_of_own",
+        (0..3).map(|k| format!("{k},6,0.2,0.5,1,2,0.8")),
+    );
+    lines(
+        run,
+        "cluster_dogs.csv",
+        "cluster,sigma_centre,sigma_surround,contrast,surround_contrast,mean_response,share_of_own",
+        (0..3).map(|k| format!("{k},1.5,3,1,0.5,2,0.7")),
+    );
+    lines(
+        run,
+        "cluster_meis.csv",
+        "cluster,norm,mean_response,share_of_own,steps,converged",
+        (0..3).map(|k| format!("{k},12,2,0.9,5,true")),
+    );
+    save(run, "cluster_meis.npy", &[3, 9, 9], |i| {
+        (0.4 * i as f64).sin() as f32
+    });
     let tests = |scale: f64| {
-        (0..6).map(move |i| format!("{},{},{},{}", i / 2, ["phase_index", "plaid_index"][i % 2], scale * value(i, 40), value(i, 41) * 0.03))
+        (0..6).map(move |i| {
+            format!(
+                "{},{},{},{}",
+                i / 2,
+                ["phase_index", "plaid_index"][i % 2],
+                scale * value(i, 40),
+                value(i, 41) * 0.03
+            )
+        })
     };
-    lines(run, "cluster_tests.csv", "cluster,index,statistic,p_value", tests(0.9));
-    lines(run, "random_tests.csv", "cluster,index,statistic,p_value", tests(0.2));
+    lines(
+        run,
+        "cluster_tests.csv",
+        "cluster,index,statistic,p_value",
+        tests(0.9),
+    );
+    lines(
+        run,
+        "random_tests.csv",
+        "cluster,index,statistic,p_value",
+        tests(0.2),
+    );
     lines(
         run,
         "index_correlations.csv",
         "index_a,index_b,pearson,spearman,p_value,neurons,recording",
-        ["orientation_index,phase_index,0.1,0.2,0.5,13,all", "orientation_index,plaid_index,0.3,-0.6,0.5,13,all", "phase_index,plaid_index,0.3,0.4,0.5,13,all"].map(String::from),
+        [
+            "orientation_index,phase_index,0.1,0.2,0.5,13,all",
+            "orientation_index,plaid_index,0.3,-0.6,0.5,13,all",
+            "phase_index,plaid_index,0.3,0.4,0.5,13,all",
+        ]
+        .map(String::from),
     );
     let flag = |i: usize, bit: usize| i >> bit & 1 == 1;
     lines(
         run,
         "combinations.csv",
         "phase_invariant,surround_suppressed,cross_inhibited,clusters,neurons",
-        (0..8).map(|i| format!("{},{},{},{},{}", flag(i, 2), flag(i, 1), flag(i, 0), i % 4, 7 * i)),
+        (0..8).map(|i| {
+            format!(
+                "{},{},{},{},{}",
+                flag(i, 2),
+                flag(i, 1),
+                flag(i, 0),
+                i % 4,
+                7 * i
+            )
+        }),
     );
-    lines(run, "selected_gabors.csv", "pick,x,y,size,frequency,orientation,phase,contrast,newly_reached,cumulative_share", (1..4).map(|i| format!("{i},5,5,6,0.2,{i},0.3,1,{},{}", 5 - i, 0.2 * f64::from(i))));
+    lines(
+        run,
+        "selected_gabors.csv",
+        "pick,x,y,size,frequency,orientation,phase,contrast,newly_reached,cumulative_share",
+        (1..4).map(|i| format!("{i},5,5,6,0.2,{i},0.3,1,{},{}", 5 - i, 0.2 * f64::from(i))),
+    );
     let mut csv = csv::Writer::from_path(run.join("synthesized.csv")).unwrap();
-    csv.write_record(["recording", "neuron", "percentile", "target", "response"]).unwrap();
+    csv.write_record(["recording", "neuron", "percentile", "target", "response"])
+        .unwrap();
     for row in 0..4 {
-        let cells = [names()[0].clone(), (row / 2).to_string(), (20 + 60 * (row % 2)).to_string(), format!("{}", 1.5 + row as f64), format!("{}", 1.0 + row as f64)];
+        let cells = [
+            names()[0].clone(),
+            (row / 2).to_string(),
+            (20 + 60 * (row % 2)).to_string(),
+            format!("{}", 1.5 + row as f64),
+            format!("{}", 1.0 + row as f64),
+        ];
         csv.write_record(cells).unwrap();
     }
     csv.flush().unwrap();
-    save(run, "synthesized.npy", &[4, SIZE.0, SIZE.1], |i| (0.2 * i as f64).sin() as f32);
+    save(run, "synthesized.npy", &[4, SIZE.0, SIZE.1], |i| {
+        (0.2 * i as f64).sin() as f32
+    });
 }
 
 fn save(run: &Path, file: &str, shape: &[usize], of: impl Fn(usize) -> f32) {
@@ -241,9 +425,15 @@ fn curves(run: &Path, n: usize) {
     let response = |i: usize| 1.0 + (i as f64 * 0.37).sin();
     let all = [
         ("orientation", array(&[n, 6], &response)),
-        ("orientation_angles", array(&[6], &|i| i as f64 * std::f64::consts::PI / 6.0)),
+        (
+            "orientation_angles",
+            array(&[6], &|i| i as f64 * std::f64::consts::PI / 6.0),
+        ),
         ("phase", array(&[n, 4], &response)),
-        ("phase_phases", array(&[4], &|i| i as f64 * std::f64::consts::PI / 2.0)),
+        (
+            "phase_phases",
+            array(&[4], &|i| i as f64 * std::f64::consts::PI / 2.0),
+        ),
         ("size_contrast", array(&[n, 3, 2], &response)),
         ("size_contrast_sizes", array(&[3], &|i| 8.0 + i as f64)),
         ("size_contrast_contrasts", array(&[2], &|i| 0.5 + i as f64)),
@@ -251,6 +441,9 @@ fn curves(run: &Path, n: usize) {
         ("plaid_orthogonal", array(&[2], &|i| i as f64)),
         ("plaid_preferred", array(&[3], &|i| i as f64)),
     ];
-    let views: Vec<_> = all.iter().map(|(name, array)| (*name, array.view())).collect();
+    let views: Vec<_> = all
+        .iter()
+        .map(|(name, array)| (*name, array.view()))
+        .collect();
     npy::write_npz(&run.join("tuning.npz"), &views).unwrap();
 }

@@ -22,7 +22,11 @@ fn assert_bars(of: &Drawing, side: &str, column: &str) {
     let longest = bars.iter().map(|b| b.number(side)).fold(0.0, f64::max);
     for (bar, wanted) in bars.iter().zip(&wanted) {
         let share = bar.number(side) / longest;
-        assert!((share - wanted / most).abs() < 2e-3, "{column}: {share}, wanted {}", wanted / most);
+        assert!(
+            (share - wanted / most).abs() < 2e-3,
+            "{column}: {share}, wanted {}",
+            wanted / most
+        );
     }
 }
 
@@ -30,15 +34,45 @@ fn assert_bars(of: &Drawing, side: &str, column: &str) {
 fn points_of_neurons_lie_where_their_two_numbers_are() {
     let (_folder, run) = drawn();
     for (name, x, y, width) in [
-        ("correlation-and-ceiling", "maximum_correlation", "correlation_to_average", 1.0),
-        ("twin-and-oracle", "oracle_correlation", "single_trial_correlation", 1.0),
-        ("twin-and-glm", "glm_test_correlation", "correlation_to_average", 1.0),
-        ("comparison-oracle", "oracle_correlation", "correlation_to_average", 1.0),
-        ("comparison-ceiling", "maximum_correlation", "correlation_to_average", 1.0),
+        (
+            "correlation-and-ceiling",
+            "maximum_correlation",
+            "correlation_to_average",
+            1.0,
+        ),
+        (
+            "twin-and-oracle",
+            "oracle_correlation",
+            "single_trial_correlation",
+            1.0,
+        ),
+        (
+            "twin-and-glm",
+            "glm_test_correlation",
+            "correlation_to_average",
+            1.0,
+        ),
+        (
+            "comparison-oracle",
+            "oracle_correlation",
+            "correlation_to_average",
+            1.0,
+        ),
+        (
+            "comparison-ceiling",
+            "maximum_correlation",
+            "correlation_to_average",
+            1.0,
+        ),
         ("synthesized-responses", "target", "response", 5.0),
         ("truth-column", "true_x", "x", 10.0),
         ("truth-row", "true_y", "y", 10.0),
-        ("truth-orientation-index", "true_orientation_index", "orientation_index", 1.0),
+        (
+            "truth-orientation-index",
+            "true_orientation_index",
+            "orientation_index",
+            1.0,
+        ),
         ("map-clusters", "tsne_1", "tsne_2", 50.0),
         ("map-recordings", "tsne_1", "tsne_2", 50.0),
         ("map-phase-index", "tsne_1", "tsne_2", 50.0),
@@ -67,15 +101,27 @@ fn receptive_fields_hang_from_the_top_of_the_image() {
     let drawn = figure(&run, "receptive-fields");
     drawn.assert_points("x", "y", (0.05, 0.05));
     let (rows, discs) = (drawn.column("y"), drawn.of_class("point"));
-    let lowest = (0..rows.len()).max_by(|a, b| rows[*a].total_cmp(&rows[*b])).unwrap();
+    let lowest = (0..rows.len())
+        .max_by(|a, b| rows[*a].total_cmp(&rows[*b]))
+        .unwrap();
     let at = discs.iter().map(|d| d.number("cy")).fold(0.0, f64::max);
-    assert_eq!(discs[lowest].number("cy"), at, "the largest row is at the bottom");
+    assert_eq!(
+        discs[lowest].number("cy"),
+        at,
+        "the largest row is at the bottom"
+    );
 }
 
 #[test]
 fn bars_are_as_long_as_their_counts() {
     let (_folder, run) = drawn();
-    for name in ["correlations", "cluster-sizes", "readout-sparsity", "preferred-orientations", "gabor-sizes"] {
+    for name in [
+        "correlations",
+        "cluster-sizes",
+        "readout-sparsity",
+        "preferred-orientations",
+        "gabor-sizes",
+    ] {
         assert_bars(&figure(&run, name), "height", "neurons");
     }
     let all: f64 = figure(&run, "correlations").column("neurons").iter().sum();
@@ -86,9 +132,16 @@ fn bars_are_as_long_as_their_counts() {
     let (bars, wanted) = (drawn.of_class("bar"), drawn.column("neurons"));
     let long: Vec<f64> = bars[8..].iter().map(|b| b.number("width")).collect();
     for (long_of, wanted) in long.iter().zip(&wanted) {
-        assert!((long_of / long[7] - wanted / 49.0).abs() < 2e-3, "{long_of} {wanted}");
+        assert!(
+            (long_of / long[7] - wanted / 49.0).abs() < 2e-3,
+            "{long_of} {wanted}"
+        );
     }
-    assert_eq!(drawn.of_class("yes").len(), 12, "of 24 properties half are there");
+    assert_eq!(
+        drawn.of_class("yes").len(),
+        12,
+        "of 24 properties half are there"
+    );
 }
 
 #[test]
@@ -102,13 +155,27 @@ fn lines_go_through_their_numbers() {
         ("selected-share", "Gabors", "cumulative_share"),
     ] {
         let drawn = figure(&run, name);
-        let (xs, ys, line) = (drawn.column(x), drawn.column(y), drawn.of_class("curve")[0].points());
+        let (xs, ys, line) = (
+            drawn.column(x),
+            drawn.column(y),
+            drawn.of_class("curve")[0].points(),
+        );
         assert_eq!(line.len(), xs.len(), "{name}");
         let (to_x, to_y) = (drawn.x(), drawn.y());
         let (wide, high) = (span(&xs), span(&ys));
         for (i, (px, py)) in line.into_iter().enumerate() {
-            assert!((to_x(px) - xs[i]).abs() < 4e-3 * wide, "{name}, {x} of row {i}: {} {}", to_x(px), xs[i]);
-            assert!((to_y(py) - ys[i]).abs() < 4e-3 * high, "{name}, {y} of row {i}: {} {}", to_y(py), ys[i]);
+            assert!(
+                (to_x(px) - xs[i]).abs() < 4e-3 * wide,
+                "{name}, {x} of row {i}: {} {}",
+                to_x(px),
+                xs[i]
+            );
+            assert!(
+                (to_y(py) - ys[i]).abs() < 4e-3 * high,
+                "{name}, {y} of row {i}: {} {}",
+                to_y(py),
+                ys[i]
+            );
         }
     }
 }
@@ -121,16 +188,30 @@ fn span(v: &[f64]) -> f64 {
 fn a_polar_curve_is_as_far_from_its_middle_as_the_response_is_large() {
     let (_folder, run) = drawn();
     let drawn = figure(&run, "tuning-orientation");
-    let (angles, responses) = (drawn.column("orientation_degrees"), drawn.column("response"));
-    let circles: Vec<_> = drawn.elements.iter().filter(|e| e.name == "circle").collect();
+    let (angles, responses) = (
+        drawn.column("orientation_degrees"),
+        drawn.column("response"),
+    );
+    let circles: Vec<_> = drawn
+        .elements
+        .iter()
+        .filter(|e| e.name == "circle")
+        .collect();
     for (i, curve) in drawn.of_class("curve").iter().enumerate() {
-        let (cx, cy, radius) = (circles[2 * i + 1].number("cx"), circles[2 * i + 1].number("cy"), circles[2 * i + 1].number("r"));
+        let (cx, cy, radius) = (
+            circles[2 * i + 1].number("cx"),
+            circles[2 * i + 1].number("cy"),
+            circles[2 * i + 1].number("r"),
+        );
         let own = &responses[6 * i..6 * (i + 1)];
         let most = own.iter().copied().fold(0.0, f64::max);
         for (k, (x, y)) in curve.points().into_iter().take(6).enumerate() {
             let angle = angles[6 * i + k].to_radians();
             let r = radius * own[k] / most;
-            assert!((x - cx - r * angle.cos()).abs() < 0.02 && (cy - y - r * angle.sin()).abs() < 0.02, "neuron {i}, angle {k}");
+            assert!(
+                (x - cx - r * angle.cos()).abs() < 0.02 && (cy - y - r * angle.sin()).abs() < 0.02,
+                "neuron {i}, angle {k}"
+            );
         }
     }
 }

@@ -191,9 +191,7 @@ impl Stimuli {
 
 /// A number of a row, after refinement where there was one.
 fn refined(found: &Found, name: &str, row: usize) -> Option<f64> {
-    let own = |name: &str| {
-        found.number(name, row).filter(|v| v.is_finite())
-    };
+    let own = |name: &str| found.number(name, row).filter(|v| v.is_finite());
     own(&format!("refined_{name}")).or_else(|| own(name))
 }
 
@@ -277,7 +275,10 @@ fn clusters(
             angles.map_or(0.0, |a| common_angle(&a, &rotations, &members))
         };
         let mut tiles = vec![
-            tile("Gabor", cluster_gabor(gabors, row, side, frame("gabor_orientation"))),
+            tile(
+                "Gabor",
+                cluster_gabor(gabors, row, side, frame("gabor_orientation")),
+            ),
             tile(
                 "difference of Gaussians",
                 dogs.as_ref().and_then(|d| cluster_dog(d, cluster, side)),

@@ -104,9 +104,17 @@ fn command(table: &str) -> &'static str {
         "tuning.csv" => "tune",
         "selected_gabors.csv" => "select-gabors",
         "tuning_comparison.csv" => "compare-tuning",
-        "clusters.csv" | "alignment.csv" | "cluster_counts.csv" | "clusters_summary.csv" => "cluster",
-        "cluster_gabors.csv" | "cluster_dogs.csv" | "cluster_meis.csv" | "cluster_turns.csv" => "cluster-stimuli",
-        "cluster_tests.csv" | "random_tests.csv" | "index_correlations.csv" | "combinations.csv" | "readout_sparsity.csv"
+        "clusters.csv" | "alignment.csv" | "cluster_counts.csv" | "clusters_summary.csv" => {
+            "cluster"
+        }
+        "cluster_gabors.csv" | "cluster_dogs.csv" | "cluster_meis.csv" | "cluster_turns.csv" => {
+            "cluster-stimuli"
+        }
+        "cluster_tests.csv"
+        | "random_tests.csv"
+        | "index_correlations.csv"
+        | "combinations.csv"
+        | "readout_sparsity.csv"
         | "organisation_by_recording.csv" => "organise",
         _ => "",
     }

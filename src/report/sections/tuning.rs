@@ -137,7 +137,14 @@ fn places(top: f64, (wide, high): (f64, f64), left: f64) -> impl Fn(usize) -> (f
 }
 
 /// The words above a chart.
-fn head(svg: &mut Svg, (x, y): (f64, f64), run: &Source, neuron: usize, indices: &[String], room: f64) {
+fn head(
+    svg: &mut Svg,
+    (x, y): (f64, f64),
+    run: &Source,
+    neuron: usize,
+    indices: &[String],
+    room: f64,
+) {
     let how = Text {
         bold: true,
         ..Text::start(10.0)
@@ -208,7 +215,14 @@ fn orientation(
     for (i, curve) in of.rows.iter().enumerate() {
         let (x, y) = at(i);
         let words = index(found, "orientation_index", "orientation index", chosen[i]);
-        head(&mut svg, (x, y + 10.0), run, chosen[i], &[words], wide - 6.0);
+        head(
+            &mut svg,
+            (x, y + 10.0),
+            run,
+            chosen[i],
+            &[words],
+            wide - 6.0,
+        );
         let (cx, cy) = (x + 52.0, y + 26.0 + radius + 14.0);
         let most = curve.iter().copied().fold(0.0, f64::max).max(1e-12);
         let circle = Mark::line("currentColor", 0.6).opacity(0.35);
@@ -292,7 +306,14 @@ fn phase(
     for (i, curve) in of.rows.iter().enumerate() {
         let (x, y) = at(i);
         let words = index(found, "phase_index", "phase index", chosen[i]);
-        head(&mut svg, (x, y + 10.0), run, chosen[i], &[words], wide - 6.0);
+        head(
+            &mut svg,
+            (x, y + 10.0),
+            run,
+            chosen[i],
+            &[words],
+            wide - 6.0,
+        );
         let quarters = [0.0, 180.0, 360.0].map(|d| (d, format!("{d:.0}"))).to_vec();
         let frame = Frame::new(
             [x, y + 28.0, w, h],
@@ -449,14 +470,7 @@ fn surfaces(
             .iter()
             .map(|(name, words)| index(found, name, words, chosen[i]))
             .collect();
-        head(
-            &mut svg,
-            (x, y + 10.0),
-            run,
-            chosen[i],
-            &words,
-            wide - 2.0,
-        );
+        head(&mut svg, (x, y + 10.0), run, chosen[i], &words, wide - 2.0);
         let cell = |r: usize, c: usize| {
             if first_right {
                 surface[c * b + r]
