@@ -87,9 +87,9 @@ impl Axis {
         let step = round((self.high - self.low) / count.max(1) as f64);
         let (first, last) = ((self.low / step).ceil(), (self.high / step).floor());
         let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
-        let word = |v: f64| match step >= 1e5 || step < 1e-6 {
-            true => shown(v),
-            false => format!("{v:.decimals$}"),
+        let word = |v: f64| match (1e-6..1e5).contains(&step) {
+            true => format!("{v:.decimals$}"),
+            false => shown(v),
         };
         (first as i64..=last as i64)
             .map(|k| k as f64 * step)

@@ -19,6 +19,9 @@ pub struct Tile {
     pub size: (usize, usize),
 }
 
+/// Row and column of the gallery, the tile, and a row of its pixels.
+type Line<'t> = (usize, usize, &'t Tile, usize);
+
 /// Tiles in rows.
 #[derive(Clone, Debug)]
 pub struct Gallery<'a> {
@@ -105,7 +108,7 @@ impl Gallery<'_> {
             }
             for (c, tile) in row.iter().enumerate() {
                 let x = left + c as f64 * (side + gap);
-                self.tile(&mut svg, [x, top, side, high], tile, scales[c]);
+                Self::tile(&mut svg, [x, top, side, high], tile, scales[c]);
                 if let Some(neuron) = tile.neuron {
                     places.push(Place {
                         x: x + side / 2.0,
@@ -124,7 +127,7 @@ impl Gallery<'_> {
         Some(figure)
     }
 
-    fn tile(&self, svg: &mut Svg, [x, top, side, high]: [f64; 4], tile: &Tile, reach: f64) {
+    fn tile(svg: &mut Svg, [x, top, side, high]: [f64; 4], tile: &Tile, reach: f64) {
         let Some(pixels) = &tile.pixels else {
             svg.rectangle(
                 [x, top, side, high],
@@ -182,11 +185,11 @@ impl Gallery<'_> {
             .filter(|(.., t)| t.pixels.is_some())
             .collect();
         let widest = tiles.iter().map(|(.., t)| t.size.1).max().unwrap_or(0);
-        let lines: Vec<(usize, usize, &Tile, usize)> = tiles
+        let lines: Vec<Line> = tiles
             .iter()
             .flat_map(|&(r, c, t)| (0..t.size.0).map(move |line| (r, c, t, line)))
             .collect();
-        let whole = |f: &dyn Fn(&(usize, usize, &Tile, usize)) -> usize| {
+        let whole = |f: &dyn Fn(&Line) -> usize| {
             Column::Integer(lines.iter().map(|l| f(l) as i64).collect())
         };
         let mut table = Table::new()
@@ -198,7 +201,7 @@ impl Gallery<'_> {
             )
             .with("row", whole(&|l| l.3));
         for column in 0..widest {
-            let value = |l: &(usize, usize, &Tile, usize)| match &l.2.pixels {
+            let value = |l: &Line| match &l.2.pixels {
                 Some(pixels) if column < l.2.size.1 => pixels[l.3 * l.2.size.1 + column],
                 _ => f64::NAN,
             };

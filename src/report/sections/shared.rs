@@ -2,7 +2,7 @@
 
 use crate::report::figure::Figure;
 use crate::report::plot::{
-    Axis, BLUE, Frame, Mark, Rgb, Svg, Text, WIDTH, bar, hex, legend, ramp, shown,
+    Axis, BLUE, Frame, Mark, Rgb, Svg, Text, WIDTH, bar, hex, ramp, shown, text_width,
 };
 use crate::report::source::Source;
 use crate::statistics::mean_of_known;
@@ -198,12 +198,10 @@ pub fn lines(
     if x.1.is_empty() || !all().any(|v| v.is_finite()) {
         return None;
     }
-    let entries: Vec<(String, String)> =
-        curves.iter().map(|c| (hex(c.2), c.0.to_string())).collect();
     let mut svg = Svg::new(282.0);
     let top = match curves.len() {
         1 => 10.0,
-        _ => 10.0 + legend(&mut svg, (62.0, 4.0, WIDTH - 10.0), &entries),
+        _ => 10.0 + samples(&mut svg, curves),
     };
     let upwards = match log {
         true => Axis::log(y, all()),
@@ -245,6 +243,23 @@ pub fn lines(
         svg.finish(title),
         data,
     ))
+}
+
+/// A legend that shows each line as it is drawn, so that it is told apart without colours. Returns its height.
+fn samples(svg: &mut Svg, curves: &[(&str, &[f64], Rgb, &str)]) -> f64 {
+    let (mut x, mut y) = (62.0, 12.0);
+    for (words, _, colour, dashes) in curves {
+        let wide = 38.0 + text_width(words, 10.5);
+        if x > 62.0 && x + wide > WIDTH {
+            (x, y) = (62.0, y + 15.0);
+        }
+        let ink = hex(*colour);
+        let mark = Mark::line(&ink, 1.8).dashes(dashes);
+        svg.line((x, y - 3.5), (x + 22.0, y - 3.5), &mark);
+        svg.text((x + 26.0, y), words, Text::start(10.5));
+        x += wide;
+    }
+    y + 2.0
 }
 
 /// A histogram of one quantity, with its mean.
