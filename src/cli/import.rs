@@ -1,5 +1,9 @@
 //! `striate import`
 
+mod hdf5;
+mod nwb;
+mod options;
+
 use super::Global;
 use super::common::{Report, warn};
 use super::progress::watched;
@@ -30,6 +34,10 @@ enum Layout {
     Sensorium(Scans),
     /// A session of Janelia's minimodel data: an .npz of responses, and an .npy of all images
     Minimodel(Session),
+    /// HDF5 files: cnn-sys-ident, openretina, or any by the paths of images and responses; MATLAB 7.3 too
+    Hdf5(hdf5::Arguments),
+    /// NWB files: spikes or traces in a window after each image
+    Nwb(nwb::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,6 +94,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Layout::Npy { source, out } => npy(global, source, out),
         Layout::Sensorium(scans) => sensorium(scans),
         Layout::Minimodel(session) => minimodel(session),
+        Layout::Hdf5(arguments) => hdf5::run(global, arguments),
+        Layout::Nwb(arguments) => nwb::run(global, arguments),
     }
 }
 

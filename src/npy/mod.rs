@@ -13,9 +13,12 @@ mod write;
 
 pub use archive::Archive;
 pub use convert::Real;
+pub(crate) use convert::convert;
+pub(crate) use convert::overflow;
 pub use header::{Dtype, Header, Kind, shown};
 pub use rows::Rows;
 pub use whole::Whole;
+pub(crate) use whole::cell;
 pub use write::{Element, fill, start, write, write_npz};
 
 use crate::{Error, Result};

@@ -99,7 +99,7 @@ impl Whole {
 }
 
 /// An element as a cell of a table; none if it is not valid text.
-pub(super) fn cell(dtype: Dtype, bytes: &[u8]) -> Option<String> {
+pub(crate) fn cell(dtype: Dtype, bytes: &[u8]) -> Option<String> {
     let mut eight = [0_u8; 8];
     if dtype.size <= 8 {
         for (i, byte) in bytes.iter().enumerate() {

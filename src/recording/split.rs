@@ -13,7 +13,8 @@ use super::{Summary, Tier, Trial};
 use crate::{Error, Result, files};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -39,6 +40,16 @@ pub enum Test {
         /// The one that is tested, from 0.
         fold: usize,
     },
+}
+
+impl fmt::Display for Shares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.test {
+            Test::Share(share) => write!(f, "test {share}")?,
+            Test::Fold { folds, fold } => write!(f, "test fold {fold} of {folds}")?,
+        }
+        write!(f, ", validation {}", self.validation)
+    }
 }
 
 impl Shares {
@@ -100,18 +111,12 @@ pub fn split(
     let draft = Draft::begin(out, bytes(&part[0]))?;
     let first = first_identical(&part, progress)?;
     let [part] = part;
-    let shown: BTreeSet<usize> = part.trials.iter().map(|t| first[t.image]).collect();
-    let mut order: Vec<usize> = shown.into_iter().collect();
-    order.sort_by_cached_key(|image| (chance(seed, *image), *image));
-    let mut tier_of = vec![Tier::Train; first.len()];
-    for (image, tier) in order.iter().zip(shares.tiers(order.len())?) {
-        tier_of[*image] = tier;
-    }
-    let trials: Vec<Trial> = part
-        .trials
-        .iter()
-        .map(|t| Trial {
-            tier: tier_of[first[t.image]],
+    let shown: Vec<usize> = part.trials.iter().map(|t| first[t.image]).collect();
+    let tier_of = draw(&shown, *shares, seed)?;
+    let trials = part.trials.iter().zip(&shown);
+    let trials: Vec<Trial> = trials
+        .map(|(t, shown)| Trial {
+            tier: tier_of[shown],
             ..*t
         })
         .collect();
@@ -127,6 +132,15 @@ pub fn split(
         tiers: tiers(&trials),
         warnings: Vec::new(),
     })
+}
+
+/// A tier for each of the images that trials show.
+pub(super) fn draw(shown: &[usize], shares: Shares, seed: u64) -> Result<BTreeMap<usize, Tier>> {
+    let distinct: BTreeSet<usize> = shown.iter().copied().collect();
+    let mut order: Vec<usize> = distinct.into_iter().collect();
+    order.sort_by_cached_key(|image| (chance(seed, *image), *image));
+    let tiers = shares.tiers(order.len())?;
+    Ok(order.into_iter().zip(tiers).collect())
 }
 
 /// A random number that belongs to an image.
