@@ -9,6 +9,7 @@ mod ascent;
 mod commands;
 #[cfg(unix)]
 mod given;
+mod hdf5;
 mod optima;
 #[cfg(unix)]
 mod precious;

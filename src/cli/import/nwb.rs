@@ -5,7 +5,7 @@ use super::told;
 use crate::cli::Global;
 use crate::cli::common::Report;
 use crate::cli::progress::watched;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use striate::recording::import::{self, Nwb, Window};
 use striate::{Error, Result};
 
@@ -53,6 +53,13 @@ pub struct Arguments {
     /// Read everything and tell what would be imported, but write nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+impl Arguments {
+    /// What to look at if it cannot be imported.
+    pub fn source(&self) -> Option<&Path> {
+        Some(&self.source)
+    }
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {

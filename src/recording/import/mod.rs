@@ -6,6 +6,7 @@ mod assemble;
 mod block;
 mod frames;
 pub mod hdf5;
+mod kinds;
 mod merge;
 pub mod minimodel;
 pub mod npy;
@@ -16,6 +17,7 @@ pub mod sensorium;
 pub mod split;
 
 pub use hdf5::{Hdf5, hdf5};
+pub use kinds::kind_of;
 pub use minimodel::{Minimodel, minimodel};
 pub use npy::{npy, npy_with_digits};
 pub use nwb::{Nwb, Window, nwb, offers};

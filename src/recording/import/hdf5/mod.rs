@@ -15,6 +15,7 @@ pub(super) mod tables;
 use super::activity::{Activity, Goal};
 use super::assemble::{Kept, Leaks, Pictures, Plan, Tiers, assemble};
 use super::frames::Frames;
+use super::kinds::is_nwb;
 use crate::hdf5::{File, Listed, offered};
 use crate::recording::part::{Progress, Recorded};
 use crate::recording::sink::{Pixels, ResponseFile};
@@ -111,10 +112,7 @@ impl Layout {
 
 /// An error that says what a file of no known layout offers.
 fn unknown(file: &File) -> Result<Error> {
-    if file.has_group("/units")
-        || file.has_group("/stimulus/presentation")
-        || file.has_group("/intervals")
-    {
+    if is_nwb(file) {
         let what = "is an NWB file: use `striate import nwb`";
         return Ok(Error::file(file.path(), what));
     }
@@ -126,7 +124,8 @@ fn unknown(file: &File) -> Result<Error> {
             let own = !l.path.starts_with("/#") && but.is_none_or(|b| b.path != l.path);
             number && own && axes.contains(&l.shape.len())
         };
-        all.iter().filter(fits).max_by_key(size).cloned()
+        // Of several the first.
+        all.iter().rev().filter(fits).max_by_key(size).cloned()
     };
     let images = likely(&[3, 4], None);
     let responses = likely(&[2], images.as_ref()).or_else(|| likely(&[3], images.as_ref()));
