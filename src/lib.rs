@@ -7,6 +7,7 @@ pub mod device;
 pub mod error;
 pub mod files;
 pub mod glm;
+pub mod hdf5;
 pub mod insilico;
 pub mod lock;
 pub mod matlab;

@@ -1,7 +1,9 @@
 //! `striate import`
 
 mod experanto;
+mod hdf5;
 mod mat;
+mod nwb;
 mod options;
 mod pvc8;
 mod stringer;
@@ -11,11 +13,14 @@ use super::Global;
 use super::common::{Report, warn};
 use super::progress::watched;
 use std::ops::Range;
-use std::path::PathBuf;
-use striate::Result;
+use std::path::{Path, PathBuf};
 use striate::recording::import::{Minimodel, Rescale, Sensorium};
 use striate::recording::{Summary, describe, import};
 use striate::training::Interrupts;
+use striate::{Error, Result};
+
+/// Where the recording is that a dry run makes.
+const ONLY_LOOKED_AT: &str = "none, only looked at (--dry-run)";
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -30,8 +35,11 @@ enum Layout {
         /// The folder or .npz file
         source: PathBuf,
         /// The recording to write
-        #[arg(long, value_name = "REC")]
-        out: PathBuf,
+        #[arg(long, value_name = "REC", required_unless_present = "dry_run")]
+        out: Option<PathBuf>,
+        /// Read everything and tell what would be imported, but write nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Scans of Sensorium 2022 and its family: folders with a file per trial, or their zips
     Sensorium(Scans),
@@ -47,6 +55,10 @@ enum Layout {
     Suite2p(Box<suite2p::Arguments>),
     /// A recording of experanto: a folder with screen and responses
     Experanto(experanto::Arguments),
+    /// HDF5 files: cnn-sys-ident, openretina, or any by the paths of images and responses; MATLAB 7.3 too
+    Hdf5(hdf5::Arguments),
+    /// NWB files: spikes or traces in a window after each image
+    Nwb(nwb::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -99,8 +111,12 @@ fn columns(text: &str) -> std::result::Result<Range<usize>, String> {
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
-    match &arguments.layout {
-        Layout::Npy { source, out } => npy(global, source, out),
+    let made = match &arguments.layout {
+        Layout::Npy {
+            source,
+            out,
+            dry_run,
+        } => npy(global, source, out.as_deref().filter(|_| !dry_run)),
         Layout::Sensorium(scans) => sensorium(scans),
         Layout::Minimodel(session) => minimodel(session),
         Layout::Mat(arguments) => mat::run(global, arguments),
@@ -108,15 +124,58 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Layout::Pvc8(arguments) => pvc8::run(global, arguments),
         Layout::Suite2p(arguments) => suite2p::run(global, arguments),
         Layout::Experanto(arguments) => experanto::run(arguments),
+        Layout::Hdf5(arguments) => hdf5::run(global, arguments),
+        Layout::Nwb(arguments) => nwb::run(global, arguments),
+    };
+    let (kind, source) = arguments.layout.told();
+    made.map_err(|e| suggested(e, kind, source))
+}
+
+impl Layout {
+    /// The kind that the source is said to be of, and where it is.
+    fn told(&self) -> (&'static str, Option<&Path>) {
+        match self {
+            Self::Npy { source, .. } => ("npy", Some(source)),
+            Self::Sensorium(scans) => ("sensorium", scans.sources.first().map(PathBuf::as_path)),
+            Self::Minimodel(session) => ("minimodel", Some(&session.source)),
+            Self::Mat(arguments) => ("mat", Some(arguments.source())),
+            Self::Stringer(arguments) => ("stringer", Some(arguments.source())),
+            Self::Pvc8(arguments) => ("pvc8", Some(arguments.source())),
+            Self::Suite2p(arguments) => ("suite2p", arguments.source()),
+            Self::Experanto(arguments) => ("experanto", Some(arguments.source())),
+            Self::Hdf5(arguments) => ("hdf5", arguments.source()),
+            Self::Nwb(arguments) => ("nwb", arguments.source()),
+        }
     }
 }
 
-fn npy(global: &Global, source: &std::path::Path, out: &std::path::Path) -> Result<Report> {
+/// An error about a source, with the kind that it seems to be of if it is another one.
+fn suggested(error: Error, kind: &str, source: Option<&Path>) -> Error {
+    let stopped = matches!(error, Error::Stopped(_) | Error::Interrupted(_));
+    let text = error.to_string();
+    let Some(other) = source.and_then(import::kind_of) else {
+        return error;
+    };
+    // MATLAB files are HDF5 since 7.3.
+    let same = other == kind || (kind, other) == ("mat", "hdf5");
+    if stopped || same || text.contains("striate import") {
+        return error;
+    }
+    Error::Other(format!(
+        "{text}; it seems to be another kind of source: try `striate import {other}`"
+    ))
+}
+
+fn npy(global: &Global, source: &Path, out: Option<&Path>) -> Result<Report> {
     let (recording, digits) = import::npy_with_digits(source, global.seed.unwrap_or(1))?;
+    let description = describe(&recording);
+    let Some(out) = out else {
+        let text = format!("{description}\nrecording: {ONLY_LOOKED_AT}");
+        return Report::new(text).facts(&description);
+    };
     let interrupts = Interrupts::listen()?;
     recording.write_with_digits(out, digits.as_ref(), &|| interrupts.signal())?;
     drop(interrupts);
-    let description = describe(&recording);
     let text = format!("{description}\nrecording: {}", out.display());
     Ok(Report::new(text)
         .facts(&description)?
@@ -154,7 +213,7 @@ fn told(made: &[(Summary, Option<PathBuf>)]) -> Result<Report> {
         let fact = Report::new(String::new()).facts(summary)?;
         let (told, fact) = match place.as_ref().map(|p| p.display().to_string()) {
             Some(place) => (place.clone(), fact.fact("recording", place)),
-            None => ("none, only looked at (--dry-run)".to_string(), fact),
+            None => (ONLY_LOOKED_AT.to_string(), fact),
         };
         text.push_str(&format!("{summary}\nrecording: {told}\n"));
         facts.push(fact);

@@ -14,6 +14,7 @@ mod write;
 pub use archive::Archive;
 pub use convert::Real;
 pub(crate) use convert::convert;
+pub(crate) use convert::overflow;
 pub use header::{Dtype, Header, Kind, shown};
 pub use rows::Rows;
 pub use whole::Whole;

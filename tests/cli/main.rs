@@ -10,6 +10,7 @@ mod ascent;
 mod commands;
 #[cfg(unix)]
 mod given;
+mod hdf5;
 mod inspected;
 mod optima;
 #[cfg(unix)]

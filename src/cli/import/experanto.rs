@@ -2,7 +2,7 @@
 
 use super::options::{Cut, Target};
 use crate::cli::common::Report;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use striate::Result;
 use striate::recording::import::{self, Experanto, Seconds};
 
@@ -17,6 +17,13 @@ pub struct Arguments {
     cut: Cut,
     #[command(flatten)]
     target: Target,
+}
+
+impl Arguments {
+    /// What to look at if it cannot be imported.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Result<Report> {

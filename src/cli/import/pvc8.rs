@@ -3,7 +3,7 @@
 use super::options::{Split, Target};
 use crate::cli::Global;
 use crate::cli::common::Report;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use striate::Result;
 use striate::recording::import::{self, Extent, Milliseconds, Pvc8};
 
@@ -24,6 +24,13 @@ pub struct Arguments {
     split: Split,
     #[command(flatten)]
     target: Target,
+}
+
+impl Arguments {
+    /// What to look at if it cannot be imported.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {

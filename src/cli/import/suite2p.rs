@@ -3,7 +3,7 @@
 use super::options::{Cut, Split, Target};
 use crate::cli::Global;
 use crate::cli::common::Report;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use striate::Result;
 use striate::recording::import::{self, Frames, Signal, Suite2p};
 
@@ -36,6 +36,13 @@ pub struct Arguments {
     split: Split,
     #[command(flatten)]
     target: Target,
+}
+
+impl Arguments {
+    /// What to look at if it cannot be imported.
+    pub fn source(&self) -> Option<&Path> {
+        self.sources.first().map(PathBuf::as_path)
+    }
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {

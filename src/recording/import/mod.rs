@@ -1,9 +1,14 @@
 //! Other laboratories' layouts, turned into a [`super::Recording`].
 
+mod activity;
 mod arrays;
+mod assemble;
 mod block;
 mod cut;
 pub mod experanto;
+mod frames;
+pub mod hdf5;
+mod kinds;
 mod layout;
 mod made;
 pub mod mat;
@@ -11,6 +16,7 @@ mod merge;
 pub mod minimodel;
 pub mod npy;
 mod number;
+pub mod nwb;
 mod opened;
 pub mod pvc8;
 mod rescale;
@@ -22,10 +28,13 @@ pub mod suite2p;
 mod turn;
 
 pub use experanto::{Experanto, Seconds, experanto};
+pub use hdf5::{Hdf5, hdf5};
+pub use kinds::kind_of;
 pub use layout::ImageAxis;
 pub use mat::{Mat, mat};
 pub use minimodel::{Minimodel, minimodel};
 pub use npy::{npy, npy_with_digits};
+pub use nwb::{Nwb, Window, nwb, offers};
 pub use pvc8::{Extent, Milliseconds, Pvc8, pvc8};
 pub use rescale::Rescale;
 pub use sensorium::{Sensorium, sensorium};
