@@ -26,8 +26,9 @@ pub const ARRAY_HASH: &str = "array_hash";
 pub const MADE_WITH: &str = "made_with";
 
 /// What commands derive from a run's model: stale when the model changes.
-pub const DERIVED: [&str; 32] = [
+pub const DERIVED: [&str; 33] = [
     "evaluation.csv",
+    "evaluation_with.csv",
     "equivariance.csv",
     "gabors.csv",
     "dogs.csv",

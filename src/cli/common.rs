@@ -293,6 +293,16 @@ impl Chosen {
     }
 }
 
+/// The readout of that name in another run.
+pub fn of_name(path: &Path, model: &Model, name: &str) -> Result<usize> {
+    let names: Vec<&str> = model.readouts.iter().map(|r| r.name.as_str()).collect();
+    let found = names.iter().position(|n| *n == name);
+    found.ok_or_else(|| {
+        let wanted = format!("one named {name}");
+        Error::bad(path.display(), "readouts", names.join(", "), wanted)
+    })
+}
+
 /// Options as tables carry them: those that are not the usual ones.
 pub fn options(all: &[(&str, String, String)]) -> String {
     let changed = all.iter().filter(|(_, got, usual)| got != usual);

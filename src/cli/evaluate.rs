@@ -1,12 +1,12 @@
 //! `striate evaluate`
 
 use super::Global;
-use super::common::{Chosen, Place, Report, open_run, options, warn, warn_of_grey};
+use super::common::{Chosen, Place, Report, of_name, open_run, options, warn, warn_of_grey};
 use ndarray::Axis;
 use std::path::PathBuf;
 use striate::recording::{Recording, Tier, warnings};
 use striate::scoring::masks::Summary as MaskSummary;
-use striate::scoring::{on_recording, own_recording, score};
+use striate::scoring::{on_recording, own_recording, score, score_mean};
 use striate::statistics::mean_of_known;
 use striate::table::Table;
 use striate::{Error, Result};
@@ -32,6 +32,9 @@ const LEAST_FEV: f64 = 0.15;
 pub struct Arguments {
     /// The run
     run: PathBuf,
+    /// Other runs with the same neurons: the mean of all responses is scored, in evaluation_with.csv; may be repeated
+    #[arg(long = "with", value_name = "RUN")]
+    others: Vec<PathBuf>,
     /// Another recording of the same neurons [default: the run's own]
     #[arg(long, value_name = "REC")]
     recording: Option<PathBuf>,
@@ -46,7 +49,7 @@ pub struct Arguments {
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
-    let mut model = open_run(global, &arguments.run)?;
+    let model = open_run(global, &arguments.run)?;
     let one = arguments.readout.is_some() || arguments.recording.is_some();
     let indices = if one || model.readouts.len() == 1 {
         vec![model.readout(arguments.readout.as_deref())?]
@@ -61,32 +64,51 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
             None => own_recording(&model, index)?,
         });
     }
-    let made_with = match &arguments.recording {
-        Some(_) if model.recordings.get(&recordings[0].name) != Some(&recordings[0].hash()) => {
-            format!("recording={}", recordings[0].hash())
-        }
-        Some(_) => options(&[]),
-        None => options(&[]),
+    let mut models = vec![(model, 0)];
+    for path in &arguments.others {
+        models.push((open_run(global, path)?, 0));
+    }
+    let model = &models[0].0;
+    let another = |r: &Recording| model.recordings.get(&r.name) != Some(&r.hash());
+    let recording = match &arguments.recording {
+        Some(_) if another(&recordings[0]) => recordings[0].hash(),
+        _ => String::new(),
     };
+    let others: Vec<&str> = models[1..].iter().map(|(m, _)| m.hash.as_str()).collect();
+    let made_with = options(&[
+        ("recording", recording, String::new()),
+        ("with", others.join(" "), String::new()),
+    ]);
     let output = arguments.place.open(&arguments.run, "evaluate")?;
-    let results = output.results(("evaluation.csv", &[]), made_with, &model, chosen.names())?;
+    let file = match arguments.others.is_empty() {
+        true => "evaluation.csv",
+        false => "evaluation_with.csv",
+    };
+    let results = output.results((file, &[]), made_with, model, chosen.names())?;
+    let several = model.readouts.len() > 1;
     let mut parts = Vec::new();
     for ((index, rows), recording) in chosen.parts.iter().zip(&recordings) {
         warnings::of_scores(recording).iter().for_each(|w| warn(w));
         let tested = recording.images_of(Tier::Test);
         let shown = recording.images.select(Axis(0), &tested);
-        warn_of_grey(&recording.name, &model, shown.view());
-        let table = score(&mut model, *index, recording)?.table.select(rows);
-        let table = on_recording(table, recording);
-        parts.push((model.readouts[*index].name.clone(), table));
+        warn_of_grey(&recording.name, &models[0].0, shown.view());
+        let name = models[0].0.readouts[*index].name.clone();
+        let table = match arguments.others.is_empty() {
+            true => score(&mut models[0].0, *index, recording)?.table,
+            false => {
+                models[0].1 = *index;
+                for (own, path) in models[1..].iter_mut().zip(&arguments.others) {
+                    own.1 = of_name(path, &own.0, &name)?;
+                }
+                score_mean(&mut models, recording)?
+            }
+        };
+        parts.push((name, on_recording(table.select(rows), recording)));
     }
-    let several = model.readouts.len() > 1;
     let table = Table::stacked(parts, several.then_some("recording"));
     let path = results.path().to_path_buf();
     results.write(&table, Vec::new())?;
-    let told = summary(&table, &path)?;
-    let run = arguments.run.display();
-    Ok(told.line(&format!("look at it: striate report {run}")))
+    summary(&table, &path)
 }
 
 /// The means of the scores, and where the table is.
@@ -122,9 +144,11 @@ pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
         ));
         report = report.fact("feve_of_explainable", mean);
     }
-    let of_masks = MaskSummary::of(table);
-    text.push_str(&format!("{of_masks}\n"));
-    report = report.fact("masks", serde_json::json!(of_masks));
+    if table.column("mask_blobs").is_some() {
+        let of_masks = MaskSummary::of(table);
+        text.push_str(&format!("{of_masks}\n"));
+        report = report.fact("masks", serde_json::json!(of_masks));
+    }
     text.push_str(&format!("per neuron: {}", path.display()));
     Ok(Report::new(text)
         .facts(&report.into_facts())?

@@ -1,7 +1,7 @@
 //! `striate meis`
 
 use super::Global;
-use super::common::{Chosen, Place, Report, neurons, options, warn_of_flat};
+use super::common::{Chosen, Place, Report, neurons, of_name, options, warn_of_flat};
 use std::path::{Path, PathBuf};
 use striate::device::Device;
 use striate::insilico::Watch;
@@ -203,15 +203,6 @@ fn member(path: &Path, model: Model, index: usize) -> Member {
 }
 
 /// The readout of this name in another run.
-fn of_name(path: &Path, model: &Model, name: &str) -> Result<usize> {
-    let names: Vec<&str> = model.readouts.iter().map(|r| r.name.as_str()).collect();
-    let found = names.iter().position(|n| *n == name);
-    found.ok_or_else(|| {
-        let wanted = format!("one named {name}");
-        Error::bad(path.display(), "readouts", names.join(", "), wanted)
-    })
-}
-
 fn summary(found: &Meis, recipe: &Recipe, images: &Path, table: &Path) -> Report {
     let of = |outcome: Outcome| -> Vec<usize> {
         let all = found.found.iter();

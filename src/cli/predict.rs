@@ -1,9 +1,10 @@
 //! `striate predict`
 
 use super::Global;
-use super::common::{Report, neurons, open_run, warn_of_grey};
+use super::common::{Report, neurons, of_name, open_run, warn_of_grey};
 use ndarray::Axis;
 use std::path::PathBuf;
+use striate::model::Model;
 use striate::recording::read_images;
 use striate::{Error, Result, files, npy};
 
@@ -11,6 +12,9 @@ use striate::{Error, Result, files, npy};
 pub struct Arguments {
     /// The run
     run: PathBuf,
+    /// Other runs with the same neurons: the mean of all responses is written; may be repeated
+    #[arg(long = "with", value_name = "RUN")]
+    others: Vec<PathBuf>,
     /// Grey-level images (images, height, width), .npy
     #[arg(long, value_name = "IMAGES.npy")]
     images: PathBuf,
@@ -48,7 +52,28 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let bytes = images.dim().0 * rows.len() * size_of::<f32>();
     files::require_space(&arguments.out, bytes as u128)?;
     warn_of_grey(arguments.images.display(), &model, images.view());
-    let predictions = model.predict(index, images.view())?.select(Axis(1), &rows);
+    let mut predictions = model.predict(index, images.view())?.select(Axis(1), &rows);
+    for path in &arguments.others {
+        let mut other = open_run(global, path)?;
+        let its = of_name(path, &other, &model.readouts[index].name)?;
+        let same = |m: &Model, i: usize| (m.readouts[i].neurons, m.readouts[i].image);
+        if same(&other, its) != same(&model, index) {
+            let text =
+                |(n, (h, w)): (usize, (usize, usize))| format!("{n} neurons, {h} x {w} pixels");
+            return Err(Error::bad(
+                path.display(),
+                "the readout",
+                text(same(&other, its)),
+                format!(
+                    "{}, as of {}",
+                    text(same(&model, index)),
+                    arguments.run.display()
+                ),
+            ));
+        }
+        predictions += &other.predict(its, images.view())?.select(Axis(1), &rows);
+    }
+    predictions /= (1 + arguments.others.len()) as f32;
     npy::write(&arguments.out, predictions.view())?;
     let (n, cells) = predictions.dim();
     let out = arguments.out.display();

@@ -6,4 +6,6 @@ pub mod metrics;
 mod run;
 
 pub use metrics::{carry_neurons, evaluate};
-pub use run::{Scored, on_recording, own_recording, recording_of, score, score_all, score_own};
+pub use run::{
+    Scored, on_recording, own_recording, recording_of, score, score_all, score_mean, score_own,
+};

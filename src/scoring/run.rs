@@ -102,6 +102,40 @@ pub fn on_recording(table: Table, recording: &Recording) -> Table {
     table.with(RECORDING_HASH, Column::Text(hash))
 }
 
+/// `evaluation_with.csv` of one readout: the mean over several models of the same neurons (index of the readout in each), in the
+/// first one's unit of training, on the test tier.
+///
+/// # Errors
+/// As [`score`], for any of them.
+pub fn score_mean(models: &mut [(Model, usize)], recording: &Recording) -> Result<Table> {
+    let (images, repeats) = (
+        recording.images_of(Tier::Test),
+        recording.repeats(Tier::Test),
+    );
+    let count = models.len() as f64;
+    let unit = |(model, index): &(Model, usize)| model.readouts[*index].response_scale.clone();
+    let first = models.first().map(unit).unwrap_or_default();
+    let mut mean = Array2::<f64>::zeros((images.len(), recording.neuron_count()));
+    for own in models.iter_mut() {
+        let scale = unit(own);
+        let rates = rates(&mut own.0, own.1, recording, &images)?;
+        for (mut column, (n, rates)) in mean
+            .columns_mut()
+            .into_iter()
+            .zip(rates.columns().into_iter().enumerate())
+        {
+            let factor = f64::from(scale[n]) / f64::from(first[n]) / count;
+            column.zip_mut_with(&rates, |m, r| *m += factor * f64::from(*r));
+        }
+    }
+    let responses = preprocess::normalised_responses(recording, ArrayView1::from(&first));
+    let table = evaluate(mean.view(), &repeats, responses.view())?;
+    match &recording.neurons {
+        Some(neurons) => carry_neurons(table, neurons),
+        None => Ok(table),
+    }
+}
+
 fn score_on(
     model: &mut Model,
     index: usize,
@@ -109,6 +143,28 @@ fn score_on(
     images: &[usize],
     repeats: &[Vec<usize>],
 ) -> Result<Scored> {
+    let predictions = rates(model, index, recording, images)?;
+    let scale = model.readouts[index].response_scale.clone();
+    let responses = preprocess::normalised_responses(recording, ArrayView1::from(&scale));
+    let mut table = evaluate(
+        predictions.mapv(f64::from).view(),
+        repeats,
+        responses.view(),
+    )?;
+    table = table.beside(masks::columns(&masks::health(model, index)));
+    if let Some(neurons) = &recording.neurons {
+        table = carry_neurons(table, neurons)?;
+    }
+    Ok(Scored { table, predictions })
+}
+
+/// Normalised rates (images, neurons) for these images of a recording that the readout fits.
+fn rates(
+    model: &mut Model,
+    index: usize,
+    recording: &Recording,
+    images: &[usize],
+) -> Result<Array2<f32>> {
     let readout = &model.readouts[index];
     if recording.neuron_count() != readout.neurons {
         return Err(Error::bad(
@@ -127,19 +183,7 @@ fn score_on(
             format!("{h} x {w} (height x width) as in readout {}", readout.name),
         ));
     }
-    let scale = readout.response_scale.clone();
-    let responses = preprocess::normalised_responses(recording, ArrayView1::from(&scale));
     let images = recording.images.select(Axis(0), images);
     let z = model.preprocessing.z_score(images.view());
-    let predictions = model.rates(index, z.view())?;
-    let mut table = evaluate(
-        predictions.mapv(f64::from).view(),
-        repeats,
-        responses.view(),
-    )?;
-    table = table.beside(masks::columns(&masks::health(model, index)));
-    if let Some(neurons) = &recording.neurons {
-        table = carry_neurons(table, neurons)?;
-    }
-    Ok(Scored { table, predictions })
+    model.rates(index, z.view())
 }

@@ -102,3 +102,31 @@ fn fits_of_other_neurons_are_refused() {
         assert!(!f.path().join("c/consistency.csv").exists(), "{line}");
     }
 }
+
+#[test]
+fn the_mean_of_several_fits_is_predicted_and_scored() {
+    let f = two_fits();
+    let images = "--images rec/images.npy --out";
+    for line in [
+        format!("predict a {images} a.npy"),
+        format!("predict b {images} b.npy"),
+        format!("predict a --with b {images} both.npy"),
+    ] {
+        striate(f.path(), &line).ok();
+    }
+    let read = |name: &str| striate::npy::read(&f.path().join(name)).unwrap().0;
+    let (a, b, both) = (read("a.npy"), read("b.npy"), read("both.npy"));
+    let mean = (&a + &b) / 2.0;
+    assert!((&both - &mean).iter().all(|d| d.abs() < 1e-6));
+    striate(f.path(), "evaluate a").ok();
+    let own = fs::read(f.path().join("a/evaluation.csv")).unwrap();
+    striate(f.path(), "evaluate a --with b").ok();
+    assert_eq!(fs::read(f.path().join("a/evaluation.csv")).unwrap(), own);
+    let scores = Table::read_csv(&f.path().join("a/evaluation_with.csv")).unwrap();
+    striate(f.path(), "consistency a b --out c --clusters 2").ok();
+    let ensemble = Table::read_csv(&f.path().join("c/ensemble.csv")).unwrap();
+    let column = |table: &Table| table.numbers("correlation_to_average").unwrap().to_vec();
+    for (one, other) in column(&scores).iter().zip(column(&ensemble)) {
+        assert!((one - other).abs() < 1e-6, "{one} {other}");
+    }
+}
