@@ -3,13 +3,14 @@
 use super::Global;
 use super::common::{Report, warn};
 use std::path::PathBuf;
-use striate::Result;
+use std::time::Duration;
 use striate::device::Device;
 use striate::model::Config;
 use striate::recording::warnings;
 use striate::training::{
-    End, Interrupts, Options, Outcome, Progress, Trainer, locate, open_recordings,
+    End, Interrupts, Options, Outcome, PAUSE, Progress, Trainer, locate, open_recordings,
 };
+use striate::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -30,9 +31,21 @@ pub struct Arguments {
     /// Fit anew where a fit lies already; the old one goes when the first weights of the new one are written
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
+    /// Longest time without a line on standard error, where that is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = PAUSE.as_secs_f64())]
+    progress_every: f64,
+    /// Progress as JSON, an object per line; warnings and other messages stay text
+    #[arg(long)]
+    log_json: bool,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
+    let every = arguments.progress_every;
+    if !(every > 0.0 && every <= 1e9) {
+        let wanted = "seconds above 0";
+        return Err(Error::bad("--progress-every", "the number", every, wanted));
+    }
+    let progress = Progress::stderr().every(Duration::from_secs_f64(every), arguments.log_json);
     let device = Device::open(&global.device)?;
     let mut overrides = arguments.overrides.clone();
     overrides.extend(global.seed.map(|s| format!("training.seed={s}")));
@@ -47,14 +60,19 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         init: arguments.init.clone(),
         overwrite: arguments.overwrite,
     };
-    let outcome = fit(&device, &config, &options)?;
+    let outcome = fit(&device, &config, &options, progress)?;
     if let Some(told) = verdict(&outcome) {
         warn(&told);
     }
     Ok(summary(&outcome, &options))
 }
 
-fn fit(device: &Device, config: &Config, options: &Options) -> Result<Outcome> {
+fn fit(
+    device: &Device,
+    config: &Config,
+    options: &Options,
+    mut progress: Progress,
+) -> Result<Outcome> {
     let interrupts = Interrupts::listen()?;
     let recordings = open_recordings(config)?;
     warnings::of_fit(&recordings).iter().for_each(|w| warn(w));
@@ -81,7 +99,7 @@ fn fit(device: &Device, config: &Config, options: &Options) -> Result<Outcome> {
             init.display()
         ));
     }
-    trainer.run(&interrupts, &mut Progress::stderr())
+    trainer.run(&interrupts, &mut progress)
 }
 
 fn summary(outcome: &Outcome, options: &Options) -> Report {

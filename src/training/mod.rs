@@ -13,7 +13,7 @@ mod validation;
 mod windows;
 
 pub use history::History;
-pub use progress::Progress;
+pub use progress::{PAUSE, Progress};
 pub use run::{locate, open_recordings};
 pub use signals::Interrupts;
 

@@ -4,16 +4,29 @@ use super::history::Row;
 use crate::model::config::Training;
 use crate::say;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// Between two lines where there is no terminal, at most.
-const PAUSE: Duration = Duration::from_secs(30);
+pub const PAUSE: Duration = Duration::from_secs(30);
+
+/// Who reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// Nobody.
+    Nobody,
+    /// People: a bar on a terminal, lines elsewhere.
+    People,
+    /// Programs: an object of JSON per line.
+    Programs,
+}
 
 /// Shows how far a fit is.
 #[derive(Debug)]
 pub struct Progress {
-    quiet: bool,
+    reader: Reader,
+    every: Duration,
     bar: Option<ProgressBar>,
     started: Instant,
     told: Instant,
@@ -26,7 +39,8 @@ impl Progress {
     /// On standard error.
     pub fn stderr() -> Self {
         Self {
-            quiet: false,
+            reader: Reader::People,
+            every: PAUSE,
             bar: None,
             started: Instant::now(),
             told: Instant::now(),
@@ -38,15 +52,28 @@ impl Progress {
     /// Nowhere.
     pub fn hidden() -> Self {
         Self {
-            quiet: true,
+            reader: Reader::Nobody,
             ..Self::stderr()
+        }
+    }
+
+    /// A line (a JSON object where programs read it) at least every so often.
+    pub fn every(self, every: Duration, json: bool) -> Self {
+        let reader = match json {
+            true => Reader::Programs,
+            false => Reader::People,
+        };
+        Self {
+            reader,
+            every,
+            ..self
         }
     }
 
     pub(super) fn start(&mut self, settings: &Training, step: u64) {
         (self.started, self.max_steps) = (Instant::now(), settings.max_steps);
         (self.told, self.taken) = (self.started, 0);
-        if !self.quiet && std::io::stderr().is_terminal() {
+        if self.reader == Reader::People && std::io::stderr().is_terminal() {
             let style =
                 ProgressStyle::with_template("{bar:32} step {pos}/{len}, {eta} left  {msg}")
                     .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -60,22 +87,54 @@ impl Progress {
         self.taken += 1;
         if let Some(bar) = &self.bar {
             bar.set_position(step);
-        } else if !self.quiet && self.told.elapsed() >= PAUSE {
+        } else if self.reader != Reader::Nobody && self.told.elapsed() >= self.every {
             self.told = Instant::now();
-            say(format_args!("step {step}: {}", self.pace(step)));
+            match self.reader {
+                Reader::Programs => self.tell(step, json!({})),
+                _ => say(format_args!("step {step}: {}", self.pace(step))),
+            }
         }
     }
 
-    /// Seconds per step and the time left, if every step that is allowed is taken.
-    fn pace(&self, step: u64) -> String {
+    /// Seconds per step, and those left if every step that is allowed is taken.
+    fn seconds(&self, step: u64) -> (f64, f64) {
         let per_step = self.started.elapsed().as_secs_f64() / self.taken.max(1) as f64;
         let left = per_step * self.max_steps.saturating_sub(step) as f64;
+        (per_step, left)
+    }
+
+    /// A line for programs: facts, the step, and how long it takes.
+    fn tell(&self, step: u64, mut facts: Value) {
+        let (per_step, left) = self.seconds(step);
+        facts["step"] = step.into();
+        facts["max_steps"] = self.max_steps.into();
+        facts["seconds_per_step"] = per_step.into();
+        facts["seconds_left_at_most"] = left.into();
+        say(facts);
+    }
+
+    fn pace(&self, step: u64) -> String {
+        let (per_step, left) = self.seconds(step);
         format!("{per_step:.3} s/step, at most {} left", duration(left))
     }
 
     pub(super) fn validated(&mut self, row: &Row, step: u64, worse: u64) {
-        if self.quiet {
+        if self.reader == Reader::Nobody {
             return;
+        }
+        if self.reader == Reader::Programs {
+            self.told = Instant::now();
+            let facts = json!({
+                "taken": row.step,
+                "phase": row.phase,
+                "without_improvement": worse,
+                "learning_rate": row.learning_rate,
+                "train_loss": row.train_loss,
+                "validation_loss": row.validation_loss,
+                "validation_correlation": row.validation_correlation,
+                "seconds": row.seconds,
+            });
+            return self.tell(step, facts);
         }
         let text =
             |v: Option<f64>, digits: usize| v.map_or("-".into(), |v| format!("{v:.digits$}"));

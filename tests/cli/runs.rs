@@ -181,3 +181,38 @@ fn columns_of_several_recordings_are_joined() {
         "{text}"
     );
 }
+
+#[test]
+fn progress_is_told_as_often_as_asked_for_and_to_programs_as_json() {
+    let f = folder("learning_rate = 0.01\nvalidate_every = 4\nmax_steps = 8");
+    let done = striate(
+        f.path(),
+        "train c.toml --out run --log-json --progress-every 0.000001",
+    );
+    assert_eq!(done.code, 0, "{}", done.err);
+    let lines = done.err.lines().filter(|l| l.starts_with('{'));
+    let facts: Vec<serde_json::Value> = lines.map(|l| serde_json::from_str(l).unwrap()).collect();
+    let steps: Vec<u64> = facts.iter().map(|f| f["step"].as_u64().unwrap()).collect();
+    // Every step, and the validations.
+    assert_eq!(steps.iter().max(), Some(&8));
+    assert!((1..=8).all(|s| steps.contains(&s)), "{steps:?}");
+    let validations: Vec<_> = facts
+        .iter()
+        .filter(|f| f["validation_loss"].is_number())
+        .collect();
+    assert_eq!(validations.len(), 2);
+    assert!(
+        facts
+            .iter()
+            .all(|f| f["seconds_left_at_most"].as_f64().unwrap() >= 0.0)
+    );
+    let quiet = striate(f.path(), "train c.toml --out other");
+    let told = |line: &&str| line.starts_with("step ");
+    assert_eq!(quiet.err.lines().filter(told).count(), 2, "{}", quiet.err);
+    let refused = striate(f.path(), "train c.toml --out x --progress-every 0");
+    assert!(
+        refused.code == 2 && refused.err.contains("--progress-every"),
+        "{}",
+        refused.err
+    );
+}
