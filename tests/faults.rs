@@ -149,7 +149,7 @@ fn a_killed_command_leaves_nothing_half_done() {
     let base = finished();
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("work");
-    let (kills, seed) = (number("STRIATE_SOAK", 20), number("STRIATE_SOAK_SEED", 1));
+    let (kills, seed) = (number("STRIATE_SOAK", 12), number("STRIATE_SOAK_SEED", 1));
     for (c, (line, writes)) in COMMANDS.into_iter().enumerate() {
         renew(base.path(), &folder);
         let started = Instant::now();
