@@ -154,6 +154,15 @@ impl Model {
     }
 }
 
+/// Those corners and the last ones that a window of this side has room for.
+fn corners_to_the_end(side: usize, map: (usize, usize)) -> impl Iterator<Item = (usize, usize)> {
+    let along = move |size: usize| {
+        let last = size - side.min(size);
+        (0..last).step_by(GRID).chain([last])
+    };
+    along(map.0).flat_map(move |top| along(map.1).map(move |left| (top, left)))
+}
+
 /// A window that holds all of a mask that is not 0: of the sides that go round, so that many neurons share one.
 fn around(mask: &[f32], map: (usize, usize)) -> Window {
     let Some(tight) = tight(mask, map.1) else {
@@ -175,7 +184,7 @@ fn around(mask: &[f32], map: (usize, usize)) -> Window {
     sides
         .map(|n| n * GRID)
         .find_map(|side| {
-            let windows = corners(side, map).map(|corner| window(corner, side, map));
+            let windows = corners_to_the_end(side, map).map(|corner| window(corner, side, map));
             windows.filter(holds).min_by_key(off)
         })
         .unwrap_or(Window::whole(map))
