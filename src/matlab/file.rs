@@ -9,9 +9,12 @@ use crate::window::Window;
 use crate::{Error, Result};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Bytes before the first variable.
 const HEADER: usize = 128;
+/// Inflated twice, more bytes than these are slower than a copy.
+const WORTH: u64 = 1 << 20;
 /// `miCOMPRESSED`.
 const COMPRESSED: u32 = 15;
 const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -78,6 +81,8 @@ struct Variable {
     at: u64,
     bytes: u64,
     compressed: bool,
+    /// What it holds inflated, once somebody has asked for a part of it; none where there was no room for that.
+    inflated: OnceLock<Option<Window>>,
 }
 
 /// A file of version 5, open.
@@ -154,6 +159,7 @@ impl File {
                 at,
                 bytes,
                 compressed: kind == COMPRESSED,
+                inflated: OnceLock::new(),
             };
             variable.name = self.begin(&variable)?.head.name;
             // What MATLAB keeps for itself has no name.
@@ -196,6 +202,37 @@ impl File {
         Ok(Value { body, head })
     }
 
+    /// As [`File::begin`], for parts of a value that are asked for one after the other: a large compressed one is inflated only
+    /// once, to a file without a name.
+    fn begin_inflated(&self, variable: &Variable) -> Result<Value<Body>> {
+        let value = self.begin(variable)?;
+        let bytes = value.body.end;
+        if !variable.compressed || bytes < WORTH {
+            return Ok(value);
+        }
+        let place = value.body.place().to_path_buf();
+        let copy = variable
+            .inflated
+            .get_or_init(|| self.inflate(variable, bytes));
+        let Some(window) = copy else {
+            return Ok(value);
+        };
+        let mut body = Body::plain(place, window.clone(), bytes, self.big_endian);
+        let head = Head::read(&mut body, bytes)?;
+        Ok(Value { body, head })
+    }
+
+    /// What a variable holds; none if it is damaged, or does not fit where the system keeps such files.
+    fn inflate(&self, variable: &Variable, bytes: u64) -> Option<Window> {
+        let data = variable.at + 8;
+        let packed = self.window.within(data, data + variable.bytes);
+        let packed = std::io::BufReader::with_capacity(1 << 16, packed);
+        let mut file = tempfile::tempfile().ok()?;
+        let mut inflated = flate2::bufread::ZlibDecoder::new(packed).take(bytes);
+        let copied = std::io::copy(&mut inflated, &mut file).ok()?;
+        (copied == bytes).then(|| Window::new(file, bytes))
+    }
+
     /// The file.
     pub fn place(&self) -> &Path {
         &self.place
@@ -228,7 +265,10 @@ impl File {
             let names: Vec<&str> = self.names().collect();
             return Err(bad(absent("variable", &address.variable, &names)));
         };
-        let mut value = self.begin(variable)?;
+        let mut value = match address.steps.is_empty() {
+            true => self.begin(variable)?,
+            false => self.begin_inflated(variable)?,
+        };
         let mut steps = address.steps.iter().peekable();
         let mut told = address.variable.clone();
         while let Some(step) = steps.next() {

@@ -271,6 +271,11 @@ impl ResponseFile {
         Ok(())
     }
 
+    /// Whether there is a file, or only counting is asked for.
+    pub(super) fn written(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Makes room for so many rows that are patched.
     pub(super) fn reserve(&mut self, rows: usize) {
         self.rows += rows;

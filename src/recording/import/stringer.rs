@@ -196,8 +196,9 @@ impl Session<'_> {
             all.clear();
             array.read(at_once.min(self.neurons - first) * self.presented, &mut all)?;
             block.clear();
-            let neurons = all.chunks_exact(self.presented);
-            block.extend(neurons.flat_map(|n| self.kept.iter().map(|t| n[*t])));
+            for neuron in all.chunks_exact(self.presented) {
+                block.extend(self.kept.iter().map(|t| neuron[*t]));
+            }
             turn.put(first, &block)?;
         }
         Ok(turn.recorded)

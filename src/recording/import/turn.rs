@@ -47,15 +47,19 @@ impl<'a> Turn<'a> {
     pub(super) fn put<T: Number>(&mut self, first: usize, block: &[T]) -> Result<()> {
         let count = self.trained.len();
         let neurons = block.len() / count.max(1);
-        for (neuron, all) in (first..).zip(block.chunks_exact(count.max(1))) {
+        let mut known = vec![false; neurons];
+        for (neuron, all) in block.chunks_exact(count.max(1)).enumerate() {
             if let Some(at) = all.iter().position(|r| r.beyond()) {
-                let at = format!("neuron {neuron}, trial {at}");
+                let at = format!("neuron {}, trial {at}", first + neuron);
                 return Err(infinite_at(self.place, at));
             }
-            let known = |(r, trained): (&T, &bool)| *trained && !r.unknown();
-            if all.iter().zip(&self.trained).any(known) {
-                self.recorded.see(|n| n == neuron);
-            }
+            let seen = |(r, trained): (&T, &bool)| *trained && !r.unknown();
+            known[neuron] = all.iter().zip(&self.trained).any(seen);
+        }
+        let seen = |n: usize| n.checked_sub(first).and_then(|n| known.get(n)) == Some(&true);
+        self.recorded.see(seen);
+        if !self.file.written() {
+            return Ok(());
         }
         let mut bytes = Vec::with_capacity(neurons * size_of::<T>());
         let mut tile: Vec<T> = Vec::with_capacity(neurons * TILE);
