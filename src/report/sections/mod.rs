@@ -3,6 +3,7 @@
 mod barcodes;
 mod comparison;
 mod core;
+mod differences;
 mod fields;
 mod fit;
 mod galleries;
@@ -13,6 +14,7 @@ mod planted;
 mod provenance;
 mod shared;
 mod summary;
+mod surfaces;
 mod synthesis;
 mod tuning;
 
