@@ -166,7 +166,7 @@ impl File {
                 Err(_) if at + 1 < parts.len() => return Ok(None),
                 Err(_) => {
                     return match group.dataset(part) {
-                        Ok(dataset) => Ok(Some(Object::Dataset(dataset))),
+                        Ok(dataset) => Ok(Some(Object::Dataset(Box::new(dataset)))),
                         Err(e) if is_absent(&e) => Ok(None),
                         Err(e) => Err(e),
                     };
@@ -198,7 +198,7 @@ impl File {
                 self.place(path),
                 self.length,
                 self.matlab,
-                inner,
+                *inner,
                 (&self.inner, &self.bytes),
             )
             .map(Some),
@@ -279,7 +279,7 @@ impl File {
             // One that cannot be read does not hide the others.
             match self.locate(&format!("{path}/{name}"), 0) {
                 Ok(Some(Object::Group(group))) => groups.push((name, group)),
-                Ok(Some(Object::Dataset(dataset))) => datasets.push((name, dataset)),
+                Ok(Some(Object::Dataset(dataset))) => datasets.push((name, *dataset)),
                 Ok(None) | Err(_) => {}
             }
         }
@@ -382,7 +382,7 @@ enum Seen<'a> {
 
 enum Object {
     Group(Group),
-    Dataset(hdf5_reader::Dataset),
+    Dataset(Box<hdf5_reader::Dataset>),
 }
 
 type Found = hdf5_reader::error::Result<Option<Object>>;

@@ -191,7 +191,7 @@ fn chunks_that_are_cut_off_are_refused() {
     for cut in [8, 100, 1000, bytes.len() / 2] {
         std::fs::write(&path, &bytes[..bytes.len() - cut]).unwrap();
         let made = hdf5(
-            &[path.clone()],
+            std::slice::from_ref(&path),
             None,
             &layouts::options(),
             &mut |_, _, _| Ok(()),

@@ -7,10 +7,11 @@ use crate::recording::Tier;
 use crate::recording::part::{Progress, Recorded};
 use crate::recording::sink::ResponseFile;
 use crate::{Error, Result};
+use bytemuck::NoUninit;
 use std::ops::Range;
 
 /// Bytes of responses read at a time.
-const BLOCK: usize = 1 << 26;
+const BLOCK: usize = 1 << 24;
 
 /// Responses, looked at but not read.
 #[derive(Debug)]
@@ -166,7 +167,7 @@ impl Activity {
     }
 
     /// Writes the trials that have a goal, each to its row.
-    pub(super) fn fill<T: Number + Send>(
+    pub(super) fn fill<T: Number + Send + NoUninit>(
         &self,
         goals: &[Option<Goal>],
         file: &ResponseFile,
@@ -174,7 +175,7 @@ impl Activity {
         progress: &mut Progress,
     ) -> Result<()> {
         let columns = self.columns();
-        let mut bytes = Vec::new();
+        let all = self.neurons();
         self.visit::<T>(
             |repeat, trials| {
                 let first = repeat * columns;
@@ -182,6 +183,7 @@ impl Activity {
                 goals.iter().any(Option::is_some)
             },
             |repeat, trials, neurons, values| {
+                let mut run = Run::new(file, neurons.clone(), all);
                 for (trial, row) in trials.zip(values.chunks_exact(neurons.len())) {
                     let trial = repeat * columns + trial;
                     let Some(goal) = goals[trial] else { continue };
@@ -192,14 +194,55 @@ impl Activity {
                     if goal.tier == Tier::Train {
                         recorded.see(|n| neurons.contains(&n) && !row[n - neurons.start].unknown());
                     }
-                    bytes.clear();
-                    row.iter().for_each(|r| r.put(&mut bytes));
-                    file.patch(goal.row, neurons.start, &bytes)?;
+                    run.add(goal.row, row)?;
                 }
-                Ok(())
+                run.write()
             },
             progress,
         )
+    }
+}
+
+/// Rows that follow each other, written in one go where they are whole.
+struct Run<'a> {
+    file: &'a ResponseFile,
+    neurons: Range<usize>,
+    whole: bool,
+    first: usize,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Run<'a> {
+    fn new(file: &'a ResponseFile, neurons: Range<usize>, all: usize) -> Self {
+        Self {
+            file,
+            whole: neurons == (0..all),
+            neurons,
+            first: 0,
+            bytes: Vec::new(),
+        }
+    }
+
+    fn add<T: Number + NoUninit>(&mut self, row: usize, values: &[T]) -> Result<()> {
+        let rows = self.bytes.len() / size_of_val(values).max(1);
+        if !self.whole || row != self.first + rows {
+            self.write()?;
+            self.first = row;
+        }
+        match cfg!(target_endian = "little") {
+            true => self.bytes.extend_from_slice(bytemuck::cast_slice(values)),
+            false => values.iter().for_each(|r| r.put(&mut self.bytes)),
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<()> {
+        if !self.bytes.is_empty() {
+            self.file
+                .patch(self.first, self.neurons.start, &self.bytes)?;
+            self.bytes.clear();
+        }
+        Ok(())
     }
 }
 

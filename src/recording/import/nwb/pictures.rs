@@ -14,7 +14,7 @@ use std::path::Path;
 /// Images by number.
 pub(super) enum Images {
     /// One array of the file.
-    Stack(Frames),
+    Stack(Box<Frames>),
     /// An array each.
     Each(Vec<Dataset>),
     /// A file of their own.
@@ -69,7 +69,8 @@ impl Images {
         if let Some(data) = data {
             // MATLAB's writer of NWB turns all axes.
             let turned = matches!(*data.shape(), [n, _, last] if !fit(n) && fit(last));
-            return Frames::open(data, turned, fit).map(Self::Stack);
+            let frames = Frames::open(data, turned, fit)?;
+            return Ok(Self::Stack(Box::new(frames)));
         }
         if !file.has_group(path) {
             return Err(file.missing(path));

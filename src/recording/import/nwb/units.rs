@@ -13,13 +13,16 @@ use std::ops::Range;
 /// Spikes read at a time, but those of one unit always together.
 const BLOCK: usize = 1 << 23;
 
+/// From when to when a unit was observed.
+type Observed = Vec<(f64, f64)>;
+
 /// Spike times, looked at but not kept.
 pub(super) struct Units {
     times: Dataset,
     /// Which of them are each unit's.
     spans: Vec<Range<usize>>,
     /// When each unit was observed, if the file says so.
-    observed: Option<Vec<Vec<(f64, f64)>>>,
+    observed: Option<Vec<Observed>>,
     /// The first and the last time at which anything was recorded.
     recorded: (f64, f64),
 }
@@ -208,7 +211,7 @@ fn spans(index: &Dataset, rows: usize) -> Result<Vec<Range<usize>>> {
 }
 
 /// When units were observed.
-fn observed(file: &File, units: usize) -> Result<Option<Vec<Vec<(f64, f64)>>>> {
+fn observed(file: &File, units: usize) -> Result<Option<Vec<Observed>>> {
     let all = file.find("/units/obs_intervals")?;
     let index = file.find("/units/obs_intervals_index")?;
     let Some((all, index)) = all.zip(index) else {
