@@ -1,5 +1,6 @@
 //! MATLAB files as SciPy writes them, and as MATLAB does: every value as SciPy reads it.
 
+use super::written::{double, packed, save, structs};
 use std::path::{Path, PathBuf};
 use striate::matlab::{File, Version, version};
 
@@ -81,6 +82,37 @@ fn parts_of_an_array_are_read_in_order() {
     array.read(14, &mut some).unwrap();
     assert_eq!(some, [&all[5..8], &all[10..]].concat());
     assert!(array.read(1, &mut some).is_err());
+}
+
+#[test]
+fn parts_of_a_large_compressed_struct_are_read_in_any_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("s.mat");
+    let values: Vec<f64> = (0..300_000).map(f64::from).collect();
+    let fields = [
+        double("", &[300, 1000], &values),
+        double("", &[1, 2], &[5.0, 6.0]),
+    ];
+    let whole = packed(&structs("stim", &[1, 1], &["resp", "istim"], &fields));
+    save(&place, &[whole.clone(), double("after", &[1, 1], &[7.0])]);
+    let file = File::open(&place).unwrap();
+    let read = |address: &str| file.value(address).unwrap().numbers::<f64>().unwrap();
+    for _ in 0..2 {
+        assert_eq!(read("stim.istim"), [5.0, 6.0]);
+        assert_eq!(read("stim.resp"), values);
+        assert_eq!(read("after"), [7.0]);
+    }
+    // Cut in its compressed data, and said to be as long as that.
+    let mut cut = whole[..whole.len() / 2].to_vec();
+    let left = cut.len() as u32 - 8;
+    cut[4..8].copy_from_slice(&left.to_le_bytes());
+    save(&place, &[cut]);
+    let file = File::open(&place).unwrap();
+    let message = file.value("stim.istim").err().unwrap().to_string();
+    assert!(
+        message.contains("stim") && message.contains("truncated"),
+        "{message}"
+    );
 }
 
 #[test]

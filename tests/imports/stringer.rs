@@ -2,8 +2,10 @@
 
 use super::small::striate;
 use super::written::{bytes, double, save, single, structs};
+use ndarray::{Array1, Array2, Array3, array};
 use std::fs;
 use std::path::Path;
+use striate::npy;
 use striate::recording::Recording;
 
 const IMAGES: usize = 10;
@@ -101,4 +103,43 @@ fn a_natimg2800_session_becomes_a_recording() {
             "crop 0:4, rescale area:2, split by image: test 0.2, validation 0.1, seed 1"
         )
     );
+}
+
+#[test]
+fn a_minimodel_session_takes_its_images_from_either_file() {
+    let f = tempfile::tempdir().unwrap();
+    let f = f.path();
+    let grey = |i: usize, y: usize, x: usize| (i * 5 + y * 3 + x) as u8;
+    let rows = Array3::from_shape_fn((30, 4, 8), |(i, y, x)| grey(i, y, x));
+    npy::write(&f.join("images.npy"), rows.view()).unwrap();
+    let columns: Vec<u8> = (0..30 * 32)
+        .map(|at| grey(at / 32, at % 4, at / 4 % 8))
+        .collect();
+    save(
+        &f.join("nat60k.mat"),
+        &[bytes("img", &[4, 8, 30], &columns)],
+    );
+    let singles = Array2::from_shape_fn((2, 20), |(n, t)| (t * 10 + n) as f32).into_dyn();
+    let again =
+        Array3::from_shape_fn((2, 3, 2), |(i, k, n)| (100 * i + 10 * k + n) as f32).into_dyn();
+    let presented = Array1::from_iter((0..20).map(|t| t as f32)).into_dyn();
+    let repeated = array![25.0_f32, 20.0].into_dyn();
+    let arrays = [
+        ("sp", singles.view()),
+        ("ss_all", again.view()),
+        ("istim_sp", presented.view()),
+        ("istim_ss", repeated.view()),
+    ];
+    npy::write_npz(&f.join("FX8.npz"), &arrays).unwrap();
+    for (images, out) in [("images.npy", "a"), ("nat60k.mat", "b")] {
+        let line = format!("import minimodel FX8.npz --images {images} --crop 1:5 --out {out}");
+        striate(f, &line).ok();
+    }
+    let a = Recording::open(&f.join("a")).unwrap();
+    assert_eq!(a.images.dim(), (22, 4, 4));
+    assert_eq!(a.images[[20, 3, 0]], f32::from(grey(25, 3, 1)));
+    for name in ["images.npy", "responses.npy", "trials.csv"] {
+        let read = |out: &str| fs::read(f.join(out).join(name)).unwrap();
+        assert!(read("a") == read("b"), "{name}");
+    }
 }

@@ -1,6 +1,9 @@
 //! Writes small MATLAB files of version 5, so that a test can say what is wrong with one.
 
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 /// An element with its padding.
@@ -75,6 +78,17 @@ pub fn structs(name: &str, shape: &[usize], fields: &[&str], inside: &[Vec<u8>])
         element(1, &names),
     ];
     element(14, &[start.concat(), inside.concat()].concat())
+}
+
+/// A variable, compressed.
+pub fn packed(variable: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(variable).unwrap();
+    let data = encoder.finish().unwrap();
+    let mut bytes = 15_u32.to_le_bytes().to_vec();
+    bytes.extend((data.len() as u32).to_le_bytes());
+    bytes.extend(data);
+    bytes
 }
 
 /// A file of these variables.

@@ -11,6 +11,8 @@ pub fn kind_of(path: &Path) -> Option<&'static str> {
         let has = |name: &str| path.join(name).exists();
         return match () {
             () if has("data/images") && has("meta/trials") => Some("sensorium"),
+            () if has("screen/meta") || has("screen/meta.yml") => Some("experanto"),
+            () if has("iscell.npy") || has("plane0") || has("suite2p") => Some("suite2p"),
             () if has("images.npy") || has("images_train.npy") => Some("npy"),
             () => None,
         };

@@ -343,7 +343,7 @@ impl Session<'_> {
             values.clear();
             array.read(self.order.neurons, &mut values)?;
             if let Some(neuron) = values.iter().position(|r| r.beyond()) {
-                let at = format!("neuron {}, trial {}", neuron + 1, row + 1);
+                let at = format!("neuron {neuron}, trial {row}");
                 return Err(infinite_at(&self.place, at));
             }
             if trial.tier == Tier::Train {

@@ -7,7 +7,7 @@ use crate::recording::sink::ResponseFile;
 use std::path::Path;
 
 /// Bytes of responses turned at a time.
-const BLOCK: usize = 1 << 27;
+const BLOCK: usize = 1 << 26;
 
 /// Trials that are turned together: what memory hands over in one go.
 const TILE: usize = 16;
