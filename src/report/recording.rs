@@ -502,12 +502,18 @@ fn bars(
     if known.is_empty() {
         return None;
     }
-    let (low, high) = if low < high {
-        (low, high)
-    } else {
-        (low - 0.5, high + 0.5)
+    // Counts get a bar each, around their number.
+    let counts = known.iter().all(|v| v.fract() == 0.0) && high - low < 30.0;
+    let (low, high) = match counts || low == high {
+        true => (low - 0.5, high + 0.5),
+        false => (low, high),
     };
-    let all = histogram(&known, low, high, 30);
+    let bins_of = if counts {
+        (high - low).round() as usize
+    } else {
+        30
+    };
+    let all = histogram(&known, low, high, bins_of);
     let heights: Vec<f64> = all.iter().map(|b| b.2).collect();
     let mut svg = Svg::new(232.0);
     let frame = Frame::new(

@@ -207,7 +207,7 @@ fn what_is_no_run_is_refused_by_name() {
 #[test]
 fn a_recording_is_drawn_beside_its_description() {
     let folder = tempfile::tempdir().unwrap();
-    let mut rec = recording("<i>mouse</i> & \"co\"", 5, 1);
+    let mut rec = recording("<i>mouse & \"co\"", 5, 1);
     let text = |v: &[&str]| striate::table::Column::Text(v.iter().map(|v| (*v).into()).collect());
     let table = Table::new()
         .with("neuron", striate::table::Column::Integer((0..5).collect()))
@@ -223,7 +223,7 @@ fn a_recording_is_drawn_beside_its_description() {
         format!("{}\nreport: rec/report.html", plain.trim_end())
     );
     let page = fs::read_to_string(folder.path().join("rec/report.html")).unwrap();
-    assert!(page.contains("&lt;i&gt;mouse&lt;/i&gt;") && !page.contains("<i>mouse"));
+    assert!(page.contains("&lt;i&gt;mouse &amp; &quot;co&quot;") && !page.contains("<i>mouse"));
     for name in [
         "example-images",
         "grey-levels",
