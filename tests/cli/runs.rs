@@ -166,10 +166,9 @@ fn columns_of_several_recordings_are_joined() {
     striate(f.path(), "evaluate run").ok();
     let text = fs::read_to_string(f.path().join("run/evaluation.csv")).unwrap();
     assert!(
-        text.lines()
-            .next()
-            .unwrap()
-            .ends_with(",feve,layer,depth,neurons.recording,recording_hash,model_hash,made_with"),
+        text.lines().next().unwrap().ends_with(
+            ",mask_at_border,layer,depth,neurons.recording,recording_hash,model_hash,made_with"
+        ),
         "{text}"
     );
     assert!(
