@@ -95,13 +95,13 @@ fn blobs(mask: ArrayView2<'_, f32>, threshold: f32) -> usize {
 pub fn health(model: &Model, index: usize) -> Vec<Health> {
     let readout = &model.readouts[index];
     let (height, width) = readout.map;
-    let masks = model.params.view(readout.mask).download();
-    let masks: Vec<&[f32]> = masks.chunks_exact(height * width).collect();
-    let one = |mask: &&[f32]| {
-        let mask = ArrayView2::from_shape((height, width), mask);
-        Health::of(mask.expect("a chunk has the map's size"))
+    let neurons: Vec<usize> = (0..readout.neurons).collect();
+    let one = |&neuron: &usize| {
+        let mask = model.mask(index, neuron);
+        let mask = ArrayView2::from_shape((height, width), &mask);
+        Health::of(mask.expect("a mask has the map's size"))
     };
-    masks.par_iter().map(one).collect()
+    neurons.par_iter().map(one).collect()
 }
 
 /// The columns of `evaluation.csv`, a row per neuron.
