@@ -4,7 +4,7 @@ use super::ceiling::{Repeats, ceiling};
 use super::duplicates::{Duplicates, Thresholds, duplicates};
 use super::lookalikes::across_tiers;
 use super::spread::{Spread, spreads};
-use super::warnings::{leak_among, of_responses};
+use super::warnings::{leak_among, of_statistics};
 use super::{Recording, Tier, first_identical, preprocess};
 use crate::statistics::mean_of_known;
 use ndarray::Axis;
@@ -126,7 +126,8 @@ pub fn describe_with(recording: &Recording, thresholds: Thresholds) -> Descripti
     ];
     warnings.extend(of_images(&lookalikes, constant_images));
     warnings.extend(of_neurons(neurons));
-    warnings.extend(of_responses(recording));
+    let statistics = preprocess::training_statistics(recording);
+    warnings.extend(of_statistics(recording, &statistics));
     match &found {
         Ok(Some(found)) if found.groups > 0 => warnings.push(format!(
             "{} neurons are {} cells recorded twice or more: count distinct cells, not neurons; --write adds the column duplicate_of to neurons.csv",
@@ -156,19 +157,19 @@ pub fn describe_with(recording: &Recording, thresholds: Thresholds) -> Descripti
         lookalikes: lookalikes.len(),
         duplicates: found.ok().flatten(),
         warnings,
-        ceiling: describe_ceiling(recording),
+        ceiling: describe_ceiling(recording, &statistics.1),
         tiers,
     }
 }
 
-fn describe_ceiling(recording: &Recording) -> CeilingDescription {
+fn describe_ceiling(recording: &Recording, sds: &[f64]) -> CeilingDescription {
     let trials: Vec<usize> = recording.repeats(Tier::Test).concat();
     // By their place among the test trials, image by image.
     let mut places = 0..trials.len();
     let own = |of: &Vec<usize>| -> Vec<usize> { places.by_ref().take(of.len()).collect() };
     let repeats: Vec<Vec<usize>> = recording.repeats(Tier::Test).iter().map(own).collect();
     // What is trained on and scored, so that one ceiling is meant everywhere.
-    let scale = preprocess::response_scale(recording);
+    let scale = preprocess::scale_of(sds);
     let shown = recording.responses.select(Axis(0), &trials);
     let responses = preprocess::normalise(shown, scale.view());
     let table = ceiling(&repeats, responses.view()).unwrap_or_default();

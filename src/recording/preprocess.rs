@@ -97,11 +97,15 @@ pub fn training_statistics(recording: &Recording) -> (Vec<f64>, Vec<f64>) {
 
 /// The SD by which each neuron's responses are divided, in the recording's unit; positive.
 pub fn response_scale(recording: &Recording) -> Array1<f32> {
-    let (_, sds) = training_statistics(recording);
-    let smallest = mean(&sds) / 100.0;
-    sds.into_iter()
+    scale_of(&training_statistics(recording).1)
+}
+
+/// As [`response_scale`], from the SDs of [`training_statistics`].
+pub fn scale_of(sds: &[f64]) -> Array1<f32> {
+    let smallest = mean(sds) / 100.0;
+    sds.iter()
         // A population that never varies has no SD to divide by either.
-        .map(|sd| {
+        .map(|&sd| {
             if sd >= smallest && sd as f32 > 0.0 {
                 sd as f32
             } else {

@@ -32,11 +32,18 @@ pub fn of_scores(recording: &Recording) -> Vec<String> {
 
 /// Of responses: negative ones, baselines, neurons too small beside the others to be in units of their SD.
 pub fn of_responses(recording: &Recording) -> Vec<String> {
-    let (means, sds) = preprocess::training_statistics(recording);
+    of_statistics(recording, &preprocess::training_statistics(recording))
+}
+
+/// As [`of_responses`], with the [`preprocess::training_statistics`] that are known already.
+pub(super) fn of_statistics(
+    recording: &Recording,
+    (means, sds): &(Vec<f64>, Vec<f64>),
+) -> Vec<String> {
     let warnings = [
         negative(recording),
-        baseline(&means, &sds),
-        small(&sds, &preprocess::response_scale(recording).to_vec()),
+        baseline(means, sds),
+        small(sds, &preprocess::scale_of(sds).to_vec()),
     ];
     warnings.into_iter().flatten().collect()
 }

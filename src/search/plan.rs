@@ -1,4 +1,4 @@
-//! What is to be fitted: systems, draws, grids, seeds (`systems.md` of the field: random search after Bergstra & Bengio 2012).
+//! What is to be fitted: systems, draws, grids, seeds (random search: Bergstra & Bengio 2012).
 
 use crate::model::Config;
 use crate::{Error, Result, files};

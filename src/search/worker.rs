@@ -129,6 +129,8 @@ impl Shared<'_> {
         let run = self.place.run(self.plan, job);
         let name = self.plan.run(job);
         files::create_directory(&run)?;
+        // A disk that takes nothing is no reason to wait.
+        files::check_writable(&run.join(MODEL))?;
         // A worker that was taken for dead and is not.
         if Lock::whole(&run, "search").is_err() {
             return Ok(false);
