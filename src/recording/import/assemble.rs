@@ -1,16 +1,13 @@
 //! From images, trials and responses, wherever they are, to a recording.
 
-use crate::recording::check::{check_neurons, check_tiers};
+use super::made::{Made, Shown, Tiering, drafted};
+use crate::Result;
 use crate::recording::draft::Draft;
-use crate::recording::listing::{self, check_names};
-use crate::recording::metadata::Metadata;
 use crate::recording::part::{Progress, Recorded};
 use crate::recording::sink::{ImageFile, Pixels, ResponseFile};
-use crate::recording::split::{Shares, draw};
-use crate::recording::summary::{Summary, tiers};
+use crate::recording::summary::Summary;
 use crate::recording::{Tier, Trial};
 use crate::table::{Column, Table};
-use crate::{Error, Result, files};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -31,14 +28,6 @@ pub(super) trait Pictures {
     fn pixels(&self, number: usize) -> Result<Pixels>;
 }
 
-/// Where the tiers of trials come from.
-pub(super) enum Tiers {
-    /// One for each trial.
-    Given(Vec<Tier>),
-    /// Drawn by image.
-    Drawn(Shares, u64),
-}
-
 /// What happens to a trial whose image another tier tests or validates with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaks {
@@ -57,7 +46,7 @@ pub(super) struct Plan<'a> {
     pub(super) response_unit: Option<String>,
     /// The number of the image of each trial.
     pub(super) shown: Vec<usize>,
-    pub(super) tiers: Tiers,
+    pub(super) tiering: Tiering<'a>,
     pub(super) leaks: Leaks,
     /// Further columns of `trials.csv`.
     pub(super) columns: Table,
@@ -88,19 +77,9 @@ pub(super) fn assemble(
     out: Option<&Path>,
     progress: &mut Progress,
 ) -> Result<Summary> {
-    let draft = match out {
-        Some(out) => Some(Draft::begin(out, plan.bytes(pictures.size()))?),
-        None => None,
-    };
-    let made = plan.make(pictures, fill, draft.as_ref(), progress);
-    let summary = made.map_err(|e| match &draft {
-        Some(draft) => draft.named(e),
-        None => e,
-    })?;
-    if let Some(draft) = draft {
-        draft.finish()?;
-    }
-    Ok(summary)
+    drafted(out, plan.bytes(pictures.size()), |draft| {
+        plan.make(pictures, fill, draft, progress)
+    })
 }
 
 impl Plan<'_> {
@@ -123,9 +102,20 @@ impl Plan<'_> {
         wanted.sort_unstable();
         wanted.dedup();
         pictures.prepare(&wanted, draft.map(Draft::path), progress)?;
-        let (trials, rows, images) =
-            self.trials(pictures, path("images.npy").as_deref(), progress)?;
-        check_tiers(&trials, self.source)?;
+        let rows = self.rows(pictures)?;
+        let numbers: Vec<usize> = rows.iter().map(|t| self.shown[*t]).collect();
+        if let Tiering::Given(tiers) = &mut self.tiering {
+            *tiers = rows.iter().map(|t| tiers[*t]).collect();
+        }
+        let mut images = ImageFile::create(path("images.npy").as_deref(), pictures.size())?;
+        let shown = Shown {
+            numbers: &numbers,
+            pixels: &|number| pictures.pixels(number),
+            first: 0,
+            source: self.source,
+        };
+        let trials = shown.store(&mut images, &self.tiering, progress)?;
+        images.finish()?;
         let file = path("responses.npy");
         let mut responses = ResponseFile::create(file.as_deref(), self.neurons, self.wide)?;
         responses.reserve(trials.len());
@@ -137,130 +127,39 @@ impl Plan<'_> {
         fill(&kept, &responses, &mut recorded, progress)?;
         recorded.check(self.source)?;
         responses.finish()?;
-        let columns = self.columns.select(&rows);
-        self.write(draft, &trials, &columns)?;
-        let (height, width) = pictures.size();
-        Ok(Summary {
+        let made = Made {
+            source: self.source,
             name: self.name,
-            images,
-            height,
-            width,
+            described: self.described,
+            response_unit: self.response_unit,
+            columns: self.columns.select(&rows),
+            trials,
             neurons: self.neurons,
-            tiers: tiers(&trials),
+            properties: self
+                .properties
+                .into_iter()
+                .map(|(name, cells)| (name, Column::Text(cells)))
+                .collect(),
+            images: images.count(),
+            size: pictures.size(),
             warnings: self.warnings,
-        })
+        };
+        made.write(draft)
     }
 
-    /// Stores each image once, in the order in which they are shown first; what each trial is, which trial of the plan it is,
-    /// and how many images there are.
-    fn trials(
-        &mut self,
-        pictures: &dyn Pictures,
-        file: Option<&Path>,
-        progress: &mut Progress,
-    ) -> Result<(Vec<Trial>, Vec<usize>, usize)> {
-        let rows = match (self.leaks, &self.tiers) {
-            (Leaks::LeftOut, Tiers::Given(tiers)) => {
-                let (rows, left) = without_leaks(&self.shown, tiers, pictures)?;
-                if left > 0 {
-                    self.warnings.push(format!(
-                        "{}: {left} trials show an image that another tier is tested or validated with: they are left out",
-                        self.source.display()
-                    ));
-                }
-                rows
-            }
-            _ => (0..self.shown.len()).collect(),
+    /// The trials that are kept.
+    fn rows(&mut self, pictures: &dyn Pictures) -> Result<Vec<usize>> {
+        let (Leaks::LeftOut, Tiering::Given(tiers)) = (self.leaks, &self.tiering) else {
+            return Ok((0..self.shown.len()).collect());
         };
-        let mut images = ImageFile::create(file, pictures.size())?;
-        let mut row_of: HashMap<usize, usize> = HashMap::new();
-        let mut stored = Vec::with_capacity(rows.len());
-        for (done, trial) in rows.iter().enumerate() {
-            if done % 256 == 0 {
-                progress("storing images", done, rows.len())?;
-            }
-            let number = self.shown[*trial];
-            let row = match row_of.get(&number) {
-                Some(row) => *row,
-                None => {
-                    let pixels = pictures.pixels(number)?;
-                    let row = images.add(&pixels, pixels.key())?;
-                    row_of.insert(number, row);
-                    row
-                }
-            };
-            stored.push(row);
-        }
-        images.finish()?;
-        let tiers: Vec<Tier> = match &self.tiers {
-            Tiers::Given(tiers) => rows.iter().map(|t| tiers[*t]).collect(),
-            Tiers::Drawn(shares, seed) => {
-                let drawn = draw(&stored, *shares, *seed)?;
-                stored.iter().map(|row| drawn[row]).collect()
-            }
-        };
-        self.one_tier_each(&stored, &tiers, &rows)?;
-        let trials = stored.into_iter().zip(tiers);
-        let trials = trials.map(|(image, tier)| Trial { image, tier }).collect();
-        Ok((trials, rows, images.count()))
-    }
-
-    fn one_tier_each(&self, stored: &[usize], tiers: &[Tier], rows: &[usize]) -> Result<()> {
-        let mut first: HashMap<usize, usize> = HashMap::new();
-        for (at, (row, tier)) in stored.iter().zip(tiers).enumerate() {
-            let other = *first.entry(*row).or_insert(at);
-            if tiers[other] == *tier {
-                continue;
-            }
-            let number = |at: usize| self.shown[rows[at]];
-            return Err(Error::bad(
-                format!(
-                    "{}, trial {} (image {})",
-                    self.source.display(),
-                    rows[at],
-                    number(at)
-                ),
-                "tier",
-                format!(
-                    "{tier}, but {} in trial {}, which shows the same image ({})",
-                    tiers[other],
-                    rows[other],
-                    number(other)
-                ),
-                "one tier per image: anything else leaks",
+        let (rows, left) = without_leaks(&self.shown, tiers, pictures)?;
+        if left > 0 {
+            self.warnings.push(format!(
+                "{}: {left} trials show an image that another tier is tested or validated with: they are left out",
+                self.source.display()
             ));
         }
-        Ok(())
-    }
-
-    /// Checks and writes all that is no array.
-    fn write(&self, draft: Option<&Draft>, trials: &[Trial], columns: &Table) -> Result<()> {
-        let metadata = Metadata {
-            name: Some(self.name.clone()),
-            source: Some(self.described.clone()),
-            response_unit: self.response_unit.clone(),
-            ..Metadata::default()
-        };
-        metadata.check(&self.name, self.source)?;
-        check_names(listing::OWN.into_iter().chain(columns.names()), self.source)?;
-        let numbers = Column::Integer((0..self.neurons as i64).collect());
-        let neurons = self.properties.iter().fold(
-            Table::new().with("neuron", numbers),
-            |table, (name, cells)| table.with(name, Column::Text(cells.clone())),
-        );
-        check_neurons(&neurons, self.neurons, self.source)?;
-        let Some(draft) = draft else { return Ok(()) };
-        let at = |name: &str| draft.path().join(name);
-        files::write(&at("trials.csv"), |w| {
-            listing::fill(w, trials, Some(columns))
-        })?;
-        if !self.properties.is_empty() {
-            neurons.write_csv(&at("neurons.csv"))?;
-        }
-        files::write(&at("recording.toml"), |w| {
-            w.write_all(metadata.text().as_bytes())
-        })?;
-        Ok(())
+        Ok(rows)
     }
 }
 

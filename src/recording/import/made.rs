@@ -154,7 +154,7 @@ pub(super) struct Made<'a> {
     pub(super) name: String,
     /// Where it comes from, with all options.
     pub(super) described: String,
-    pub(super) response_unit: Option<&'a str>,
+    pub(super) response_unit: Option<String>,
     pub(super) trials: Vec<Trial>,
     /// Further columns of `trials.csv`.
     pub(super) columns: Table,
@@ -172,7 +172,7 @@ impl Made<'_> {
         let metadata = Metadata {
             name: Some(self.name.clone()),
             source: Some(self.described),
-            response_unit: self.response_unit.map(str::to_string),
+            response_unit: self.response_unit,
             ..Metadata::default()
         };
         metadata.check(&self.name, self.source)?;

@@ -298,7 +298,7 @@ impl Session<'_> {
             source: self.source,
             name: stem(self.source, &[".mat"])?,
             described: format!("{}{}", self.described(), tiering.described()),
-            response_unit: Some("spikes per second"),
+            response_unit: Some("spikes per second".into()),
             columns: Table::new()
                 .with("source_image", column(numbers.clone()))
                 .with("repeat", column(repeat)),

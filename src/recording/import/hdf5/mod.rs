@@ -13,9 +13,10 @@ mod part;
 pub(super) mod tables;
 
 use super::activity::{Activity, Goal};
-use super::assemble::{Kept, Leaks, Pictures, Plan, Tiers, assemble};
+use super::assemble::{Kept, Leaks, Pictures, Plan, assemble};
 use super::frames::Frames;
 use super::kinds::is_nwb;
+use super::made::Tiering;
 use crate::hdf5::{File, Listed, offered};
 use crate::recording::part::{Progress, Recorded};
 use crate::recording::sink::{Pixels, ResponseFile};
@@ -234,9 +235,9 @@ impl Session {
         }
         let given: Option<Vec<Tier>> = tiers.into_iter().collect();
         let drawn = given.is_none();
-        let tiers = match given {
-            Some(tiers) => Tiers::Given(tiers),
-            None => Tiers::Drawn(options.shares, options.seed),
+        let tiering = match given {
+            Some(tiers) => Tiering::Given(tiers),
+            None => Tiering::drawn(options.shares, options.seed),
         };
         let name = name_of(first)?;
         let stem = Path::new(&name).file_stem().and_then(|s| s.to_str());
@@ -246,7 +247,7 @@ impl Session {
             described: described(sources, options, drawn),
             response_unit: None,
             shown,
-            tiers,
+            tiering,
             leaks: if self.leaks {
                 Leaks::LeftOut
             } else {

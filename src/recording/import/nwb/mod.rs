@@ -14,8 +14,9 @@ mod units;
 
 pub use list::offers;
 
-use super::assemble::{Fill, Kept, Leaks, Plan, Tiers, assemble};
+use super::assemble::{Fill, Kept, Leaks, Plan, assemble};
 use super::hdf5::tables;
+use super::made::Tiering;
 use crate::hdf5::File;
 use crate::recording::name_of;
 use crate::recording::part::{Progress, Recorded};
@@ -183,7 +184,7 @@ pub fn nwb(
         response_unit: unit,
         columns: columns(&stimulus, &rows),
         shown,
-        tiers: Tiers::Drawn(options.shares, options.seed),
+        tiering: Tiering::drawn(options.shares, options.seed),
         leaks: Leaks::Refused,
         neurons: responses.neurons(),
         properties: match &responses {

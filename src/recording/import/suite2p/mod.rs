@@ -233,11 +233,14 @@ impl Session<'_> {
                 cut.described(),
                 tiering.described()
             ),
-            response_unit: Some(match self.options.signal {
-                Signal::Spks => "deconvolved fluorescence",
-                Signal::F => "fluorescence",
-                Signal::Dff => "relative change of fluorescence",
-            }),
+            response_unit: Some(
+                match self.options.signal {
+                    Signal::Spks => "deconvolved fluorescence",
+                    Signal::F => "fluorescence",
+                    Signal::Dff => "relative change of fluorescence",
+                }
+                .into(),
+            ),
             columns: Table::new()
                 .with(
                     "source_image",
