@@ -62,6 +62,45 @@ pub const DERIVED: [&str; 33] = [
     "report.html",
 ];
 
+/// The directory of a report's figures in a run.
+pub const FIGURES: &str = "figures";
+/// By what a figure that striate drew is known.
+const OURS: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"360\"";
+
+/// Removes all that was derived from a run's model.
+pub(crate) fn clear(run: &Path) -> Result<()> {
+    for name in DERIVED {
+        files::remove(&run.join(name))?;
+    }
+    let figures = run.join(FIGURES);
+    clear_figures(&figures, |_| false)?;
+    // One that holds something else stays.
+    let _ = std::fs::remove_dir(figures);
+    Ok(())
+}
+
+/// Removes the figures that a report drew here, and their numbers, but for those of these names; what somebody else put there
+/// stays.
+pub(crate) fn clear_figures(figures: &Path, keeps: impl Fn(&str) -> bool) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(figures) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
+        let svg = path.extension().is_some_and(|e| e == "svg");
+        if !svg || stem.is_none_or(|s| keeps(&s)) {
+            continue;
+        }
+        let ours = std::fs::read(&path).is_ok_and(|bytes| bytes.starts_with(OURS.as_bytes()));
+        if ours {
+            files::remove(&path)?;
+            files::remove(&path.with_extension("csv"))?;
+        }
+    }
+    Ok(())
+}
+
 /// [`MADE_WITH`] where no option was given.
 pub const USUAL: &str = "usual options";
 

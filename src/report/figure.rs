@@ -78,6 +78,17 @@ pub enum Block {
     Listing(String, String),
 }
 
+impl Block {
+    /// The first rows of a table, as it is.
+    pub fn whole(table: &Table) -> Self {
+        const ROWS: usize = 30;
+        let heads: Vec<String> = table.names().map(String::from).collect();
+        let columns: Vec<Vec<String>> = heads.iter().filter_map(|h| table.text(h)).collect();
+        let row = |r: usize| columns.iter().map(|c| c[r].clone()).collect();
+        Self::Table(heads, (0..table.rows().min(ROWS)).map(row).collect())
+    }
+}
+
 /// A section of the page.
 #[derive(Clone, Debug)]
 pub struct Section {

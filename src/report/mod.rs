@@ -17,6 +17,7 @@ pub use source::Source;
 
 use crate::Result;
 use crate::files::{self, Prepared};
+use crate::results::{FIGURES, clear_figures};
 use page::{Known, Page};
 use std::path::{Path, PathBuf};
 
@@ -25,10 +26,6 @@ pub const ALPHA: f64 = 0.01;
 
 /// The page's file in a run.
 pub const FILE: &str = "report.html";
-/// The directory of figures in a run.
-pub const FIGURES: &str = "figures";
-/// By what a figure of an earlier page is known.
-const OURS: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"360\"";
 
 /// What was written.
 #[derive(Clone, Debug)]
@@ -129,7 +126,7 @@ pub(crate) fn write(mut page: Page, home: &Path, out: Option<&Path>) -> Result<W
     if last {
         ready.push(Prepared::new(&target, |w| w.write_all(html.as_bytes()))?);
     }
-    remove_old(&figures, &page)?;
+    clear_figures(&figures, |name| page.figures().any(|f| f.name == name))?;
     ready.into_iter().try_for_each(Prepared::commit)?;
     if !last {
         files::write(&target, |w| w.write_all(html.as_bytes()))?;
@@ -148,28 +145,4 @@ pub(crate) fn write(mut page: Page, home: &Path, out: Option<&Path>) -> Result<W
         count,
         missing: notes.collect(),
     })
-}
-
-/// Removes figures of an earlier page that this one does not have; what somebody else put there stays.
-fn remove_old(figures: &Path, page: &Page) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(figures) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let stem = path
-            .file_stem()
-            .map(|s| s.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let svg = path.extension().is_some_and(|e| e == "svg");
-        if !svg || page.figures().any(|f| f.name == stem) {
-            continue;
-        }
-        let ours = std::fs::read(&path).is_ok_and(|bytes| bytes.starts_with(OURS.as_bytes()));
-        if ours {
-            files::remove(&path)?;
-            files::remove(&path.with_extension("csv"))?;
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use super::{Trainer, history, resume, windows};
 use crate::model::Config;
 use crate::model::checkpoint::{CONFIG, MODEL, Tensors};
-use crate::results::DERIVED;
+use crate::results::{self, DERIVED, FIGURES};
 use crate::{Error, Result, files, say};
 use std::path::{Path, PathBuf};
 
@@ -61,23 +61,20 @@ impl Trainer {
     /// Moves or removes the earlier fit with all that was derived from it, now that there is something to put in its
     /// place.
     pub(super) fn replace_earlier(&mut self) -> Result<()> {
-        let there = || {
-            OWN.iter()
-                .chain(&DERIVED)
-                .filter(|f| self.out.join(f).exists())
-        };
         match self.earlier {
             Earlier::None => {}
             Earlier::Removed => {
                 // The new configuration and weights take the place of the old ones, each at once.
-                for name in there().filter(|name| ![CONFIG, MODEL].contains(name)) {
+                for name in OWN.iter().filter(|name| ![CONFIG, MODEL].contains(name)) {
                     files::remove(&self.out.join(name))?;
                 }
+                results::clear(&self.out)?;
             }
             Earlier::Kept => {
                 let place = free_place(&self.out);
                 files::create_directory(&place)?;
-                for name in there() {
+                let all = OWN.iter().chain(&DERIVED).chain([&FIGURES]);
+                for name in all.filter(|f| self.out.join(f).exists()) {
                     let (from, to) = (self.out.join(name), place.join(name));
                     std::fs::rename(&from, to)
                         .map_err(|e| Error::file(&from, format!("cannot move: {e}")))?;

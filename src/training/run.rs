@@ -8,8 +8,7 @@ use crate::model::Config;
 use crate::model::checkpoint::{CONFIG, MODEL};
 use crate::model::readout::Readout;
 use crate::recording::Recording;
-use crate::results::DERIVED;
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, results};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -19,9 +18,10 @@ impl Trainer {
         if self.earlier != Earlier::None {
             return Ok(());
         }
-        for name in OWN.iter().chain(&DERIVED) {
+        for name in OWN {
             files::remove(&self.out.join(name))?;
         }
+        results::clear(&self.out)?;
         self.write_config()
     }
 
@@ -66,9 +66,7 @@ impl Trainer {
         };
         if before.is_some() && before != now {
             // What was derived from the weights before.
-            for name in DERIVED {
-                files::remove(&self.out.join(name))?;
-            }
+            results::clear(&self.out)?;
         }
         self.write_windows()?;
         self.write_resume()?;

@@ -186,6 +186,9 @@ fn a_finished_fit_survives_the_same_command() {
     let f = trained();
     let p = f.path();
     striate(p, "evaluate run").ok();
+    striate(p, "report run").ok();
+    let drawn = |run: &str| p.join(run).join("figures/correlations.svg").exists();
+    assert!(drawn("run"));
     let before = everything(&p.join("run"));
     for more in ["", "--set training.max_steps=9 --set training.patience=7"] {
         let done = striate(p, &format!("train c.toml --out run {more}"));
@@ -199,13 +202,16 @@ fn a_finished_fit_survives_the_same_command() {
     }
     striate(p, "train c.toml --out run --overwrite").ok();
     assert!(!p.join("run/evaluation.csv").exists());
+    assert!(!p.join("run/figures").exists());
     // Another fit does not destroy it either.
     let old = fs::read(p.join("run/model.safetensors")).unwrap();
     striate(p, "evaluate run").ok();
+    striate(p, "report run").ok();
     striate(p, "train c.toml --out run --seed 5").ok();
     assert!(fs::read(p.join("run/earlier-1/model.safetensors")).unwrap() == old);
     assert!(fs::read(p.join("run/model.safetensors")).unwrap() != old);
-    assert!(!p.join("run/evaluation.csv").exists());
+    assert!(!p.join("run/evaluation.csv").exists() && !drawn("run"));
+    assert!(drawn("run/earlier-1"));
     striate(p, "evaluate run/earlier-1").ok();
 }
 
@@ -228,6 +234,8 @@ fn resuming_removes_what_it_makes_stale() {
     let f = trained();
     let p = f.path();
     striate(p, &format!("gabors run {GABORS}")).ok();
+    striate(p, "report run").ok();
+    fs::write(p.join("run/figures/own.svg"), "<svg>mine</svg>").unwrap();
     // Nothing to do: nothing is stale.
     striate(p, "train c.toml --out run --resume").ok();
     assert!(p.join("run/gabors.csv").exists());
@@ -237,6 +245,9 @@ fn resuming_removes_what_it_makes_stale() {
     )
     .ok();
     assert!(!p.join("run/gabors.csv").exists());
+    let left = fs::read_dir(p.join("run/figures")).unwrap().flatten();
+    let left: Vec<_> = left.map(|e| e.file_name()).collect();
+    assert_eq!(left, ["own.svg"], "what somebody else put there stays");
 }
 
 #[test]

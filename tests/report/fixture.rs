@@ -143,6 +143,11 @@ pub fn full(folder: &Path) -> PathBuf {
             ("single_trial_correlation", &of(2)),
             ("oracle_correlation", &of(3)),
             ("maximum_correlation", &of(4)),
+            ("cc_norm", &of(34)),
+            ("feve", &of(35)),
+            ("mask_blobs", &|i| (1 + i % 3).to_string()),
+            ("mask_mass_in_radius", &of(36)),
+            ("mask_at_border", &|i| (i % 5 == 0).to_string()),
         ],
     );
     table(&run, "glm.csv", &[("test_correlation", &of(5))]);
@@ -261,6 +266,76 @@ pub fn full(folder: &Path) -> PathBuf {
         );
     }
     run
+}
+
+/// A run of a search of two systems with three fits each, one of which failed: its directory.
+pub fn searched(folder: &Path) -> PathBuf {
+    let search = folder.join("search");
+    let home = search.join("plain <b>CNN</b>");
+    fs::create_dir_all(&home).unwrap();
+    let run = home.join("draw-001");
+    fs::rename(bare(folder), &run).unwrap();
+    let name = |s: usize| ["equivariant", "plain <b>CNN</b>"][s];
+    lines(
+        &search,
+        "search.csv",
+        "system,draw,seed,status,steps,seconds,validation_loss,validation_correlation,test_correlation,single_trial_correlation",
+        (0..6).map(|i| match i {
+            2 => format!("{},2,1,failed,,,,,,", name(0)),
+            _ => format!(
+                "{},{},1,done,10,1,{},0.5,{},0.4",
+                name(i / 3),
+                i % 3,
+                3.0 - value(i, 50),
+                value(i, 51)
+            ),
+        }),
+    );
+    lines(
+        &search,
+        "comparison.csv",
+        "system,draws,best_draw,validation_loss,test_correlation,mean_of_best_5,sd_of_best_5,share_of_ceiling",
+        (0..2).map(|s| format!("{},3,1,2.5,0.6,0.5,0.1,0.8", name(s))),
+    );
+    run
+}
+
+/// What `consistency` wrote about three fits.
+pub fn consistent(run: &Path) {
+    let home = run.join("consistency");
+    fs::create_dir_all(&home).unwrap();
+    lines(
+        &home,
+        "consistency.csv",
+        "run_a,run_b,clusters,ari,knn_overlap,cka,prediction_correlation,phase_index_nmae",
+        (0..6).map(|i| {
+            let (a, b) = [("a", "b"), ("a", "<i>"), ("b", "<i>")][i / 2];
+            let pair = i / 2;
+            format!(
+                "{a},{b},{},{},{},{},{},{}",
+                [5, 10][i % 2],
+                value(i, 60),
+                value(pair, 61),
+                value(pair, 62),
+                value(pair, 63),
+                value(pair, 64)
+            )
+        }),
+    );
+    lines(
+        &home,
+        "continuum.csv",
+        "clusters,silhouette,ari,null_silhouette_mean,null_silhouette_sd,null_ari_mean,null_ari_sd",
+        (1..4).map(|k| format!("{},0.{k},0.5,0.0{k},0.01,0.2,0.0{k}", 5 * k)),
+    );
+    table(
+        &home,
+        "ensemble.csv",
+        &[
+            ("phase_index_mean", &|i| value(i, 65).to_string()),
+            ("phase_index_sd", &|i| (0.1 * value(i, 66)).to_string()),
+        ],
+    );
 }
 
 /// Tables that are not about neurons.

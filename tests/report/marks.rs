@@ -75,6 +75,12 @@ fn points_of_neurons_lie_where_their_two_numbers_are() {
         ),
         ("map-clusters", "tsne_1", "tsne_2", 50.0),
         ("map-recordings", "tsne_1", "tsne_2", 50.0),
+        (
+            "mask-and-correlation",
+            "mask_mass_in_radius",
+            "correlation_to_average",
+            1.0,
+        ),
         ("map-phase-index", "tsne_1", "tsne_2", 50.0),
     ] {
         figure(&run, name).assert_points(x, y, (4e-3 * width, 4e-3 * width));
@@ -126,8 +132,12 @@ fn bars_are_as_long_as_their_counts() {
     }
     let all: f64 = figure(&run, "correlations").column("neurons").iter().sum();
     assert_eq!(all, 13.0, "every neuron is in one bin");
-    let drawn = figure(&run, "index-histograms");
-    assert_eq!(drawn.of_class("bar").len(), drawn.data.rows());
+    for name in ["index-histograms", "scores", "masks"] {
+        let drawn = figure(&run, name);
+        assert_eq!(drawn.of_class("bar").len(), drawn.data.rows(), "{name}");
+        let all: f64 = drawn.column("neurons").iter().sum();
+        assert_eq!(all % 13.0, 0.0, "{name}: every neuron is in one bin");
+    }
     let drawn = figure(&run, "combinations");
     let (bars, wanted) = (drawn.of_class("bar"), drawn.column("neurons"));
     let long: Vec<f64> = bars[8..].iter().map(|b| b.number("width")).collect();
@@ -214,4 +224,82 @@ fn a_polar_curve_is_as_far_from_its_middle_as_the_response_is_large() {
             );
         }
     }
+}
+
+/// Dots lie where their values are, a line for each group, and each group's mean where it is.
+#[track_caller]
+fn assert_dots(drawn: &Drawing, group: &str, column: &str) {
+    let (names, values) = (drawn.data.text(group).unwrap(), drawn.column(column));
+    let dots = drawn.of_class("point");
+    assert_eq!(dots.len(), values.len(), "{column}");
+    let to = drawn.x();
+    let mut lines = Vec::new();
+    for ((dot, name), value) in dots.iter().zip(&names).zip(&values) {
+        let got = to(dot.number("cx"));
+        assert!((got - value).abs() < 4e-3, "{name}: {got}, wanted {value}");
+        let line = (name.clone(), dot.get("cy").to_string());
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    let mut groups = names.clone();
+    groups.dedup();
+    assert_eq!(lines.len(), groups.len(), "each group on a line of its own");
+    for (mark, name) in drawn.of_class("mean").iter().zip(&groups) {
+        let own = names.iter().zip(&values).filter(|(n, _)| *n == name);
+        let own: Vec<f64> = own.map(|(_, v)| *v).collect();
+        let mean = own.iter().sum::<f64>() / own.len() as f64;
+        let got = to(mark.number("x1"));
+        assert!(
+            (got - mean).abs() < 4e-3,
+            "{name}: mean {got}, wanted {mean}"
+        );
+    }
+}
+
+#[test]
+fn fits_of_a_search_are_dots_and_this_run_has_a_ring() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = fixture::searched(folder.path());
+    let mut report = super::small::command(folder.path(), "report");
+    assert!(report.arg(&run).output().unwrap().status.success());
+    let drawn = figure(&run, "search-systems");
+    assert_dots(&drawn, "system", "test_correlation");
+    assert_eq!(drawn.data.rows(), 5, "the failed one has no dot");
+    let ring = drawn.of_class("own");
+    assert_eq!(ring.len(), 1);
+    let got = drawn.x()(ring[0].number("cx"));
+    assert!((got - fixture::value(4, 51)).abs() < 4e-3, "{got}");
+    let losses = figure(&run, "search-losses");
+    losses.assert_points("validation_loss", "test_correlation", (4e-3, 4e-3));
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("plain &lt;b&gt;CNN") && !page.contains("<b>CNN"));
+    assert!(page.contains("mean_of_best_5"));
+}
+
+#[test]
+fn several_fits_agree_as_their_tables_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = fixture::bare(folder.path());
+    fixture::consistent(&run);
+    striate(folder.path(), "report run").ok();
+    let drawn = figure(&run, "agreement");
+    assert_dots(&drawn, "what", "agreement");
+    // Three pairs: three numbers each, and two numbers of clusters.
+    assert_eq!(drawn.data.rows(), 15);
+    assert_dots(&figure(&run, "index-errors"), "index", "nmae");
+    for name in ["continuum-silhouette", "continuum-agreement"] {
+        let drawn = figure(&run, name);
+        let (own, above) = (
+            drawn.of_class("curve")[0].points(),
+            drawn.of_class("curve")[2].points(),
+        );
+        let (to, wanted) = (drawn.y(), drawn.column("clouds, mean + 2 SD"));
+        for ((point, wanted), own) in above.iter().zip(&wanted).zip(&own) {
+            assert!((to(point.1) - wanted).abs() < 4e-3, "{name}");
+            assert_eq!(point.0, own.0);
+        }
+    }
+    let spread = figure(&run, "ensemble-spread");
+    assert_eq!(spread.column("neurons").iter().sum::<f64>(), 13.0);
 }

@@ -23,6 +23,6 @@ addEventListener("load", () => setTimeout(() => {
   if (tip.hidden || !tip.textContent.startsWith("neuron 0 of <script>") || !tip.textContent.includes("cluster 0")) say("tip:", tip.textContent);
   const out = document.createElement("pre");
   out.id = "probe";
-  out.textContent = ["figures " + figures.length, ...wrong].join("\n");
-  document.body.append(out);
+  out.textContent = ["figures " + figures.length + " at " + innerWidth, ...wrong].join("\n");
+  parent.document.body.append(out);
 }, 0));

@@ -1,7 +1,7 @@
 //! Tuning indices of the whole population: how they are spread, how they go together, what clusters do with them.
 
 use super::differences;
-use super::shared::{count, small_histogram};
+use super::shared::{count, multiples};
 use crate::report::figure::{Figure, Section};
 use crate::report::plot::{
     Axis, BLUE, Frame, Mark, ORANGE, Svg, Text, WIDTH, bar, hex, matrix, ramp, shown,
@@ -62,57 +62,12 @@ pub fn words_of(column: &str) -> &str {
 
 /// A histogram of each index that there is.
 pub fn histograms(found: &Found) -> Option<Figure> {
-    let there: Vec<(&str, Vec<f64>)> = INDICES
-        .iter()
-        .filter_map(|(name, words)| Some((*words, found.values(name)?)))
-        .filter(|(_, values)| values.iter().any(|v| v.is_finite()))
-        .collect();
-    if there.is_empty() {
-        return None;
-    }
-    let (columns, wide, high) = (2, 176.0, 132.0);
-    let lines = there.len().div_ceil(columns);
-    let mut svg = Svg::new(lines as f64 * high + 16.0);
-    let mut data = Vec::new();
-    for (i, (words, values)) in there.iter().enumerate() {
-        let (row, column) = (i / columns, i % columns);
-        let place = [
-            47.0 + column as f64 * wide,
-            32.0 + row as f64 * high,
-            wide - 53.0,
-            high - 56.0,
-        ];
-        data.push((
-            String::new(),
-            small_histogram(&mut svg, place, words, values),
-        ));
-    }
-    let middle = Text::middle(11.0);
-    svg.text((WIDTH / 2.0, lines as f64 * high + 10.0), "index", middle);
-    let how = Text {
-        turned: true,
-        ..middle
-    };
-    svg.text((10.0, lines as f64 * high / 2.0), "neurons", how);
-    let title = "Index histograms";
-    let caption = format!(
-        "Every index over all neurons that have it; dashed, the mean. {}.",
-        count(
-            found
-                .values("orientation_index")
-                .map_or(0, |v| v.iter().filter(|v| v.is_finite()).count()),
-            "neuron",
-            "neurons"
-        )
-    );
-    let data = Table::stacked(data, None);
-    Some(Figure::new(
+    let words = [
         "index-histograms",
-        title,
-        caption,
-        svg.finish(title),
-        data,
-    ))
+        "Index histograms",
+        "Every index over all neurons that have it; dashed, the mean.",
+    ];
+    multiples(words, "index", &INDICES, found)
 }
 
 /// Spearman correlations of all pairs, with their numbers in the cells.

@@ -2,16 +2,20 @@
 
 mod barcodes;
 mod comparison;
+mod consistency;
 mod core;
 mod differences;
+mod dots;
 mod fields;
 mod fit;
 mod galleries;
 mod images;
 mod indices;
 mod map;
+mod masks;
 mod planted;
 mod provenance;
+mod search;
 mod shared;
 mod summary;
 mod surfaces;
@@ -25,6 +29,7 @@ use super::source::Source;
 pub fn all(run: &Source) -> Vec<Section> {
     vec![
         fit::section(run),
+        masks::section(run),
         core::section(run),
         map::section(run),
         galleries::section(run),
@@ -35,8 +40,8 @@ pub fn all(run: &Source) -> Vec<Section> {
         comparison::section(run),
         synthesis::selected(run),
         synthesis::section(run),
-        comparison::searches(run),
-        comparison::consistency(run),
+        search::section(run),
+        consistency::section(run),
         planted::section(run),
         provenance::section(run),
     ]

@@ -4,7 +4,7 @@ use crate::report::figure::Figure;
 use crate::report::plot::{
     Axis, BLUE, Frame, Mark, Rgb, Svg, Text, WIDTH, bar, hex, ramp, shown, text_width,
 };
-use crate::report::source::Source;
+use crate::report::source::{Found, Source};
 use crate::statistics::mean_of_known;
 use crate::table::{Column, Table};
 
@@ -260,6 +260,49 @@ fn samples(svg: &mut Svg, curves: &[(&str, &[f64], Rgb, &str)]) -> f64 {
         x += wide;
     }
     y + 2.0
+}
+
+/// A histogram of each of these columns that a table has, beside each other; name, title and what to see.
+pub fn multiples(
+    [name, title, see]: [&str; 3],
+    axis: &str,
+    columns: &[(&str, &str)],
+    found: &Found,
+) -> Option<Figure> {
+    let there: Vec<(&str, Vec<f64>)> = columns
+        .iter()
+        .filter_map(|(name, words)| Some((*words, found.values(name)?)))
+        .filter(|(_, values)| values.iter().any(|v| v.is_finite()))
+        .collect();
+    let known = |v: &[f64]| v.iter().filter(|v| v.is_finite()).count();
+    let most = there.iter().map(|(_, v)| known(v)).max()?;
+    let (across, wide, high) = (2, 176.0, 132.0);
+    let lines = there.len().div_ceil(across);
+    let mut svg = Svg::new(lines as f64 * high + 16.0);
+    let mut data = Vec::new();
+    for (i, (words, values)) in there.iter().enumerate() {
+        let (row, column) = (i / across, i % across);
+        let place = [
+            47.0 + column as f64 * wide,
+            32.0 + row as f64 * high,
+            wide - 53.0,
+            high - 56.0,
+        ];
+        data.push((
+            String::new(),
+            small_histogram(&mut svg, place, words, values),
+        ));
+    }
+    let middle = Text::middle(11.0);
+    svg.text((WIDTH / 2.0, lines as f64 * high + 10.0), axis, middle);
+    let how = Text {
+        turned: true,
+        ..middle
+    };
+    svg.text((10.0, lines as f64 * high / 2.0), "neurons", how);
+    let caption = format!("{see} {}.", count(most, "neuron", "neurons"));
+    let data = Table::stacked(data, None);
+    Some(Figure::new(name, title, caption, svg.finish(title), data))
 }
 
 /// A histogram of one quantity, with its mean.
