@@ -12,6 +12,7 @@ pub mod inspect;
 mod listing;
 mod lookalikes;
 mod metadata;
+mod named;
 mod open;
 mod part;
 mod pool;
@@ -29,7 +30,7 @@ pub use images::read_images;
 pub use inspect::{Description, describe, describe_with};
 pub use open::name_of;
 pub use part::Progress;
-pub use pool::pool;
+pub use pool::{Pooling, pool};
 pub use split::{Shares, Test, split};
 pub use summary::Summary;
 

@@ -1,6 +1,6 @@
 //! Several recordings of one image set as one: the neurons of all, side by side.
 //!
-//! Images are told identical by their pixels. A trial of the pool is one showing of an image: the k-th showing in each
+//! Images are told identical by their pixels, or by a column of `trials.csv`. A trial of the pool is one showing of an image: the k-th showing in each
 //! recording, NaN for the neurons of those that have fewer. Trials come in the order of the first recording, then what
 //! the second adds, and so on; a pool of one is that one.
 
@@ -8,6 +8,7 @@ use super::check::check_tiers;
 use super::draft::Draft;
 use super::listing::{self, Tiers};
 use super::metadata::Metadata;
+use super::named::first_named;
 use super::part::{Part, Progress, Recorded, first_identical};
 use super::sink::{ImageFile, ResponseFile};
 use super::summary::tiers;
@@ -30,7 +31,16 @@ struct Showing {
     trials: Vec<Option<usize>>,
 }
 
-/// Pools recordings into `out`; with `common` only the images that all of them show.
+/// How recordings are pooled.
+#[derive(Clone, Debug, Default)]
+pub struct Pooling {
+    /// Keeps only the images that all of them show.
+    pub common: bool,
+    /// The column of `trials.csv` that names images; by their pixels without.
+    pub image_id: Option<String>,
+}
+
+/// Pools recordings into `out`.
 ///
 /// # Errors
 /// When one is no recording, two have the same name or images of different sizes, an image is in two tiers, or `out` cannot
@@ -38,15 +48,18 @@ struct Showing {
 pub fn pool(
     sources: &[PathBuf],
     out: &Path,
-    common: bool,
+    how: &Pooling,
     progress: &mut Progress,
 ) -> Result<Summary> {
     let parts = sources.iter().map(|s| Part::open(s, Tiers::Wanted));
     let parts: Vec<Part> = parts.collect::<Result<_>>()?;
     check_together(&parts)?;
     let neurons: usize = parts.iter().map(|p| p.responses.width()).sum();
-    let first = first_identical(&parts, progress)?;
-    let showings = showings(&parts, &first, common)?;
+    let first = match &how.image_id {
+        Some(column) => first_named(&parts, column)?,
+        None => first_identical(&parts, progress)?,
+    };
+    let showings = showings(&parts, &first, how.common)?;
     let wide = parts.iter().any(Part::wide);
     let row = neurons * if wide { 8 } else { 4 };
     let draft = Draft::begin(out, row as u128 * showings.len() as u128)?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use striate::Result;
 use striate::npy;
-use striate::recording::{Recording, Summary, pool};
+use striate::recording::{Pooling, Recording, Summary, pool};
 
 /// A recording whose image i is `grey[i]` all over and whose response to trial t of neuron n is `offset + 10 t + n`.
 fn write(directory: &Path, grey: &[u8], neurons: usize, offset: f32, trials: &str) {
@@ -32,7 +32,19 @@ fn pair(folder: &Path) -> [PathBuf; 2] {
 }
 
 fn pooled(sources: &[PathBuf], out: &Path, common: bool) -> Result<Summary> {
-    pool(sources, out, common, &mut |_, _, _| Ok(()))
+    let how = Pooling {
+        common,
+        ..Pooling::default()
+    };
+    pool(sources, out, &how, &mut |_, _, _| Ok(()))
+}
+
+fn pooled_by(column: &str, sources: &[PathBuf], out: &Path) -> Result<Summary> {
+    let how = Pooling {
+        common: true,
+        image_id: Some(column.into()),
+    };
+    pool(sources, out, &how, &mut |_, _, _| Ok(()))
 }
 
 fn bits(values: &Array2<f32>) -> Vec<u32> {
@@ -218,4 +230,61 @@ fn what_does_not_go_together_is_refused_and_leaves_nothing() {
         false,
         &["b", "does not exist"],
     );
+}
+
+#[test]
+fn images_of_one_name_are_one_whatever_their_pixels() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = pair(folder.path());
+    // The other rig was brighter by one.
+    let images = Array3::from_shape_fn((3, 2, 3), |(i, _, _)| [31_u8, 41, 21][i]);
+    npy::write(&b.join("images.npy"), images.view()).unwrap();
+    let out = folder.path().join("pool");
+    let sources = [a, b];
+    let summary = pooled_by("frame", &sources, &out).unwrap();
+    assert_eq!((summary.images, summary.neurons), (2, 3));
+    let r = Recording::open(&out).unwrap();
+    let grey: Vec<f32> = r.images.outer_iter().map(|i| i[[0, 0]]).collect();
+    assert_eq!(grey, [20.0, 30.0], "as the first recording has them");
+    let wanted = [
+        [10.0, 11.0, 500.0],
+        [20.0, 21.0, f32::NAN],
+        [30.0, 31.0, 510.0],
+    ];
+    let wanted = Array2::from_shape_fn((3, 3), |(t, n)| wanted[t][n]);
+    assert_eq!(bits(&r.responses), bits(&wanted));
+    let error = |column: &str, trials: &str| {
+        fs::write(sources[1].join("trials.csv"), trials).unwrap();
+        let out = folder.path().join("other");
+        let message = pooled_by(column, &sources, &out).unwrap_err().to_string();
+        assert!(!out.exists());
+        message
+    };
+    for (column, trials, parts) in [
+        (
+            "frames",
+            B,
+            &["a/trials.csv", "frames", "missing", "frame, when"][..],
+        ),
+        (
+            "frame",
+            "image,tier,frame\n2,test,f20\n0,train,\n1,train,f40\n",
+            &["b/trials.csv", "row 3", "nothing"],
+        ),
+        (
+            "frame",
+            "image,tier,frame\n2,test,f20\n2,test,f30\n1,train,f40\n",
+            &["row 3", "\"f30\"", "\"f20\""],
+        ),
+        (
+            "frame",
+            "image,tier,frame\n2,test,f20\n0,train,f40\n1,train,f40\n",
+            &["images 0 and 1", "f40"],
+        ),
+    ] {
+        let message = error(column, trials);
+        for part in parts {
+            assert!(message.contains(part), "wanted {part:?} in: {message}");
+        }
+    }
 }
