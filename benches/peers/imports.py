@@ -4,6 +4,9 @@ numpy 2.4.6, scipy 1.17.1.
 
     python imports.py make FOLDER      a scan of 8,000 neurons x 6,000 trials (1.1 GB), and a natimg2800 session with its images
     python imports.py measure FOLDER STRIATE   the best of three runs each, on a warm cache
+
+Of MATLAB files the peer writes the arrays of a recording, trial by trial and image by image, as the import does, without finding
+identical images, checking responses or splitting.
 """
 
 import subprocess
@@ -62,13 +65,21 @@ def measure(folder, striate):
         subprocess.run(["rm", "-rf", folder / "out"], check=True)
         subprocess.run([striate, "import", *words, "--out", "out"], check=True, cwd=folder, capture_output=True)
 
+    rescaled = ["sensorium", "scan", "--rescale", "0.25"]
     print(f"scan: numpy.load {best(load):.2f} s, import {best(lambda: written('sensorium', 'scan')):.2f} s, "
-          f"read only {best(lambda: imported('sensorium', 'scan')):.2f} s")
+          f"with --rescale 0.25 {best(lambda: written(*rescaled)):.2f} s, read only {best(lambda: imported('sensorium', 'scan')):.2f} s")
     for name in ["plain", "compressed"]:
         files = [folder / f"session-{name}.mat", folder / f"images-{name}.mat"]
-        peer = best(lambda: [scipy.io.loadmat(file) for file in files])
+
+        def by_scipy():
+            session, images = (scipy.io.loadmat(file) for file in files)
+            shown = session["stim"]["istim"][0, 0].ravel() != 2801
+            np.save(folder / "responses.npy", np.ascontiguousarray(session["stim"]["resp"][0, 0][shown]))
+            np.save(folder / "images.npy", np.ascontiguousarray(np.moveaxis(images["imgs"], -1, 0)))
+
+        peer = best(by_scipy)
         words = ["stringer", files[0].name, "--images", files[1].name]
-        print(f"natimg2800, {name}: scipy.io.loadmat {peer:.2f} s, import {best(lambda: written(*words)):.2f} s, "
+        print(f"natimg2800, {name}: scipy.io.loadmat and numpy.save {peer:.2f} s, import {best(lambda: written(*words)):.2f} s, "
               f"read only {best(lambda: imported(*words)):.2f} s")
 
 
