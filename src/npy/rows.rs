@@ -87,6 +87,15 @@ impl Rows {
         })
     }
 
+    /// The rows of the first and only one.
+    #[must_use]
+    pub fn of_first(mut self) -> Self {
+        if let [1, _, ..] = *self.header.shape {
+            self.header.shape.remove(0);
+        }
+        self
+    }
+
     /// Element type and shape.
     pub fn header(&self) -> &Header {
         &self.header

@@ -161,6 +161,10 @@ fn films_of_openretina_are_turned_and_frames_shared_with_the_test_are_left_out()
     let columns = r.trial_columns.unwrap();
     assert_eq!(columns.text("stimulus").unwrap()[6..8], ["moving", "test"]);
     assert_eq!(columns.text("frame").unwrap()[..2], ["1", "2"]);
+    // Sessions may share a film.
+    let (shared, _) = made(&["openretina-shared.h5"], &names);
+    assert_eq!(shared.images, r.images);
+    assert_eq!(shared.responses, r.responses);
 }
 
 #[test]

@@ -167,6 +167,19 @@ fn sources_of_another_kind_are_told_apart() {
         &told_of(&[fixture("openretina.h5")], &unknown),
         &["--test-names is tst", "moving, test"],
     );
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("alone.h5");
+    std::fs::copy(fixture("openretina-shared.h5"), &alone).unwrap();
+    let of = || told_of(std::slice::from_ref(&alone), &plain);
+    says(
+        &of(),
+        &["responses_moving", "stimulus_moving", "stimuli/moving.npy"],
+    );
+    std::fs::create_dir(folder.path().join("stimuli")).unwrap();
+    let film = ndarray::Array4::<f32>::zeros((2, 8, 4, 6));
+    let place = folder.path().join("stimuli/moving.npy");
+    striate::npy::write(&place, film.view()).unwrap();
+    says(&of(), &["moving.npy", "(2, 8, 4, 6)", "one grey channel"]);
 }
 
 #[test]

@@ -4,17 +4,17 @@
 //! |---|---|
 //! | any | `--images` (images, height, width), `--responses` (trials, neurons) or (repeats, images, neurons), `--image-of-trial`, `--tiers` of trials or images; without options `/images`, `/responses`, `/tiers`, `/item_info/*`, `/neurons/*` as in Sensorium's HDF5 |
 //! | cnn-sys-ident | `/inputs` (images, 1, height, width), `/responses`, `/image_ids`, `/info/*`; a file each for training, validation and testing |
-//! | openretina | `/stimulus_NAME` (1, frames, height, width), `/responses_NAME` (neurons, frames), `/session_info/*` |
+//! | openretina | `/stimulus_NAME` (1, frames, height, width), or `stimuli/NAME.npy` beside the file; `/responses_NAME` (neurons, frames), `/session_info/*` |
 //!
 //! Images are numbered from 0, in MATLAB's files from 1. MATLAB stores axes the other way round: its files are turned by
 //! themselves, others by `--transpose`. Of openretina's films each frame is an image and a trial.
 
+mod film;
 mod part;
 pub(super) mod tables;
 
 use super::activity::{Activity, Goal};
 use super::assemble::{Kept, Leaks, Pictures, Plan, assemble};
-use super::frames::Frames;
 use super::kinds::is_nwb;
 use super::made::Tiering;
 use crate::hdf5::{File, Listed, offered};
@@ -25,6 +25,7 @@ use crate::recording::summary::Summary;
 use crate::recording::{Tier, name_of};
 use crate::table::{Column, Table};
 use crate::{Error, Result};
+use film::Images;
 use part::Part;
 use std::path::{Path, PathBuf};
 
@@ -214,7 +215,7 @@ impl Session {
     ) -> Result<Summary> {
         let (neurons, size) = (
             self.parts[0].activity.neurons(),
-            self.parts[0].frames.size(),
+            self.parts[0].images.size(),
         );
         for part in &self.parts {
             part.check(neurons, size)?;
@@ -231,7 +232,7 @@ impl Session {
                 shown.push(part.shown[trial] + offset);
                 tiers.push(part.tier(trial));
             }
-            offset += part.frames.count;
+            offset += part.images.count();
         }
         let given: Option<Vec<Tier>> = tiers.into_iter().collect();
         let drawn = given.is_none();
@@ -259,8 +260,8 @@ impl Session {
             wide,
             warnings: Vec::new(),
         };
-        let parts = self.parts.into_iter().map(|p| (p.frames, p.activity));
-        let (parts, activities): (Vec<Frames>, Vec<Activity>) = parts.unzip();
+        let parts = self.parts.into_iter().map(|p| (p.images, p.activity));
+        let (parts, activities): (Vec<Images>, Vec<Activity>) = parts.unzip();
         let mut pictures = Concatenated { parts };
         let mut fill = |kept: &Kept<'_>,
                         file: &ResponseFile,
@@ -337,7 +338,7 @@ fn described(sources: &[PathBuf], options: &Hdf5, drawn: bool) -> String {
 
 /// The images of all parts, one after the other.
 struct Concatenated {
-    parts: Vec<Frames>,
+    parts: Vec<Images>,
 }
 
 impl Concatenated {
@@ -345,10 +346,10 @@ impl Concatenated {
     fn part(&self, number: usize) -> Option<(usize, usize)> {
         let mut left = number;
         for (at, part) in self.parts.iter().enumerate() {
-            if left < part.count {
+            if left < part.count() {
                 return Some((at, left));
             }
-            left -= part.count;
+            left -= part.count();
         }
         None
     }

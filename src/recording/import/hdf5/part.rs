@@ -3,6 +3,7 @@
 use super::super::activity::Activity;
 use super::super::assemble::Pictures;
 use super::super::frames::Frames;
+use super::film::Images;
 use super::{Hdf5, tables};
 use crate::hdf5::{Dataset, File};
 use crate::npy::shown;
@@ -12,7 +13,7 @@ use crate::{Error, Result};
 
 /// Images, and trials that show them.
 pub(super) struct Part {
-    pub(super) frames: Frames,
+    pub(super) images: Images,
     pub(super) activity: Activity,
     /// The image of every trial.
     pub(super) shown: Vec<usize>,
@@ -68,7 +69,7 @@ impl Part {
             },
         };
         let mut part = Self {
-            frames,
+            images: Images::Own(Box::new(frames)),
             activity,
             shown,
             left_out,
@@ -108,7 +109,7 @@ impl Part {
             columns.push(("image_id".to_string(), ids.cells()?));
         }
         Ok(Self {
-            frames,
+            images: Images::Own(Box::new(frames)),
             activity,
             shown: (0..trials).collect(),
             left_out: vec![false; trials],
@@ -120,13 +121,13 @@ impl Part {
     /// A film of openretina, and the responses to it.
     pub(super) fn film(file: &File, name: &str, tier: Option<Tier>) -> Result<Self> {
         let activity = Activity::open(file.dataset(&format!("/responses_{name}"))?, true)?;
-        let frames = Frames::film(file.dataset(&format!("/stimulus_{name}"))?)?;
+        let images = Images::of_film(file, name)?;
         let trials = activity.columns();
-        check_trials(&activity, frames.count)?;
+        check_trials(&activity, images.count())?;
         let films = vec![name.to_string(); trials];
         let numbers = (0..trials).map(|t| t.to_string()).collect();
         Ok(Self {
-            frames,
+            images,
             activity,
             shown: (0..trials).collect(),
             left_out: vec![false; trials],
@@ -142,7 +143,7 @@ impl Part {
 
     fn read_tiers(&mut self, file: &File, place: &Dataset) -> Result<()> {
         let words = file.words(place)?;
-        let (trials, images) = (self.shown.len(), self.frames.count);
+        let (trials, images) = (self.shown.len(), self.images.count());
         let repeats = self.activity.repeats().is_some();
         let words: Vec<String> = match words.len() {
             n if n == trials && !repeats => words,
@@ -197,13 +198,13 @@ impl Part {
             self.activity.neurons(),
             neurons,
         )?;
-        let (h, w) = self.frames.size();
+        let (h, w) = self.images.size();
         if (h, w) == size {
             return Ok(());
         }
         let wanted = format!("{} x {}, as in the first", size.0, size.1);
         Err(Error::bad(
-            self.frames.place().display(),
+            self.images.place().display(),
             "image size",
             format!("{h} x {w}"),
             wanted,
