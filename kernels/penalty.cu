@@ -183,6 +183,13 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     add_signs(own_features, dfeatures + (size_t)blockIdx.x * channels, channels, strength * mask_sum);
 }
 
+// strength sum |features|.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    penalty_features(const float* features /* (n) */, float* dfeatures /* (n) */, int n, float strength) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) dfeatures[i] += strength * sign_of(features[i]);
+}
+
 // The same of masks that lie in windows, one after the other in an order of their own.
 extern "C" __global__ void __launch_bounds__(THREADS)
     penalty_windowed_readout(const float* mask /* (starts[N]) */, const float* features /* (N, C) */, const u32* starts /* (N + 1) */,

@@ -4,7 +4,9 @@ mod common;
 use common::*;
 use striate::ops::activation::{Activation, Output};
 use striate::ops::basis::Basis;
-use striate::ops::{align, ascent, conv, group_conv, loss, norm, optimiser, penalty, readout};
+use striate::ops::{
+    align, ascent, conv, gaussian, group_conv, loss, norm, optimiser, penalty, readout,
+};
 use striate::stimuli::{difference, gabor, steerable};
 
 #[test]
@@ -528,4 +530,69 @@ fn the_energy_is_the_mean_over_all_pairs() {
         }
     }
     assert_close("energy", &[energy], &[sum], 1e-12);
+}
+
+#[test]
+fn the_gaussian_readout_agrees_with_differences() {
+    use gaussian::reference::{Values, backward, forward};
+    let base = gaussian::Shape {
+        batch: 3,
+        channels: 4,
+        height: 5,
+        width: 7,
+        neurons: 6,
+        isotropic: false,
+    };
+    for s in [
+        base,
+        gaussian::Shape {
+            isotropic: true,
+            ..base
+        },
+        gaussian::Shape {
+            height: 1,
+            neurons: 1,
+            ..base
+        },
+    ] {
+        // Up to half a map beyond its edge.
+        let wide =
+            |n: usize, seed: u64| -> Vec<f64> { noise(n, seed).iter().map(|v| 1.5 * v).collect() };
+        let n = s.neurons;
+        let (x, e, dh) = (
+            noise(s.maps(), 1),
+            noise(2 * s.batch * n, 2),
+            noise(s.batch * n, 3),
+        );
+        let (position, spread) = (wide(2 * n, 4), noise(s.spread() * n, 5));
+        let (features, bias) = (noise(n * s.channels, 6), noise(n, 7));
+        let at = Values {
+            position: &position,
+            spread: &spread,
+            features: &features,
+            bias: &bias,
+            noise: Some(&e),
+        };
+        let grown = backward(&s, &x, &at, &dh);
+        let loss = |x: &[f64], values: &Values<f64>| dot(&forward(&s, x, values), &dh);
+        assert_gradient(&format!("dx {s:?}"), &x, &grown.dx, |x| loss(x, &at));
+        assert_gradient(
+            &format!("position {s:?}"),
+            &position,
+            &grown.position,
+            |v| loss(&x, &Values { position: v, ..at }),
+        );
+        assert_gradient(&format!("spread {s:?}"), &spread, &grown.spread, |v| {
+            loss(&x, &Values { spread: v, ..at })
+        });
+        assert_gradient(
+            &format!("features {s:?}"),
+            &features,
+            &grown.features,
+            |v| loss(&x, &Values { features: v, ..at }),
+        );
+        assert_gradient(&format!("bias {s:?}"), &bias, &grown.bias, |v| {
+            loss(&x, &Values { bias: v, ..at })
+        });
+    }
 }

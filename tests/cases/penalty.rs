@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
     }
     cases.extend([(1, 1, 1), (7, 35, 3), (5, 600, 16), (33, 64, 16)].map(readout));
     cases.push(windowed_readout());
+    cases.push(features());
     cases
 }
 
@@ -173,6 +174,26 @@ pub fn readout((neurons, pixels, channels): (usize, usize, usize)) -> Case {
             ]
         })
     })
+}
+
+fn features() -> Case {
+    Case::new("penalty of features alone", |on| {
+        let (afeatures, features) = both(on, &with_zero(noise(517, 2)));
+        let mut df = filled(on, 1.0, features.len());
+        on.pass("gradient", Cost::words(3 * features.len()), || {
+            penalty::features(on, 0.02, afeatures.view(), df.view_mut());
+        });
+        on.outputs(|| {
+            let mut wanted = vec![1.0; features.len()];
+            penalty::reference::features(0.02, &features, &mut wanted);
+            vec![Output::new("dfeatures", &df, wanted)]
+        })
+    })
+}
+
+fn with_zero(mut values: Vec<f64>) -> Vec<f64> {
+    values[3] = 0.0;
+    values
 }
 
 fn windowed_readout() -> Case {

@@ -173,6 +173,28 @@ pub fn readout(
     }
 }
 
+/// Adds the gradient of `strength sum |features|`, where a neuron has no mask or one whose factor is 1.
+pub fn features(device: &Device, strength: f64, features: View, dfeatures: ViewMut) {
+    assert_eq!(features.len(), dfeatures.len());
+    match device {
+        Device::Cpu => {
+            reference::features(strength, features.host(), dfeatures.host());
+        }
+        _ => {
+            let n = features.len();
+            let grid = [n.div_ceil(kernels::penalty::THREADS), 1, 1];
+            kernels::penalty::penalty_features(
+                device,
+                grid,
+                features,
+                dfeatures,
+                n,
+                strength as f32,
+            );
+        }
+    }
+}
+
 /// The same of masks that lie in windows, as [`Windows`] orders them.
 pub fn windowed_readout(
     device: &Device,

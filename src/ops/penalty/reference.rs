@@ -55,3 +55,9 @@ pub fn neuron<T: Real>(
     add(features, dfeatures, m);
     strength * m * f
 }
+
+/// `strength sum |features|`; adds the gradient.
+pub fn features<T: Real>(strength: f64, features: &[T], dfeatures: &mut [T]) -> f64 {
+    // A mask whose sum is 1.
+    neuron(strength, &[T::one()], features, &mut [T::zero()], dfeatures)
+}
