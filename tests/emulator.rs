@@ -77,6 +77,16 @@ fn a_fit_through_windows_follows_the_cpu() {
 }
 
 #[test]
+fn a_fit_at_sampled_places_follows_the_cpu() {
+    for precision in Precision::ALL {
+        let device = Device::Emulated(Emulator::new(Order::Shuffled, precision));
+        let fit = Fit::small(CoreKind::RotationEquivariant).at_places();
+        let found = fit.beside_the_cpu(&device);
+        assert!(found.is_rounding(precision), "{precision:?}: {found:?}");
+    }
+}
+
+#[test]
 fn a_fit_and_its_predictions_follow_the_cpu() {
     for precision in Precision::ALL {
         for kind in [CoreKind::Convolutional, CoreKind::RotationEquivariant] {

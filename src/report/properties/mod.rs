@@ -2,7 +2,8 @@
 
 mod file;
 
-use crate::report::sections::image_size;
+use crate::recording::chosen_rows;
+use crate::report::sections::{image_size, lost};
 use crate::report::source::{Found, Lack, Source};
 use crate::results::{ARRAY_HASH, MADE_WITH, MODEL_HASH, RECORDING_HASH};
 use crate::table::{Column, Table};
@@ -116,7 +117,8 @@ fn neurons(run: &Source, table: Table) -> Result<Table> {
     for (readout, (name, _)) in run.readouts.iter().enumerate() {
         let path = run.recording_of(readout).map(|p| p.join("neurons.csv"));
         if let Some(path) = path.filter(|p| p.exists()) {
-            parts.push((name.clone(), Table::read_csv(&path)?));
+            let table = Table::read_csv(&path)?;
+            parts.push((name.clone(), chosen(run, table)));
         }
     }
     if parts.is_empty() {
@@ -131,13 +133,37 @@ fn neurons(run: &Source, table: Table) -> Result<Table> {
     Ok(with(table, &found, "", |_| false))
 }
 
-/// Adds where each readout looks: the centre of mass of its mask, from -1 (left, bottom) to 1 (right, top) of the image.
+/// The rows of the neurons that were fitted, by their numbers in the readout.
+fn chosen(run: &Source, table: Table) -> Table {
+    let choice = run.setting("training", "neurons").and_then(|n| n.as_str());
+    let rows = choice.and_then(|c| chosen_rows(c, table.rows()).ok());
+    let (Some(rows), true) = (rows, table.column("neuron").is_some()) else {
+        return table;
+    };
+    let own = Column::Integer((0..rows.len() as i64).collect());
+    // The first column stays the first.
+    let others = table.select(&rows).dropped("neuron");
+    Table::new().with("neuron", own).beside(others)
+}
+
+/// Adds where each readout looks: its place or the centre of mass of its mask, from -1 (left, bottom) to 1 (right, top) of the image.
 fn places(run: &Source, table: Table) -> Result<Table> {
     let (Some(model), Some((height, width))) = (&run.model, image_size(run)) else {
         return Ok(table);
     };
     let (mut xs, mut ys) = (Vec::new(), Vec::new());
     for (name, count) in &run.readouts {
+        let position = format!("readout.{name}.position");
+        if model.shape(&position).is_some() {
+            // From the centre of the first pixel of the last map to that of the last.
+            let lost = lost(run) + 1;
+            let along = |at: f64, size: usize| at * size.saturating_sub(lost) as f64 / size as f64;
+            for place in model.rows(&position, 0, *count)?.chunks_exact(2) {
+                xs.push(along(place[0].clamp(-1.0, 1.0), width));
+                ys.push(-along(place[1].clamp(-1.0, 1.0), height));
+            }
+            continue;
+        }
         let mask = format!("readout.{name}.mask");
         let Some(&[_, h, w]) = model.shape(&mask) else {
             return Ok(table);
