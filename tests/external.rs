@@ -168,7 +168,7 @@ fn one_step_moves_sampled_places_as_automatic_differentiation_would() {
             (dmaps.view_mut().into(), gradients),
         );
         gaussian::backward(&cpu, &shape, maps.view().into(), weights, noise, from, to);
-        penalty::features(&cpu, SPARSITY, values[2].view(), grown[2].view_mut());
+        penalty::absolutes(&cpu, SPARSITY, values[2].view(), grown[2].view_mut());
         let close = |what: &str, got: &[f32], wanted: &[f32], most: f64| {
             let error = relative(&widen(got), &widen(wanted));
             assert!(error <= most, "{name} {what}: {error:e}");

@@ -351,6 +351,30 @@ fn the_readout_penalty_agrees_with_differences() {
 }
 
 #[test]
+fn the_other_readout_penalties_agree_with_differences() {
+    use penalty::reference::{absolutes, adaptive_neuron, squares};
+    let values = away_from_zero(noise(9, 1));
+    for penalty in [absolutes::<f64>, squares::<f64>] {
+        let mut gradient = vec![0.0; values.len()];
+        penalty(0.3, &values, &mut gradient);
+        let value = |v: &[f64]| penalty(0.3, v, &mut vec![0.0; v.len()]);
+        assert_gradient("element by element", &values, &gradient, value);
+    }
+    let (mask, features) = (away_from_zero(noise(7, 2)), away_from_zero(noise(5, 3)));
+    let value = |m: &[f64], f: &[f64], s: f64| {
+        let (mut dm, mut df, mut ds) = (vec![0.0; 7], vec![0.0; 5], 0.0);
+        let value = adaptive_neuron((0.3, 0.25), (m, f, s), (&mut dm, &mut df, &mut ds));
+        (value, dm, df, ds)
+    };
+    let (_, dm, df, ds) = value(&mask, &features, 0.4);
+    assert_gradient("dmask", &mask, &dm, |m| value(m, &features, 0.4).0);
+    assert_gradient("dfeatures", &features, &df, |f| value(&mask, f, 0.4).0);
+    assert_gradient("dlog_norm", &[0.4], &[ds], |s| {
+        value(&mask, &features, s[0]).0
+    });
+}
+
+#[test]
 fn adam_is_its_closed_form() {
     let (n, steps, rate) = (7, 6, 0.01);
     let gradients: Vec<Vec<f64>> = (0..steps).map(|t| noise(n, t)).collect();

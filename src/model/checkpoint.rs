@@ -11,6 +11,7 @@
 //! | `readout.{r}.mask` | (N, H, W) of the last map, before the absolute value |
 //! | `readout.{r}.position` | (N, 2), in place of the mask with Gaussian readouts: x to the right and y down, -1 and 1 the centres of the outermost pixels of the last map |
 //! | `readout.{r}.spread` | (N, 2, 2), or (N) where it is isotropic |
+//! | `readout.{r}.log_norm` | (N), with readout.features_penalty = "adaptive-log-norm" |
 //! | `input.size` | (2): height and width of the images, where no mask tells them |
 //! | `readout.{r}.features` | (N, O F) |
 //! | `readout.{r}.bias`, `.response_scale` | (N); predictions are multiplied by the scale |

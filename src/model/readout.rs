@@ -2,7 +2,7 @@
 
 pub mod gaussian;
 
-use super::config::{Config, ReadoutKind};
+use super::config::{Config, FeaturesPenalty, ReadoutKind};
 use super::params::{Arena, Layout};
 use super::{Mode, Model, Population, Workspace, core};
 use crate::Result;
@@ -42,6 +42,8 @@ pub struct Readout {
     pub features: usize,
     /// Slot of the biases (N); follows the features.
     pub bias: usize,
+    /// Slot of the log norms (N), where the penalty's strength is learned.
+    pub log_norm: Option<usize>,
     /// SD by which responses were divided (N).
     pub response_scale: Vec<f32>,
 }
@@ -74,6 +76,8 @@ impl Readout {
             },
             features: params.declare(name("features"), vec![neurons, channels]),
             bias: params.declare(name("bias"), vec![neurons]),
+            log_norm: (config.readout.features_penalty == FeaturesPenalty::AdaptiveLogNorm)
+                .then(|| params.declare(name("log_norm"), vec![neurons])),
             response_scale: population.response_scale.clone(),
         })
     }
@@ -308,23 +312,54 @@ pub fn backward_images(
 
 /// Adds the gradients of the readout's penalty.
 pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) {
-    let readout = &model.readouts[index];
-    let strength = model.config.penalties.readout_sparsity;
-    if strength == 0.0 {
-        return;
-    }
-    let device = &model.device;
+    let (readout, device) = (&model.readouts[index], &model.device);
+    let (settings, form) = (
+        &model.config.penalties,
+        model.config.readout.features_penalty,
+    );
+    let strength = settings.readout_sparsity;
+    let view = |slot: usize| model.params.view(slot);
     let Spatial::Masks(mask) = readout.spatial else {
-        let features = model.params.view(readout.features);
         let to = gradients.view_mut(readout.features);
-        return penalty::features(device, strength, features, to);
+        return penalty::absolutes(device, strength, view(readout.features), to);
     };
-    let weights = readout.weights(mask, &model.params);
-    let g = readout.gradients(mask, gradients);
-    let values = (weights.mask, weights.features);
-    let to = (g.mask, g.features);
-    match &readout.windows {
-        Some(windows) => penalty::windowed_readout(device, windows, strength, values, to),
-        None => penalty::readout(device, readout.neurons, strength, values, to),
+    let windows = readout.windows.as_deref();
+    let values = (view(mask), view(readout.features));
+    match (form, readout.log_norm) {
+        (FeaturesPenalty::L2, _) => {
+            penalty::absolutes(device, strength, values.0, gradients.view_mut(mask));
+            let to = gradients.view_mut(readout.features);
+            penalty::squares(device, settings.features_ridge, values.1, to);
+        }
+        (FeaturesPenalty::AdaptiveLogNorm, Some(slot)) => {
+            let from = gradients.layout.slots[mask].range();
+            let features = gradients.layout.slots[readout.features].range();
+            let norms = gradients.layout.slots[slot].range();
+            let all = gradients.values.slice_mut(from.start..norms.end);
+            let (dmask, rest) = all.split_at(from.len());
+            let (dfeatures, rest) = rest.split_at(features.len());
+            let log_norm = penalty::LogNorm {
+                values: view(slot),
+                gradient: rest.slice(norms.start - features.end..norms.end - features.end),
+                sd: settings.log_norm_sd,
+            };
+            penalty::adaptive(
+                device,
+                windows,
+                strength,
+                values,
+                (dmask, dfeatures),
+                log_norm,
+            );
+        }
+        _ if strength == 0.0 => {}
+        _ => {
+            let g = readout.gradients(mask, gradients);
+            let to = (g.mask, g.features);
+            match windows {
+                Some(windows) => penalty::windowed_readout(device, windows, strength, values, to),
+                None => penalty::readout(device, readout.neurons, strength, values, to),
+            }
+        }
     }
 }

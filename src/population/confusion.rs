@@ -4,7 +4,7 @@
 use super::BarCodes;
 use crate::insilico::Watch;
 use crate::model::closeup::reach;
-use crate::model::config::ReadoutKind;
+use crate::model::config::{FeaturesPenalty, ReadoutKind};
 use crate::model::{Model, Population};
 use crate::statistics::{mean, pearson};
 use crate::{Error, Result};
@@ -144,6 +144,7 @@ fn with_readout(
     let mut config = model.config.clone();
     config.readout.positive_features = false;
     config.readout.kind = ReadoutKind::Factorised;
+    config.readout.features_penalty = FeaturesPenalty::L1Joint;
     config.training.neurons.clear();
     let neurons = clusters * orientations;
     let population = Population {

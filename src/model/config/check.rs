@@ -1,6 +1,6 @@
 //! Which values make sense.
 
-use super::{Config, CoreKind, Loss, ReadoutKind};
+use super::{Config, CoreKind, FeaturesPenalty, Loss, ReadoutKind};
 use crate::model::windows::GRID;
 use crate::ops::group_conv::MAX_KERNEL;
 use crate::recording::chosen_rows;
@@ -30,6 +30,10 @@ impl Config {
             if r.positive_features {
                 let wanted = "false with readout.kind = \"gaussian\"";
                 return bad("readout.positive_features", &true, wanted);
+            }
+            if r.features_penalty != FeaturesPenalty::L1Joint {
+                let wanted = "\"l1-joint\" with readout.kind = \"gaussian\"";
+                return bad("readout.features_penalty", &r.features_penalty, wanted);
             }
             if r.window > 0 {
                 let wanted = "0 with readout.kind = \"gaussian\", which has no masks";
@@ -103,10 +107,15 @@ impl Config {
             ("penalties.smoothness", p.smoothness),
             ("penalties.group_sparsity", p.group_sparsity),
             ("penalties.readout_sparsity", p.readout_sparsity),
+            ("penalties.features_ridge", p.features_ridge),
         ] {
             if !(value.is_finite() && value >= 0.0) {
                 return bad(key, &value, "a finite number, not negative");
             }
+        }
+        if !(p.log_norm_sd.is_finite() && p.log_norm_sd > 0.0) {
+            let wanted = "a finite number above 0";
+            return bad("penalties.log_norm_sd", &p.log_norm_sd, wanted);
         }
         let t = &self.training;
         for (key, value) in [

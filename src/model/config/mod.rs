@@ -80,6 +80,9 @@ pub struct Readout {
     pub kind: ReadoutKind,
     /// Whether feature weights count by their absolute value.
     pub positive_features: bool,
+    /// "l1-joint", "adaptive-log-norm" (its strength learned by each neuron, Turishcheva et al. 2024), or "l2" (sparse masks, dense
+    /// features): what of the readout is penalised.
+    pub features_penalty: FeaturesPenalty,
     /// "softplus", "elu+1", "exponential" or "linear".
     pub output: Output,
     /// Side in pixels of the window of the core's last map that each neuron looks through; its mask is exactly 0 elsewhere,
@@ -109,6 +112,18 @@ pub enum ReadoutKind {
     Factorised,
     /// Sampled position (Lurz et al. 2021).
     Gaussian,
+}
+
+/// `readout.features_penalty`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeaturesPenalty {
+    /// Sum of the mask times sum of the absolute features (Ecker et al. 2019).
+    L1Joint,
+    /// The same, times a factor of each neuron with a log-normal prior.
+    AdaptiveLogNorm,
+    /// Sum of the mask, and sum of the squared features.
+    L2,
 }
 
 /// `readout.spread`.
@@ -147,6 +162,10 @@ pub struct Penalties {
     pub group_sparsity_per_layer: Vec<f64>,
     /// Sum over neurons of (sum of the mask) times (sum of the absolute feature weights); with a Gaussian readout the first is 1.
     pub readout_sparsity: f64,
+    /// With readout.features_penalty = "l2": sum of the squared feature weights; `readout_sparsity` then weighs the masks alone.
+    pub features_ridge: f64,
+    /// With readout.features_penalty = "adaptive-log-norm": SD of the prior of the logarithms of the neurons' factors.
+    pub log_norm_sd: f64,
 }
 
 /// `[training]`.
@@ -245,6 +264,7 @@ impl Default for Readout {
         Self {
             kind: ReadoutKind::Factorised,
             positive_features: false,
+            features_penalty: FeaturesPenalty::L1Joint,
             output: Output::Softplus,
             window: 0,
             window_after: 200,
@@ -265,6 +285,8 @@ impl Default for Penalties {
             group_sparsity: 0.015_248_2,
             group_sparsity_per_layer: Vec::new(),
             readout_sparsity: 0.017_069_6,
+            features_ridge: 0.3,
+            log_norm_sd: 0.25,
         }
     }
 }

@@ -297,6 +297,14 @@ mod tests {
                 "[readout]\nkind = \"gaussian\"\nwindow = 16",
                 "readout.window is 16",
             ),
+            (
+                "[readout]\nkind = \"gaussian\"\nfeatures_penalty = \"l2\"",
+                "readout.features_penalty is L2",
+            ),
+            (
+                "[penalties]\nlog_norm_sd = 0.0",
+                "penalties.log_norm_sd is 0",
+            ),
             ("[readout]\nspread = \"round\"", "round"),
             (
                 "[readout]\ninitial_range = 1.5",
