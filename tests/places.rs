@@ -6,7 +6,7 @@ use ndarray::{Array2, Array3};
 use std::path::Path;
 use striate::device::Device;
 use striate::model::checkpoint::{MODEL, Tensors};
-use striate::model::config::{CoreKind, Frozen, Positions, ReadoutKind, Spread};
+use striate::model::config::{CoreKind, FeaturesPenalty, Frozen, Positions, ReadoutKind, Spread};
 use striate::model::{Config, Model, closeup};
 use striate::recording::preprocess::Preprocessing;
 use striate::recording::{Recording, Tier, Trial};
@@ -252,6 +252,27 @@ fn a_frozen_core_stays_bit_for_bit_while_other_neurons_are_read_out() {
             assert_eq!(after[name].1, *values, "{name}");
         }
     }
+}
+
+#[test]
+fn each_neuron_learns_how_strongly_it_is_penalised() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = recording();
+    let mut config = config(CoreKind::Convolutional);
+    config.readout.kind = ReadoutKind::Factorised;
+    config.readout.features_penalty = FeaturesPenalty::AdaptiveLogNorm;
+    config.penalties.readout_sparsity = 10.0;
+    config.training.max_steps = 5;
+    let model = fit(folder.path(), &config, &recording, Options::default());
+    let norms = model
+        .params
+        .view(model.readouts[0].log_norm.unwrap())
+        .download();
+    assert_eq!(norms.len(), NEURONS);
+    // A penalty falls with its factor.
+    assert!(norms.iter().all(|s| *s < 0.0), "{norms:?}");
+    let tensors = Tensors::read(&folder.path().join(MODEL)).unwrap().tensors;
+    assert_eq!(tensors["readout.r.log_norm"], (vec![NEURONS], norms));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 mod file;
 
-use crate::recording::chosen_rows;
 use crate::report::sections::{image_size, lost};
 use crate::report::source::{Found, Lack, Source};
 use crate::results::{ARRAY_HASH, MADE_WITH, MODEL_HASH, RECORDING_HASH};
@@ -118,7 +117,7 @@ fn neurons(run: &Source, table: Table) -> Result<Table> {
         let path = run.recording_of(readout).map(|p| p.join("neurons.csv"));
         if let Some(path) = path.filter(|p| p.exists()) {
             let table = Table::read_csv(&path)?;
-            parts.push((name.clone(), chosen(run, table)));
+            parts.push((name.clone(), run.fitted(table)));
         }
     }
     if parts.is_empty() {
@@ -131,19 +130,6 @@ fn neurons(run: &Source, table: Table) -> Result<Table> {
     let stacked = Table::stacked(parts.collect(), run.several().then_some("recording"));
     let found = run.found(stacked);
     Ok(with(table, &found, "", |_| false))
-}
-
-/// The rows of the neurons that were fitted, by their numbers in the readout.
-fn chosen(run: &Source, table: Table) -> Table {
-    let choice = run.setting("training", "neurons").and_then(|n| n.as_str());
-    let rows = choice.and_then(|c| chosen_rows(c, table.rows()).ok());
-    let (Some(rows), true) = (rows, table.column("neuron").is_some()) else {
-        return table;
-    };
-    let own = Column::Integer((0..rows.len() as i64).collect());
-    // The first column stays the first.
-    let others = table.select(&rows).dropped("neuron");
-    Table::new().with("neuron", own).beside(others)
 }
 
 /// Adds where each readout looks: its place or the centre of mass of its mask, from -1 (left, bottom) to 1 (right, top) of the image.
