@@ -197,3 +197,51 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     add_signs(mask + start, dmask + start, pixels, strength * feature_sum);
     add_signs(own_features, dfeatures + (size_t)neuron * channels, channels, strength * mask_sum);
 }
+
+// One neuron's part of strength exp(log_norm) (sum |mask|) (sum |features|) + precision log_norm^2.
+__device__ __forceinline__ void adaptive_neuron(const float* mask, int pixels, const float* features, int channels, float log_norm,
+                                                float* dmask, float* dfeatures, float* dlog_norm, float strength, float precision,
+                                                float* scratch) {
+    float own = strength * expf(log_norm);
+    float mask_sum = absolute_sum(mask, pixels, scratch);
+    float feature_sum = absolute_sum(features, channels, scratch);
+    add_signs(mask, dmask, pixels, own * feature_sum);
+    add_signs(features, dfeatures, channels, own * mask_sum);
+    if (threadIdx.x == 0) *dlog_norm += own * mask_sum * feature_sum + 2.0f * precision * log_norm;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+    penalty_adaptive(const float* mask /* (N, P) */, const float* features /* (N, C) */, const float* log_norm /* (N) */,
+                     float* dmask /* (N, P) */, float* dfeatures /* (N, C) */, float* dlog_norm /* (N) */, int pixels, int channels,
+                     float strength, float precision) {
+    __shared__ float scratch[WARPS];
+    size_t n = blockIdx.x, p = n * pixels, c = n * channels;
+    adaptive_neuron(mask + p, pixels, features + c, channels, log_norm[n], dmask + p, dfeatures + c, dlog_norm + n, strength,
+                    precision, scratch);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+    penalty_windowed_adaptive(const float* mask /* (starts[N]) */, const float* features /* (N, C) */, const float* log_norm /* (N) */,
+                              const u32* starts /* (N + 1) */, const u32* order /* (N) */, float* dmask /* (starts[N]) */,
+                              float* dfeatures /* (N, C) */, float* dlog_norm /* (N) */, int channels, float strength,
+                              float precision) {
+    __shared__ float scratch[WARPS];
+    u32 start = starts[blockIdx.x], n = order[blockIdx.x];
+    size_t c = (size_t)n * channels;
+    adaptive_neuron(mask + start, starts[blockIdx.x + 1] - start, features + c, channels, log_norm[n], dmask + start, dfeatures + c,
+                    dlog_norm + n, strength, precision, scratch);
+}
+
+// strength sum v^2.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    penalty_squares(const float* values /* (n) */, float* gradient /* (n) */, int n, float strength) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) gradient[i] += 2.0f * strength * values[i];
+}
+
+// strength sum |v|.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    penalty_absolutes(const float* values /* (n) */, float* gradient /* (n) */, int n, float strength) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) gradient[i] += strength * sign_of(values[i]);
+}

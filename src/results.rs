@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// Column with the hash of the model that a row came from.
 pub const MODEL_HASH: &str = "model_hash";
+/// Column with a neuron's row in its recording, where a readout has not all of its neurons.
+pub const RECORDED_NEURON: &str = "recorded_neuron";
 /// Column with the hash of the recording that a row came from.
 pub const RECORDING_HASH: &str = "recording_hash";
 /// Column with the hash of the array that belongs to the table.
@@ -116,6 +118,8 @@ pub struct Origin {
     pub model: String,
     /// The options that matter.
     pub options: String,
+    /// The row in the recording of every neuron of a readout, where those are not the same (`training.neurons`).
+    pub recorded: Option<Vec<usize>>,
 }
 
 /// Arrays with a row (along the first axis) per row of a table, in one file.
@@ -327,6 +331,7 @@ pub fn with_origin(table: Table, origin: &Origin) -> Table {
     for name in [MODEL_HASH, ARRAY_HASH, MADE_WITH] {
         table = table.renamed(name, &format!("neurons.{name}"));
     }
+    let mut table = with_recorded(table, origin.recorded.as_deref());
     let held = table.holds();
     let own = |text: &str| Column::Text(where_held(&held, |_| text.to_string()));
     if let Some(hashes) = table.text(RECORDING_HASH) {
@@ -336,6 +341,21 @@ pub fn with_origin(table: Table, origin: &Origin) -> Table {
     table
         .with(MODEL_HASH, own(&origin.model))
         .with(MADE_WITH, own(&origin.options))
+}
+
+/// A table about neurons with their rows in the recording, where these are others.
+fn with_recorded(table: Table, recorded: Option<&[usize]>) -> Table {
+    let neurons = table.column("neuron").and_then(Column::as_integers);
+    let (Some(recorded), Some(neurons)) = (recorded, neurons) else {
+        return table;
+    };
+    let row = |n: &i64| usize::try_from(*n).ok().and_then(|n| recorded.get(n));
+    let cell = |n: &i64| row(n).map_or(String::new(), ToString::to_string);
+    let cells = neurons.iter().map(cell).collect();
+    let kept = format!("neurons.{RECORDED_NEURON}");
+    table
+        .renamed(RECORDED_NEURON, &kept)
+        .with(RECORDED_NEURON, Column::Text(cells))
 }
 
 /// Cells of the rows that hold a result; empty ones elsewhere.

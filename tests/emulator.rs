@@ -10,7 +10,7 @@ use cases::training::Fit;
 use cases::{Case, Output};
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
-use striate::model::config::CoreKind;
+use striate::model::config::{CoreKind, FeaturesPenalty};
 
 #[test]
 fn every_kernel_is_its_definition_in_any_order_of_threads() {
@@ -73,6 +73,28 @@ fn a_fit_through_windows_follows_the_cpu() {
         let fit = Fit::small(CoreKind::RotationEquivariant).through_windows();
         let found = fit.beside_the_cpu(&device);
         assert!(found.is_rounding(precision), "{precision:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_fit_at_sampled_places_follows_the_cpu() {
+    for precision in Precision::ALL {
+        let device = Device::Emulated(Emulator::new(Order::Shuffled, precision));
+        let fit = Fit::small(CoreKind::RotationEquivariant).at_places();
+        let found = fit.beside_the_cpu(&device);
+        assert!(found.is_rounding(precision), "{precision:?}: {found:?}");
+    }
+}
+
+#[test]
+fn fits_with_other_penalties_follow_the_cpu() {
+    for form in [FeaturesPenalty::AdaptiveLogNorm, FeaturesPenalty::L2] {
+        let small = || Fit::small(CoreKind::Convolutional).penalised(form);
+        for fit in [small(), small().through_windows()] {
+            let device = Device::Emulated(Emulator::new(Order::Shuffled, Precision::F32));
+            let found = fit.beside_the_cpu(&device);
+            assert!(found.is_rounding(Precision::F32), "{form:?}: {found:?}");
+        }
     }
 }
 

@@ -4,7 +4,9 @@ mod common;
 use common::*;
 use striate::ops::activation::{Activation, Output};
 use striate::ops::basis::Basis;
-use striate::ops::{align, ascent, conv, group_conv, loss, norm, optimiser, penalty, readout};
+use striate::ops::{
+    align, ascent, conv, gaussian, group_conv, loss, norm, optimiser, penalty, readout,
+};
 use striate::stimuli::{difference, gabor, steerable};
 
 #[test]
@@ -349,6 +351,30 @@ fn the_readout_penalty_agrees_with_differences() {
 }
 
 #[test]
+fn the_other_readout_penalties_agree_with_differences() {
+    use penalty::reference::{absolutes, adaptive_neuron, squares};
+    let values = away_from_zero(noise(9, 1));
+    for penalty in [absolutes::<f64>, squares::<f64>] {
+        let mut gradient = vec![0.0; values.len()];
+        penalty(0.3, &values, &mut gradient);
+        let value = |v: &[f64]| penalty(0.3, v, &mut vec![0.0; v.len()]);
+        assert_gradient("element by element", &values, &gradient, value);
+    }
+    let (mask, features) = (away_from_zero(noise(7, 2)), away_from_zero(noise(5, 3)));
+    let value = |m: &[f64], f: &[f64], s: f64| {
+        let (mut dm, mut df, mut ds) = (vec![0.0; 7], vec![0.0; 5], 0.0);
+        let value = adaptive_neuron((0.3, 0.25), (m, f, s), (&mut dm, &mut df, &mut ds));
+        (value, dm, df, ds)
+    };
+    let (_, dm, df, ds) = value(&mask, &features, 0.4);
+    assert_gradient("dmask", &mask, &dm, |m| value(m, &features, 0.4).0);
+    assert_gradient("dfeatures", &features, &df, |f| value(&mask, f, 0.4).0);
+    assert_gradient("dlog_norm", &[0.4], &[ds], |s| {
+        value(&mask, &features, s[0]).0
+    });
+}
+
+#[test]
 fn adam_is_its_closed_form() {
     let (n, steps, rate) = (7, 6, 0.01);
     let gradients: Vec<Vec<f64>> = (0..steps).map(|t| noise(n, t)).collect();
@@ -528,4 +554,69 @@ fn the_energy_is_the_mean_over_all_pairs() {
         }
     }
     assert_close("energy", &[energy], &[sum], 1e-12);
+}
+
+#[test]
+fn the_gaussian_readout_agrees_with_differences() {
+    use gaussian::reference::{Values, backward, forward};
+    let base = gaussian::Shape {
+        batch: 3,
+        channels: 4,
+        height: 5,
+        width: 7,
+        neurons: 6,
+        isotropic: false,
+    };
+    for s in [
+        base,
+        gaussian::Shape {
+            isotropic: true,
+            ..base
+        },
+        gaussian::Shape {
+            height: 1,
+            neurons: 1,
+            ..base
+        },
+    ] {
+        // Up to half a map beyond its edge.
+        let wide =
+            |n: usize, seed: u64| -> Vec<f64> { noise(n, seed).iter().map(|v| 1.5 * v).collect() };
+        let n = s.neurons;
+        let (x, e, dh) = (
+            noise(s.maps(), 1),
+            noise(2 * s.batch * n, 2),
+            noise(s.batch * n, 3),
+        );
+        let (position, spread) = (wide(2 * n, 4), noise(s.spread() * n, 5));
+        let (features, bias) = (noise(n * s.channels, 6), noise(n, 7));
+        let at = Values {
+            position: &position,
+            spread: &spread,
+            features: &features,
+            bias: &bias,
+            noise: Some(&e),
+        };
+        let grown = backward(&s, &x, &at, &dh);
+        let loss = |x: &[f64], values: &Values<f64>| dot(&forward(&s, x, values), &dh);
+        assert_gradient(&format!("dx {s:?}"), &x, &grown.dx, |x| loss(x, &at));
+        assert_gradient(
+            &format!("position {s:?}"),
+            &position,
+            &grown.position,
+            |v| loss(&x, &Values { position: v, ..at }),
+        );
+        assert_gradient(&format!("spread {s:?}"), &spread, &grown.spread, |v| {
+            loss(&x, &Values { spread: v, ..at })
+        });
+        assert_gradient(
+            &format!("features {s:?}"),
+            &features,
+            &grown.features,
+            |v| loss(&x, &Values { features: v, ..at }),
+        );
+        assert_gradient(&format!("bias {s:?}"), &bias, &grown.bias, |v| {
+            loss(&x, &Values { bias: v, ..at })
+        });
+    }
 }

@@ -12,7 +12,7 @@ use striate::population::confusion::{Hypothetical, confusion};
 use striate::population::grouping::{Grouping, Settings, group};
 use striate::population::{BarCodes, clusters, tables};
 use striate::recording::{Tier, read_images};
-use striate::results::{Origin, Together};
+use striate::results::Together;
 use striate::scoring::own_recording;
 use striate::simulation::standardised_leaves;
 use striate::training::Interrupts;
@@ -168,10 +168,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let codes = BarCodes::pooled(parts);
     warn_of_empty(&codes);
     let output = arguments.place.open(&arguments.run, "cluster")?;
-    let origin = Origin {
-        model: model.hash.clone(),
-        options: arguments.made_with(&settings, &others),
-    };
+    let origin = model.origin(arguments.made_with(&settings, &others));
     let mut files = Together::open(output.directory(), origin, &FILES)?;
     let index = chosen.parts[0].0;
     let images = images(arguments, &model, index, seed)?;

@@ -8,7 +8,8 @@ use striate::device::Device;
 use striate::lock::Lock;
 use striate::model::Model;
 use striate::recording::warnings::grey;
-use striate::results::{Origin, Results, USUAL};
+use striate::recording::{chosen_rows, image_size};
+use striate::results::{Results, USUAL};
 use striate::{Error, Result, files, say};
 
 use super::Global;
@@ -132,39 +133,23 @@ pub fn open_run(global: &Global, run: &Path) -> Result<Model> {
     Model::open(run, &Device::open(&global.device)?)
 }
 
+/// The same for images as in this file, which is looked at where neither the run nor its recording tells their size.
+pub fn open_run_for(global: &Global, run: &Path, images: &Path) -> Result<Model> {
+    Model::open_for(run, &Device::open(&global.device)?, image_size(images))
+}
+
 /// Rows chosen by `0-99,250`; all without a choice.
 pub fn neurons(choice: Option<&str>, count: usize) -> Result<Vec<usize>> {
     let Some(choice) = choice else {
         return Ok((0..count).collect());
     };
-    let bad = |got: &str| {
+    chosen_rows(choice, count).map_err(|got| {
         let wanted = format!(
             "neurons from 0 to {}, as in 0-99,250",
             count.saturating_sub(1)
         );
         Error::bad("--neurons", "the choice", got, wanted)
-    };
-    let number = |t: &str| {
-        t.trim()
-            .parse::<usize>()
-            .map_err(|_| bad(&format!("\"{choice}\"")))
-    };
-    let mut rows = Vec::new();
-    for part in choice.split(',') {
-        let (first, last) = match part.split_once('-') {
-            Some((a, b)) => (number(a)?, number(b)?),
-            None => (number(part)?, number(part)?),
-        };
-        if first > last || last >= count {
-            return Err(bad(&format!("\"{choice}\"")));
-        }
-        rows.extend(first..=last);
-    }
-    let mut seen = std::collections::HashSet::new();
-    match rows.iter().find(|r| !seen.insert(**r)) {
-        Some(twice) => Err(bad(&format!("\"{choice}\", neuron {twice} twice"))),
-        None => Ok(rows),
-    }
+    })
 }
 
 /// Where a command's results go.
@@ -248,10 +233,7 @@ impl Output {
         chosen: Option<&[(String, Vec<usize>)]>,
     ) -> Result<Results> {
         let names: Vec<String> = model.readouts.iter().map(|r| r.name.clone()).collect();
-        let origin = Origin {
-            model: model.hash.clone(),
-            options,
-        };
+        let origin = model.origin(options);
         Results::open(&self.directory, files, origin, &names, chosen)
     }
 }

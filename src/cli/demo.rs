@@ -84,10 +84,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let place = In {
         run: options.out.clone(),
         names: vec![recordings[0].name.clone()],
-        origin: Origin {
-            model: model.hash.clone(),
-            options: "as the demo does".into(),
-        },
+        origin: model.origin("as the demo does".into()),
     };
     let scored = score(&mut model, 0, &recordings[0])?;
     let path = options.out.join("evaluation.csv");

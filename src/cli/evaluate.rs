@@ -1,9 +1,11 @@
 //! `striate evaluate`
 
 use super::Global;
-use super::common::{Chosen, Place, Report, of_name, open_run, options, warn, warn_of_grey};
+use super::common::{
+    Chosen, Place, Report, of_name, open_run, open_run_for, options, warn, warn_of_grey,
+};
 use ndarray::Axis;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use striate::recording::{Recording, Tier, warnings};
 use striate::scoring::masks::Summary as MaskSummary;
 use striate::scoring::{on_recording, own_recording, score, score_mean};
@@ -49,7 +51,11 @@ pub struct Arguments {
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
-    let model = open_run(global, &arguments.run)?;
+    let open = |run: &Path| match &arguments.recording {
+        Some(recording) => open_run_for(global, run, &recording.join("images.npy")),
+        None => open_run(global, run),
+    };
+    let model = open(&arguments.run)?;
     let one = arguments.readout.is_some() || arguments.recording.is_some();
     let indices = if one || model.readouts.len() == 1 {
         vec![model.readout(arguments.readout.as_deref())?]
@@ -66,7 +72,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     }
     let mut models = vec![(model, 0)];
     for path in &arguments.others {
-        models.push((open_run(global, path)?, 0));
+        models.push((open(path)?, 0));
     }
     let model = &models[0].0;
     let another = |r: &Recording| model.recordings.get(&r.name) != Some(&r.hash());

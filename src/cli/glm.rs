@@ -65,6 +65,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let origin = Origin {
         model: recording.hash(),
         options: made_with,
+        recorded: None,
     };
     let chosen = [(String::new(), rows.clone())];
     let chosen = arguments.neurons.is_some().then_some(&chosen[..]);

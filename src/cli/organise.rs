@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use striate::Result;
 use striate::population::differences::{ALPHA, different};
 use striate::population::organise::{FILES, Inputs, Organisation};
-use striate::results::{Origin, Together};
+use striate::results::Together;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -38,10 +38,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         ("tuning", inputs.made_with[1].clone()),
     ];
     let own = own.map(|(name, text)| (name, text, String::new()));
-    let origin = Origin {
-        model: model.hash.clone(),
-        options: super::common::options(&[&names[..], &own[..]].concat()),
-    };
+    let origin = model.origin(super::common::options(&[&names[..], &own[..]].concat()));
     let found = Organisation::of(&inputs, seed);
     let mut files = Together::open(output.directory(), origin, &FILES)?;
     found.add_to(&mut files, &inputs)?;

@@ -1,7 +1,7 @@
 //! `striate predict`
 
 use super::Global;
-use super::common::{Report, neurons, of_name, open_run, warn_of_grey};
+use super::common::{Report, neurons, of_name, open_run_for, warn_of_grey};
 use ndarray::Axis;
 use std::path::PathBuf;
 use striate::model::Model;
@@ -32,7 +32,7 @@ pub struct Arguments {
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     files::clear_abandoned(files::directory_of(&arguments.out));
     files::check_writable(&arguments.out)?;
-    let mut model = open_run(global, &arguments.run)?;
+    let mut model = open_run_for(global, &arguments.run, &arguments.images)?;
     let index = model.readout(arguments.readout.as_deref())?;
     let rows = neurons(arguments.neurons.as_deref(), model.readouts[index].neurons)?;
     let images = read_images(&arguments.images)?;
@@ -54,7 +54,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     warn_of_grey(arguments.images.display(), &model, images.view());
     let mut predictions = model.predict(index, images.view())?.select(Axis(1), &rows);
     for path in &arguments.others {
-        let mut other = open_run(global, path)?;
+        let mut other = open_run_for(global, path, &arguments.images)?;
         let its = of_name(path, &other, &model.readouts[index].name)?;
         let same = |m: &Model, i: usize| (m.readouts[i].neurons, m.readouts[i].image);
         if same(&other, its) != same(&model, index) {

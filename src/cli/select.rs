@@ -9,7 +9,7 @@ use striate::insilico::found::Found;
 use striate::insilico::selection::{Pick, Reached, centred};
 use striate::insilico::{Flat, Watch, optima};
 use striate::ops::scan::Places;
-use striate::results::{Origin, with_origin};
+use striate::results::with_origin;
 use striate::table::{Column, Table};
 use striate::training::Interrupts;
 use striate::{Error, Result, files, npy};
@@ -117,10 +117,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
             ("share", curves.view().into_dyn()),
         ],
     )?;
-    let origin = Origin {
-        model: model.hash.clone(),
-        options: options(&settings_of(&settings)),
-    };
+    let origin = model.origin(options(&settings_of(&settings)));
     with_origin(table(&picks, &gabors), &origin).write_csv(&table_path)?;
     let share = picks.last().map_or(0.0, |p| p.share);
     let text = format!(

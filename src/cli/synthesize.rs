@@ -55,15 +55,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Some(path) => Recording::open(path)?,
         None => own_recording(&model, index)?,
     };
-    if recording.neuron_count() != readout.neurons {
+    let part = model.fitted(&recording)?;
+    if part.neuron_count() != readout.neurons {
         return Err(Error::bad(
             format!("recording {}", recording.name),
             "the number of neurons",
-            recording.neuron_count(),
+            part.neuron_count(),
             format!("{} as in readout {}", readout.neurons, readout.name),
         ));
     }
-    let goals = percentiles(&recording, &rows, &arguments.percentiles);
+    let goals = percentiles(&part, &rows, &arguments.percentiles);
     let settings = Synthesis {
         steps: arguments.steps,
         seed: global.seed.unwrap_or(1),

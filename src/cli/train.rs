@@ -77,11 +77,13 @@ fn fit(
     let recordings = open_recordings(config)?;
     warnings::of_fit(&recordings).iter().for_each(|w| warn(w));
     let mut trainer = Trainer::new(device, config, &recordings, options)?;
-    for (recording, batch) in recordings.iter().zip(trainer.batch_sizes()) {
+    let readouts = trainer.model().readouts.iter();
+    for ((recording, readout), batch) in recordings.iter().zip(readouts).zip(trainer.batch_sizes())
+    {
         striate::say(format_args!(
             "{}: {} neurons, {} images of {} x {}, batches of {batch}",
             recording.name,
-            recording.neuron_count(),
+            readout.neurons,
             recording.images.dim().0,
             recording.height(),
             recording.width(),

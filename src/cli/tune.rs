@@ -163,8 +163,14 @@ fn population(path: &Path, model: &Model, indices: &[usize]) -> Result<Populatio
         ));
     };
     let (height, width) = model.readouts[index].image;
-    let population = Population::from_truth(&Table::read_csv(path)?, height, width)
-        .map_err(|e| Error::file(path, e))?;
+    let mut truth = Table::read_csv(path)?;
+    if let Some(rows) = model.config.chosen_neurons()
+        && rows.iter().all(|r| *r < truth.rows())
+    {
+        truth = truth.select(&rows);
+    }
+    let population =
+        Population::from_truth(&truth, height, width).map_err(|e| Error::file(path, e))?;
     let (got, wanted) = (population.neurons().len(), model.readouts[index].neurons);
     if got != wanted {
         return Err(Error::bad(

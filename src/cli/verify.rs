@@ -5,7 +5,7 @@ use super::common::{Place, Report, open_run, options};
 use ndarray::Axis;
 use std::path::PathBuf;
 use striate::recording::{Recording, Tier};
-use striate::results::{Origin, with_origin};
+use striate::results::with_origin;
 use striate::scoring::{equivariance, recording_of};
 use striate::simulation::standardised_leaves;
 use striate::table::Column;
@@ -46,10 +46,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         }
     };
     let table = equivariance::verify(&mut model, z.view())?;
-    let origin = Origin {
-        model: model.hash.clone(),
-        options: options(&[]),
-    };
+    let origin = model.origin(options(&[]));
     with_origin(table.clone(), &origin).write_csv(&path)?;
     let (Some(Column::Integer(layers)), Some(angles), Some(Column::Boolean(exact)), Some(errors)) = (
         table.column("layer"),

@@ -9,11 +9,17 @@
 //! | `core.{l}.weights` | (out, in, k, k), plain CNN |
 //! | `core.{l}.norm.gain`, `.offset`, `.mean`, `.variance` | (O F), or (F) with shared normalisation; no gain in the last layer and in plain CNNs |
 //! | `readout.{r}.mask` | (N, H, W) of the last map, before the absolute value |
+//! | `readout.{r}.position` | (N, 2), in place of the mask with Gaussian readouts: x to the right and y down, -1 and 1 the centres of the outermost pixels of the last map |
+//! | `readout.{r}.spread` | (N, 2, 2), or (N) where it is isotropic |
+//! | `readout.{r}.log_norm` | (N), with readout.features_penalty = "adaptive-log-norm" |
+//! | `input.size` | (2): height and width of the images, where no mask tells them |
 //! | `readout.{r}.features` | (N, O F) |
 //! | `readout.{r}.bias`, `.response_scale` | (N); predictions are multiplied by the scale |
 
+mod placed;
 mod sources;
 
+use super::config::ReadoutKind;
 use super::params::{Arena, Slot};
 use super::{Config, Model, Population, core};
 use crate::device::Device;
@@ -43,6 +49,9 @@ struct Fit {
     architecture: String,
     /// Hash of each readout's recording.
     recordings: BTreeMap<String, String>,
+    /// Which neurons of it were fitted, as `training.neurons` says.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    neurons: String,
 }
 
 /// What a file says of its fit; hand-written ones do not.
@@ -171,6 +180,14 @@ impl Model {
     /// # Errors
     /// Names the file, and the key or tensor that does not fit.
     pub fn open(run: &Path, device: &Device) -> Result<Self> {
+        Self::open_for(run, device, None)
+    }
+
+    /// The same for images of this height and width, which are looked at where neither the file nor a recording tells the size.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn open_for(run: &Path, device: &Device, size: Option<(usize, usize)>) -> Result<Self> {
         if !run.is_dir() {
             let what = if run.exists() {
                 "not a directory"
@@ -184,7 +201,10 @@ impl Model {
         let path = run.join(MODEL);
         let tensors = Tensors::read(&path)?;
         check_architecture(run, &config, &tensors)?;
-        let populations = populations(&config, &path, &tensors)?;
+        let populations = match config.readout.kind {
+            ReadoutKind::Factorised => populations(&config, &path, &tensors)?,
+            ReadoutKind::Gaussian => placed::populations(&config, &path, &tensors, size)?,
+        };
         let scalar = |name: &str| tensors.shaped(&path, name, &[1]).map(|v| v[0]);
         let preprocessing = Preprocessing {
             image_mean: scalar("input.mean")?,
@@ -198,10 +218,12 @@ impl Model {
                 "a number above 0",
             ));
         }
+        check_chosen(run, &config, &populations)?;
         let mut model = Self::zeros(device, &config, preprocessing, &populations)?;
         tensors.fill_arena(&path, "", &mut model.params)?;
         tensors.fill_arena(&path, "", &mut model.statistics)?;
         model.check_variances(&path)?;
+        model.clamp_places();
         model.hash = results::shown(&tensors.hash);
         model.recordings = fit_of(&tensors).map(|f| f.recordings).unwrap_or_default();
         // Masks exist once more while windows are made of them.
@@ -233,6 +255,7 @@ impl Model {
         let fit = Fit {
             architecture: self.config.architecture().unwrap_or_default(),
             recordings: self.recordings.clone(),
+            neurons: self.config.training.neurons.clone(),
         };
         let text = serde_json::to_string(&fit).ok();
         text.map(|text| (FIT.into(), text)).into_iter().collect()
@@ -252,10 +275,17 @@ impl Model {
         for r in &self.readouts {
             let name = format!("readout.{}.response_scale", r.name);
             out.lend(name, &[r.neurons], &r.response_scale);
-            if r.windows.is_some() {
-                let name = params.layout.slots[r.mask].name.clone();
-                let shape = [r.neurons, r.map.0, r.map.1];
-                out.make(name, &shape, move || r.whole_masks(params));
+            match r.masks() {
+                Some(slot) if r.windows.is_some() => {
+                    let name = params.layout.slots[slot].name.clone();
+                    let shape = [r.neurons, r.map.0, r.map.1];
+                    out.make(name, &shape, move || r.whole_masks(slot, params));
+                }
+                Some(_) => {}
+                None => {
+                    let size = vec![r.image.0 as f32, r.image.1 as f32];
+                    out.hold("input.size".into(), &[2], size);
+                }
             }
         }
         out
@@ -270,7 +300,7 @@ impl Model {
     }
 
     /// Overwrites every tensor that `from` (a run directory or a `.safetensors` file) holds under the same name and
-    /// shape; tells which did and which did not. Pre-processing stays.
+    /// shape; tells which did and which did not. Pre-processing stays. Readouts of other neurons (`training.neurons`) are not taken.
     ///
     /// # Errors
     /// Names the file when it cannot be read, or when nothing in it fits.
@@ -282,8 +312,17 @@ impl Model {
         };
         let tensors = Tensors::read(&path)?;
         let mut start = Start::default();
+        // Readouts of other neurons are no start, however many there are.
+        let fitted = &self.config.training.neurons;
+        let others = fit_of(&tensors).is_some_and(|f| f.neurons != *fitted);
         for arena in [&mut self.params, &mut self.statistics] {
             for (i, slot) in arena.layout.clone().slots.iter().enumerate() {
+                if others && slot.name.starts_with("readout.") {
+                    start
+                        .fresh
+                        .push(format!("{} (of other neurons)", slot.name));
+                    continue;
+                }
                 match tensors.of_slot(&path, "", slot) {
                     Ok(values) => {
                         arena.view_mut(i).fill_from(values);
@@ -306,6 +345,7 @@ impl Model {
             ));
         }
         self.check_variances(&path)?;
+        self.clamp_places();
         Ok(start)
     }
 }
@@ -344,6 +384,27 @@ fn check_architecture(run: &Path, config: &Config, tensors: &Tensors) -> Result<
     ))
 }
 
+/// Refuses readouts of another number of neurons than `training.neurons` chooses.
+fn check_chosen(run: &Path, config: &Config, populations: &[Population]) -> Result<()> {
+    let Some(chosen) = config.chosen_neurons() else {
+        return Ok(());
+    };
+    let other = |p: &&Population| p.response_scale.len() != chosen.len();
+    let Some(other) = populations.iter().find(other) else {
+        return Ok(());
+    };
+    Err(Error::bad(
+        run.join(CONFIG).display(),
+        "the number of neurons that training.neurons chooses",
+        chosen.len(),
+        format!(
+            "{} as in readout {}",
+            other.response_scale.len(),
+            other.name
+        ),
+    ))
+}
+
 /// The readouts that a file's tensors describe.
 fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Population>> {
     // Core and readout tensors are checked against the layout later; here only what sizes are read from.
@@ -376,17 +437,7 @@ fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Po
         // Valid padding: the image is larger than the map by what the filters cut off.
         let big = 1 << 20;
         let (h, w) = core::output_size(config, big, big)?;
-        let scale = format!("readout.{readout}.response_scale");
-        let response_scale = tensors.shaped(path, &scale, &[neurons])?.to_vec();
-        if let Some(n) = response_scale.iter().position(|s| *s <= 0.0) {
-            let what = format!("element {n} of {scale}");
-            return Err(Error::bad(
-                path.display(),
-                what,
-                response_scale[n],
-                "a number above 0",
-            ));
-        }
+        let response_scale = response_scale(path, tensors, readout, neurons)?;
         found.push(Population {
             name: readout.to_string(),
             height: rows + big - h,
@@ -400,7 +451,33 @@ fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Po
             "no tensor readout.<name>.mask: a model has at least one readout",
         ));
     }
-    // In the order of the configuration's recordings where their names tell, else by name.
+    in_order(config, &mut found);
+    Ok(found)
+}
+
+/// The SDs by which a readout's responses were divided.
+fn response_scale(
+    path: &Path,
+    tensors: &Tensors,
+    readout: &str,
+    neurons: usize,
+) -> Result<Vec<f32>> {
+    let scale = format!("readout.{readout}.response_scale");
+    let values = tensors.shaped(path, &scale, &[neurons])?.to_vec();
+    let Some(n) = values.iter().position(|s| *s <= 0.0) else {
+        return Ok(values);
+    };
+    let what = format!("element {n} of {scale}");
+    Err(Error::bad(
+        path.display(),
+        what,
+        values[n],
+        "a number above 0",
+    ))
+}
+
+/// In the order of the configuration's recordings where their names tell, else by name.
+fn in_order(config: &Config, found: &mut [Population]) {
     let place = |name: &str| {
         config
             .recordings
@@ -408,5 +485,4 @@ fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Po
             .position(|r| Recording::name_at(r) == name)
     };
     found.sort_by_key(|p| (place(&p.name).unwrap_or(usize::MAX), p.name.clone()));
-    Ok(found)
 }

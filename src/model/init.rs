@@ -1,6 +1,6 @@
 //! Fresh weights (Ecker et al. 2019): truncated normals, one random stream per tensor.
 
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -23,4 +23,12 @@ pub fn truncated_normal(n: usize, sd: f64, seed: u64, stream: u64) -> Vec<f32> {
             }
         })
         .collect()
+}
+
+/// Numbers uniform in +- `range`.
+pub fn uniform(n: usize, range: f64, seed: u64, stream: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    let mut draw = || range * (2.0 * rng.random::<f64>() - 1.0);
+    (0..n).map(|_| draw() as f32).collect()
 }

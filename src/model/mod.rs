@@ -21,8 +21,11 @@ pub use workspace::Workspace;
 
 use crate::Result;
 use crate::device::Device;
+use crate::recording::Recording;
 use crate::recording::preprocess::{BASELINE, Preprocessing};
+use crate::results::Origin;
 use params::{Arena, Layout};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -79,7 +82,8 @@ impl Model {
         let readouts = populations
             .iter()
             .map(|p| readout::Readout::declare(config, p, &mut params))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
+        check_sizes(config, &readouts)?;
         let numbers = params.len() as u128 + statistics.len() as u128;
         device.require("the model's parameters", numbers * size_of::<f32>() as u128)?;
         Ok(Self {
@@ -104,11 +108,14 @@ impl Model {
         for (i, slot) in slots.iter().enumerate() {
             let n = slot.range().len();
             let draw = |sd| init::truncated_normal(n, sd, seed, i as u64);
+            let readout = &self.config.readout;
             let last = slot.name.rsplit('.').next().unwrap_or_default();
             let values = match last {
                 "coefficients" => draw(init::COEFFICIENTS),
                 "weights" | "mask" | "features" => draw(init::WEIGHTS),
                 "gain" => vec![1.0; n],
+                "position" => init::uniform(n, readout.initial_range, seed, i as u64),
+                "spread" => readout::gaussian::spread(n, slot.shape[0], readout.initial_spread),
                 _ => continue,
             };
             self.params.view_mut(i).fill_from(&values);
@@ -125,6 +132,26 @@ impl Model {
         for layer in &self.layers {
             let ones = vec![1.0; layer.groups];
             self.statistics.view_mut(layer.variance).fill_from(&ones);
+        }
+    }
+
+    /// Where a table of this model's comes from.
+    pub fn origin(&self, options: String) -> Origin {
+        Origin {
+            model: self.hash.clone(),
+            options,
+            recorded: self.config.chosen_neurons(),
+        }
+    }
+
+    /// The part of a readout's recording that it was fitted to: of all of its neurons, those that `training.neurons` chooses.
+    ///
+    /// # Errors
+    /// When the recording has too few.
+    pub fn fitted<'a>(&self, recording: &'a Recording) -> Result<Cow<'a, Recording>> {
+        match self.config.training.neurons.as_str() {
+            "" => Ok(Cow::Borrowed(recording)),
+            choice => recording.of_neurons(choice).map(Cow::Owned),
         }
     }
 
@@ -148,4 +175,21 @@ impl Model {
             )),
         }
     }
+}
+
+/// Refuses images of several sizes where no tensor of a readout tells its own: the file has one `input.size`.
+fn check_sizes(config: &Config, readouts: &[readout::Readout]) -> Result<()> {
+    let Some(first) = readouts.first().filter(|r| r.masks().is_none()) else {
+        return Ok(());
+    };
+    let Some(other) = readouts.iter().find(|r| r.image != first.image) else {
+        return Ok(());
+    };
+    let shown = |r: &readout::Readout| format!("{} x {} in {}", r.image.0, r.image.1, r.name);
+    Err(crate::Error::bad(
+        format!("readout.kind = {:?}", config.readout.kind),
+        "the size of the images",
+        shown(other),
+        format!("{}, for all recordings", shown(first)),
+    ))
 }

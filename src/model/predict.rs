@@ -59,7 +59,8 @@ impl Predictor<'_> {
         draw(self.space.images.slice_mut(0..count * height * width));
         let (model, space) = (&mut *self.model, &mut self.space);
         core::forward(model, space, count, Mode::Prediction);
-        readout::forward(model, self.index, space, &mut self.buffers, count);
+        let (buffers, mode) = (&mut self.buffers, Mode::Prediction);
+        readout::forward(model, self.index, space, buffers, count, mode);
         readout::rates(model, self.index, &mut self.buffers, count);
         let neurons = model.readouts[self.index].neurons;
         self.buffers.rates.slice(0..count * neurons).download()
@@ -142,7 +143,7 @@ impl Model {
             let pixels: Vec<f32> = chunk.iter().copied().collect();
             space.images.slice_mut(0..pixels.len()).fill_from(&pixels);
             core::forward(self, &mut space, count, Mode::Prediction);
-            readout::forward(self, index, &space, &mut buffers, count);
+            readout::forward(self, index, &space, &mut buffers, count, Mode::Prediction);
             let h = buffers.h.slice(0..count * neurons).download();
             let mut dh = vec![0.0; h.len()];
             for (b, row) in weights.rows().into_iter().enumerate() {

@@ -1,13 +1,25 @@
-//! One recording's readout: masks, features and biases of its neurons, and the loss of their responses.
+//! One recording's readout: masks or places, features and biases of its neurons, and the loss of their responses.
 
-use super::config::Config;
+pub mod gaussian;
+
+use super::config::{Config, FeaturesPenalty, ReadoutKind};
 use super::params::{Arena, Layout};
-use super::{Model, Population, Workspace, core};
+use super::{Mode, Model, Population, Workspace, core};
 use crate::Result;
 use crate::device::Array;
 use crate::ops::readout::{Gradients, Shape, Weights, Windows};
 use crate::ops::{loss, penalty, readout};
+use gaussian::{Places, Sampled};
 use std::sync::Arc;
+
+/// Where on the map a readout's neurons look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spatial {
+    /// Slot of the masks: (N, H, W), or one after the other what is inside the windows. [`Model::mask`] shows one whole.
+    Masks(usize),
+    /// A place each.
+    Places(Places),
+}
 
 /// Where a readout's numbers lie.
 #[derive(Clone, Debug)]
@@ -24,12 +36,14 @@ pub struct Readout {
     pub channels: usize,
     /// Where the neurons look, if not at all of the map; then the masks lie inside their windows.
     pub windows: Option<Arc<Windows>>,
-    /// Slot of the masks: (N, H, W), or one after the other what is inside the windows. [`Model::mask`] shows one whole.
-    pub mask: usize,
-    /// Slot of the features (N, C); follows the masks.
+    /// What says where they look.
+    pub spatial: Spatial,
+    /// Slot of the features (N, C); follows the masks or places.
     pub features: usize,
     /// Slot of the biases (N); follows the features.
     pub bias: usize,
+    /// Slot of the log norms (N), where the penalty's strength is learned.
+    pub log_norm: Option<usize>,
     /// SD by which responses were divided (N).
     pub response_scale: Vec<f32>,
 }
@@ -51,11 +65,29 @@ impl Readout {
             map,
             channels,
             windows: None,
-            mask: params.declare_aligned(name("mask"), vec![neurons, map.0, map.1]),
+            spatial: match config.readout.kind {
+                ReadoutKind::Factorised => {
+                    let shape = vec![neurons, map.0, map.1];
+                    Spatial::Masks(params.declare_aligned(name("mask"), shape))
+                }
+                ReadoutKind::Gaussian => {
+                    Spatial::Places(Places::declare(config, &name, neurons, params))
+                }
+            },
             features: params.declare(name("features"), vec![neurons, channels]),
             bias: params.declare(name("bias"), vec![neurons]),
+            log_norm: (config.readout.features_penalty == FeaturesPenalty::AdaptiveLogNorm)
+                .then(|| params.declare(name("log_norm"), vec![neurons])),
             response_scale: population.response_scale.clone(),
         })
+    }
+
+    /// Slot of the masks, if there are any.
+    pub fn masks(&self) -> Option<usize> {
+        match self.spatial {
+            Spatial::Masks(slot) => Some(slot),
+            Spatial::Places(_) => None,
+        }
     }
 
     fn shape(&self, config: &Config, batch: usize) -> Shape {
@@ -70,22 +102,25 @@ impl Readout {
 
     /// Floats that the forward pass of so many images can keep for the backward one.
     fn kept(&self, model: &Model, batch: usize) -> usize {
+        if self.masks().is_none() {
+            return 0;
+        }
         let shape = self.shape(&model.config, batch);
         shape.kept(&model.device, self.windows.as_deref())
     }
 
-    fn weights<'a>(&'a self, params: &'a Arena) -> Weights<'a> {
+    fn weights<'a>(&'a self, mask: usize, params: &'a Arena) -> Weights<'a> {
         Weights {
-            mask: params.view(self.mask),
+            mask: params.view(mask),
             features: params.view(self.features),
             bias: params.view(self.bias),
             windows: self.windows.as_deref(),
         }
     }
 
-    fn gradients<'a>(&self, gradients: &'a mut Arena) -> Gradients<'a> {
+    fn gradients<'a>(&self, mask: usize, gradients: &'a mut Arena) -> Gradients<'a> {
         let slots = &gradients.layout.slots;
-        let (mask, features) = (slots[self.mask].range(), slots[self.features].range());
+        let (mask, features) = (slots[mask].range(), slots[self.features].range());
         let all = mask.start..slots[self.bias].range().end;
         let (mask_view, rest) = gradients.values.slice_mut(all).split_at(mask.len());
         let (features, bias) = rest.split_at(features.len());
@@ -113,6 +148,7 @@ pub struct Buffers {
     pub losses: Array,
     dh: Array,
     kept: Option<Array>,
+    sampled: Option<Sampled>,
 }
 
 impl Buffers {
@@ -132,19 +168,31 @@ impl Buffers {
                 device.zeros(&[0])
             },
             kept: (gradients && kept <= KEPT).then(|| device.zeros(&[kept])),
+            sampled: match readout.spatial {
+                Spatial::Masks(_) => None,
+                Spatial::Places(_) => Some(Sampled::new(model, readout, batch, gradients)),
+            },
         }
     }
 }
 
-/// From the core's output to h, for `batch` images.
+/// From the core's output to h, for `batch` images. In training, places are sampled with the noise of [`gaussian::draw`].
 pub fn forward(
     model: &Model,
     index: usize,
     space: &Workspace,
     buffers: &mut Buffers,
     batch: usize,
+    mode: Mode,
 ) {
     let readout = &model.readouts[index];
+    let mask = match readout.spatial {
+        Spatial::Masks(slot) => slot,
+        Spatial::Places(places) => {
+            let (own, samples) = ((readout, places), mode == Mode::Training);
+            return gaussian::forward(model, own, space, buffers, batch, samples);
+        }
+    };
     let shape = readout.shape(&model.config, batch);
     let x = space
         .output()
@@ -158,7 +206,7 @@ pub fn forward(
         &model.device,
         &shape,
         x,
-        readout.weights(&model.params),
+        readout.weights(mask, &model.params),
         h,
         keep,
     );
@@ -210,6 +258,13 @@ pub fn backward(
     gradients: &mut Arena,
 ) {
     let readout = &model.readouts[index];
+    let mask = match readout.spatial {
+        Spatial::Masks(slot) => slot,
+        Spatial::Places(places) => {
+            let own = (readout, places);
+            return gaussian::backward(model, own, space, buffers, batch, gradients);
+        }
+    };
     let shape = readout.shape(&model.config, batch);
     let len = batch * shape.channels * shape.pixels;
     let (x, dx) = space.output_and_gradient();
@@ -217,9 +272,9 @@ pub fn backward(
         &model.device,
         &shape,
         x.slice(0..len),
-        readout.weights(&model.params),
+        readout.weights(mask, &model.params),
         buffers.dh.slice(0..batch * readout.neurons),
-        (dx.slice_mut(0..len), readout.gradients(gradients)),
+        (dx.slice_mut(0..len), readout.gradients(mask, gradients)),
         buffers
             .kept
             .as_mut()
@@ -236,14 +291,20 @@ pub fn backward_images(
     batch: usize,
 ) {
     let readout = &model.readouts[index];
+    let dh = weights.slice(0..batch * readout.neurons);
+    let mask = match readout.spatial {
+        Spatial::Masks(slot) => slot,
+        Spatial::Places(places) => {
+            return gaussian::backward_images(model, (readout, places), space, dh, batch);
+        }
+    };
     let shape = readout.shape(&model.config, batch);
     let len = batch * shape.channels * shape.pixels;
-    let dh = weights.slice(0..batch * readout.neurons);
     let dx = space.output_gradient().slice_mut(0..len);
     readout::backward_input(
         &model.device,
         &shape,
-        readout.weights(&model.params),
+        readout.weights(mask, &model.params),
         dh,
         dx,
     );
@@ -251,17 +312,54 @@ pub fn backward_images(
 
 /// Adds the gradients of the readout's penalty.
 pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) {
-    let readout = &model.readouts[index];
-    let strength = model.config.penalties.readout_sparsity;
-    if strength == 0.0 {
-        return;
-    }
-    let weights = readout.weights(&model.params);
-    let g = readout.gradients(gradients);
-    let values = (weights.mask, weights.features);
-    let (device, to) = (&model.device, (g.mask, g.features));
-    match &readout.windows {
-        Some(windows) => penalty::windowed_readout(device, windows, strength, values, to),
-        None => penalty::readout(device, readout.neurons, strength, values, to),
+    let (readout, device) = (&model.readouts[index], &model.device);
+    let (settings, form) = (
+        &model.config.penalties,
+        model.config.readout.features_penalty,
+    );
+    let strength = settings.readout_sparsity;
+    let view = |slot: usize| model.params.view(slot);
+    let Spatial::Masks(mask) = readout.spatial else {
+        let to = gradients.view_mut(readout.features);
+        return penalty::absolutes(device, strength, view(readout.features), to);
+    };
+    let windows = readout.windows.as_deref();
+    let values = (view(mask), view(readout.features));
+    match (form, readout.log_norm) {
+        (FeaturesPenalty::L2, _) => {
+            penalty::absolutes(device, strength, values.0, gradients.view_mut(mask));
+            let to = gradients.view_mut(readout.features);
+            penalty::squares(device, settings.features_ridge, values.1, to);
+        }
+        (FeaturesPenalty::AdaptiveLogNorm, Some(slot)) => {
+            let from = gradients.layout.slots[mask].range();
+            let features = gradients.layout.slots[readout.features].range();
+            let norms = gradients.layout.slots[slot].range();
+            let all = gradients.values.slice_mut(from.start..norms.end);
+            let (dmask, rest) = all.split_at(from.len());
+            let (dfeatures, rest) = rest.split_at(features.len());
+            let log_norm = penalty::LogNorm {
+                values: view(slot),
+                gradient: rest.slice(norms.start - features.end..norms.end - features.end),
+                sd: settings.log_norm_sd,
+            };
+            penalty::adaptive(
+                device,
+                windows,
+                strength,
+                values,
+                (dmask, dfeatures),
+                log_norm,
+            );
+        }
+        _ if strength == 0.0 => {}
+        _ => {
+            let g = readout.gradients(mask, gradients);
+            let to = (g.mask, g.features);
+            match windows {
+                Some(windows) => penalty::windowed_readout(device, windows, strength, values, to),
+                None => penalty::readout(device, readout.neurons, strength, values, to),
+            }
+        }
     }
 }

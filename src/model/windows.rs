@@ -2,7 +2,7 @@
 
 use super::Model;
 use super::params::{Arena, Layout};
-use super::readout::Readout;
+use super::readout::{Readout, Spatial};
 use crate::ops::readout::{Window, Windows};
 use std::sync::Arc;
 
@@ -37,7 +37,16 @@ pub fn corners(
 impl Readout {
     /// A neuron's whole mask (H, W), of a view of all masks as they lie.
     fn whole(&self, neuron: usize, arena: &Arena) -> Vec<f32> {
-        let masks = arena.view(self.mask);
+        let masks = match self.spatial {
+            Spatial::Masks(slot) => arena.view(slot),
+            Spatial::Places(places) => {
+                let own = arena
+                    .view(places.position)
+                    .slice(2 * neuron..2 * neuron + 2);
+                let at = own.download();
+                return self.mask_at([at[0], at[1]]);
+            }
+        };
         match &self.windows {
             Some(windows) => {
                 let inside = masks.slice(windows.range(neuron)).download();
@@ -52,9 +61,9 @@ impl Readout {
         }
     }
 
-    /// All masks (N, H, W) of an arena, whole.
-    pub(crate) fn whole_masks(&self, arena: &Arena) -> Vec<f32> {
-        let masks = arena.view(self.mask).download();
+    /// All masks (N, H, W) of an arena, whole; `slot` is theirs.
+    pub(crate) fn whole_masks(&self, slot: usize, arena: &Arena) -> Vec<f32> {
+        let masks = arena.view(slot).download();
         let Some(windows) = &self.windows else {
             return masks;
         };
@@ -72,7 +81,8 @@ impl Readout {
 }
 
 impl Model {
-    /// A neuron's mask (H, W) before the absolute value, 0 outside of its window.
+    /// A neuron's mask (H, W) before the absolute value, 0 outside of its window; of one that looks from a place, the four
+    /// pixels around it by how much they count.
     pub fn mask(&self, index: usize, neuron: usize) -> Vec<f32> {
         self.readouts[index].whole(neuron, &self.params)
     }
@@ -81,7 +91,7 @@ impl Model {
     pub(crate) fn layout_with(&self, placement: &Placement) -> Arc<Layout> {
         let mut layout = Layout::default();
         for (slot, old) in self.params.layout.slots.iter().enumerate() {
-            match self.readouts.iter().position(|r| r.mask == slot) {
+            match self.readouts.iter().position(|r| r.masks() == Some(slot)) {
                 Some(r) => {
                     let shape = match &placement[r] {
                         Some(windows) => vec![windows.mask_len()],
@@ -106,10 +116,10 @@ impl Model {
     ) -> Arena {
         let mut new = Arena::zeros(&self.device, layout);
         for slot in 0..layout.slots.len() {
-            let readout = self.readouts.iter().position(|r| r.mask == slot);
+            let readout = self.readouts.iter().position(|r| r.masks() == Some(slot));
             match readout.and_then(|r| placement[r].as_ref().map(|w| (r, w))) {
                 Some((r, windows)) => {
-                    let whole = self.readouts[r].whole_masks(arena);
+                    let whole = self.readouts[r].whole_masks(slot, arena);
                     new.view_mut(slot).fill_from(&windows.inside(&whole));
                 }
                 None => new.view_mut(slot).copy_from(arena.view(slot)),
@@ -137,7 +147,7 @@ impl Model {
     /// Finds out masks that are exactly 0 outside of a window each, and multiplies them only there.
     pub(super) fn find_windows(&mut self) {
         let found = |readout: &Readout| {
-            let masks = readout.whole_masks(&self.params);
+            let masks = readout.whole_masks(readout.masks()?, &self.params);
             let pixels = readout.map.0 * readout.map.1;
             let windows: Vec<Window> = masks
                 .chunks_exact(pixels)

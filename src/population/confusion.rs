@@ -4,6 +4,7 @@
 use super::BarCodes;
 use crate::insilico::Watch;
 use crate::model::closeup::reach;
+use crate::model::config::{FeaturesPenalty, ReadoutKind};
 use crate::model::{Model, Population};
 use crate::statistics::{mean, pearson};
 use crate::{Error, Result};
@@ -142,6 +143,9 @@ fn with_readout(
     let (_, height, width) = images.dim();
     let mut config = model.config.clone();
     config.readout.positive_features = false;
+    config.readout.kind = ReadoutKind::Factorised;
+    config.readout.features_penalty = FeaturesPenalty::L1Joint;
+    config.training.neurons.clear();
     let neurons = clusters * orientations;
     let population = Population {
         name: model.readouts[index].name.clone(),
@@ -186,7 +190,9 @@ fn with_readout(
             weights[neuron * readout.channels + c] = of.codes[(cluster, f, from)];
         }
     }
-    new.params.view_mut(readout.mask).fill_from(&mask);
+    if let Some(masks) = readout.masks() {
+        new.params.view_mut(masks).fill_from(&mask);
+    }
     new.params.view_mut(readout.features).fill_from(&weights);
     new.params.view_mut(readout.bias).fill_from(&bias);
     Ok(new)

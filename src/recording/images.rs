@@ -14,6 +14,14 @@ pub fn read_images(file: &Path) -> Result<Array3<f32>> {
     grey(file, Stored::open(file)?.numbers()?)
 }
 
+/// Height and width of the images in an `.npy` file, if its header tells them.
+pub fn image_size(file: &Path) -> Option<(usize, usize)> {
+    match *Stored::open(file).ok()?.shape() {
+        [_, h, w] | [_, 1, h, w] | [_, h, w, 1] => Some((h, w)),
+        _ => None,
+    }
+}
+
 /// (images, height, width) from that or from one with a grey channel; `place` is the file to name.
 pub(super) fn grey(place: &Path, images: ArrayD<f32>) -> Result<Array3<f32>> {
     let shape = shown(images.shape());

@@ -2,6 +2,7 @@
 
 pub mod ceiling;
 mod check;
+mod choice;
 mod draft;
 pub mod duplicates;
 mod fingerprint;
@@ -24,9 +25,10 @@ mod summary;
 mod trials;
 pub mod warnings;
 
+pub use choice::rows as chosen_rows;
 pub use fingerprint::fingerprint;
 pub use identical::first_identical;
-pub use images::read_images;
+pub use images::{image_size, read_images};
 pub use inspect::{Description, describe, describe_with};
 pub use open::name_of;
 pub use part::Progress;

@@ -2,7 +2,7 @@
 
 use super::tensors::Tensors;
 use crate::npy::{self, Archive};
-use crate::recording::Recording;
+use crate::recording::{Recording, chosen_rows};
 use crate::table::{Column, Table};
 use crate::{Error, Result, files, results};
 use ndarray::ArrayD;
@@ -200,6 +200,21 @@ impl Source {
             None if paths.len() == 1 && self.readouts.len() == 1 => paths.into_iter().next(),
             None => None,
         }
+    }
+
+    /// Of a recording's table of neurons the rows of those that were fitted, by their numbers in the readout.
+    pub fn fitted(&self, table: Table) -> Table {
+        let choice = self.setting("training", "neurons");
+        let choice = choice.and_then(toml::Value::as_str).unwrap_or_default();
+        let Ok(rows) = chosen_rows(choice, table.rows()) else {
+            return table;
+        };
+        if table.column("neuron").is_none() {
+            return table;
+        }
+        let own = Column::Integer((0..rows.len() as i64).collect());
+        let others = table.select(&rows).dropped("neuron");
+        Table::new().with("neuron", own).beside(others)
     }
 
     /// A number of the configuration, as in `core.orientations`.

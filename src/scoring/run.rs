@@ -7,6 +7,7 @@ use crate::results::RECORDING_HASH;
 use crate::table::{Column, Table};
 use crate::{Error, Result};
 use ndarray::{Array2, ArrayView1, Axis};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -112,6 +113,10 @@ pub fn score_mean(models: &mut [(Model, usize)], recording: &Recording) -> Resul
         recording.images_of(Tier::Test),
         recording.repeats(Tier::Test),
     );
+    let recording = &*match models.first() {
+        Some((model, _)) => model.fitted(recording)?,
+        None => Cow::Borrowed(recording),
+    };
     let count = models.len() as f64;
     let unit = |(model, index): &(Model, usize)| model.readouts[*index].response_scale.clone();
     let first = models.first().map(unit).unwrap_or_default();
@@ -143,6 +148,7 @@ fn score_on(
     images: &[usize],
     repeats: &[Vec<usize>],
 ) -> Result<Scored> {
+    let recording = &*model.fitted(recording)?;
     let predictions = rates(model, index, recording, images)?;
     let scale = model.readouts[index].response_scale.clone();
     let responses = preprocess::normalised_responses(recording, ArrayView1::from(&scale));

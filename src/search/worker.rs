@@ -7,7 +7,6 @@ use crate::device::Device;
 use crate::lock::Lock;
 use crate::model::checkpoint::MODEL;
 use crate::recording::Recording;
-use crate::results::Origin;
 use crate::statistics::mean_of_known;
 use crate::table::Table;
 use crate::training::{self, Interrupts, Options, Progress, Trainer};
@@ -195,10 +194,7 @@ impl Shared<'_> {
         finished.test_correlation = column("correlation_to_average");
         finished.single_trial_correlation = column("single_trial_correlation");
         finished.maximum_correlation = column("maximum_correlation");
-        let origin = Origin {
-            model: model.hash.clone(),
-            options: results::USUAL.into(),
-        };
+        let origin = model.origin(results::USUAL.into());
         let names: Vec<String> = model.readouts.iter().map(|r| r.name.clone()).collect();
         results::Results::open(&options.out, ("evaluation.csv", &[]), origin, &names, None)?
             .write(&scores, Vec::new())?;

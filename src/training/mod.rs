@@ -1,6 +1,8 @@
 //! Fitting: Adam or SGD in phases with early stopping (Ecker et al. 2019), resumable bit for bit.
 
 mod batches;
+mod controls;
+mod cortex;
 mod earlier;
 mod history;
 mod progress;
@@ -20,6 +22,7 @@ pub use signals::Interrupts;
 use crate::device::{Array, Device, Graph};
 use crate::lock::Lock;
 use crate::model::checkpoint::Start;
+use crate::model::config::{Positions, ReadoutKind};
 use crate::model::params::Arena;
 use crate::model::{Config, Model, Population, Workspace, core, readout};
 use crate::recording::preprocess::{self, Preprocessing};
@@ -186,6 +189,9 @@ impl Trainer {
         options: &Options,
     ) -> Result<Self> {
         run::check_names(recordings)?;
+        let whole = recordings;
+        let part = controls::seen(&config.training, whole)?;
+        let recordings = part.as_deref().unwrap_or(whole);
         let preprocessing = Preprocessing::images(recordings)?;
         let resumes = options.resume && options.out.join(resume::FILE).exists();
         let windows_first = config.readout.window_after == 0 && !resumes;
@@ -226,6 +232,14 @@ impl Trainer {
         }
         let mut model = Model::zeros(device, config, preprocessing, &populations)?;
         model.initialise(&means);
+        let settings = &config.readout;
+        if settings.kind == ReadoutKind::Gaussian && settings.initial_positions == Positions::Cortex
+        {
+            for (index, recording) in recordings.iter().enumerate() {
+                let places = cortex::places(recording, settings.initial_range)?;
+                model.put_places(index, &places);
+            }
+        }
         let seed = config.training.seed;
         let orders: Vec<Order> = data
             .iter()
@@ -274,7 +288,7 @@ impl Trainer {
             },
             history: History::default(),
             out: options.out.clone(),
-            fingerprint: fingerprint(recordings),
+            fingerprint: fingerprint(whole),
             earlier: Earlier::None,
             start: None,
             lock: None,
@@ -285,7 +299,7 @@ impl Trainer {
             space_of,
             buffers: Vec::new(),
         };
-        for recording in recordings {
+        for recording in whole {
             let hash = recording.hash();
             trainer
                 .model
@@ -301,6 +315,7 @@ impl Trainer {
             if let Some(init) = &options.init {
                 trainer.start = Some(trainer.model.start_from(init)?);
             }
+            trainer.check_frozen()?;
             if windows_first {
                 trainer.put_first_windows(looks);
             }

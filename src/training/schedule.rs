@@ -10,6 +10,8 @@ pub const AHEAD: usize = 256;
 pub struct Schedule {
     /// Which of the prepared steps comes next.
     pub step: Array<u32>,
+    /// The number of each among all steps taken: what random numbers are counted by.
+    pub numbers: Array<u32>,
     /// The optimiser's rate in each.
     pub rates: Array,
     /// Each one's loss, summed over recordings.
@@ -36,14 +38,19 @@ impl Schedule {
         };
         Self {
             step: device.zeros(&[1]),
+            numbers: device.zeros(&[AHEAD]),
             rates: device.zeros(&[AHEAD]),
             losses: device.zeros(&[AHEAD]),
             rows: batches.map(rows).collect(),
         }
     }
 
-    /// Starts over with these rates; the rows must have been set before.
-    pub fn begin(&mut self, rates: &[f32]) {
+    /// Starts over after `taken` steps with these rates; the rows must have been set before.
+    pub fn begin(&mut self, taken: u64, rates: &[f32]) {
+        let numbers: Vec<u32> = (0..rates.len() as u64)
+            .map(|i| (taken + i) as u32)
+            .collect();
+        self.numbers.slice_mut(0..numbers.len()).fill_from(&numbers);
         self.rates.slice_mut(0..rates.len()).fill_from(rates);
         self.step.fill(0);
     }

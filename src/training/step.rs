@@ -77,7 +77,7 @@ impl Trainer {
                 config::Optimiser::Sgd => rate as f32,
             })
             .collect();
-        self.schedule.begin(&rates);
+        self.schedule.begin(self.state.taken, &rates);
     }
 
     /// One prepared step. A device that can record repeats its recording from the second step on; the first one loads
@@ -109,17 +109,24 @@ impl Trainer {
         let device = self.model.device.clone();
         self.before_step.copy_from(&self.model.statistics.values);
         self.gradients.values.fill(0.0);
+        let frozen = self.model.config.training.is_frozen();
+        let mode = match frozen {
+            true => Mode::Prediction,
+            false => Mode::Training,
+        };
         for r in 0..self.data.len() {
             let batch = self.orders[r].batch;
             let (space, buffers) = (&mut self.spaces[self.space_of[r]], &mut self.buffers[r]);
             let (rows, step) = (&self.schedule.rows[r], self.schedule.step.view());
             self.data[r].load_scheduled(&device, rows, step, space, buffers);
-            core::forward(&mut self.model, space, batch, Mode::Training);
+            core::forward(&mut self.model, space, batch, mode);
             if interrupts.signal().is_some() {
                 return self.abandon();
             }
             let (space, buffers) = (&mut self.spaces[self.space_of[r]], &mut self.buffers[r]);
-            readout::forward(&self.model, r, space, buffers, batch);
+            let counter = (self.schedule.numbers.view(), step);
+            readout::gaussian::draw(&self.model, r, buffers, batch, counter);
+            readout::forward(&self.model, r, space, buffers, batch, Mode::Training);
             readout::losses(&self.model, r, buffers, batch, true);
             let losses = buffers.losses.slice(0..batch);
             let of_steps = self.schedule.losses.view_mut();
@@ -129,13 +136,17 @@ impl Trainer {
                 return self.abandon();
             }
             let space = &mut self.spaces[self.space_of[r]];
-            core::backward(&self.model, space, batch, &mut self.gradients);
+            if !frozen {
+                core::backward(&self.model, space, batch, &mut self.gradients);
+            }
             readout::penalties(&self.model, r, &mut self.gradients);
             if interrupts.signal().is_some() {
                 return self.abandon();
             }
         }
-        core::penalties(&self.model, &mut self.gradients);
+        if !frozen {
+            core::penalties(&self.model, &mut self.gradients);
+        }
         let rate = (self.schedule.rates.view(), self.schedule.step.view());
         let values = self.model.params.values.view_mut();
         let gradients = self.gradients.values.view();
@@ -146,6 +157,7 @@ impl Trainer {
             }
             config::Optimiser::Sgd => optimiser::sgd(&device, rate, values, gradients),
         }
+        self.model.clamp_places();
         schedule::advance(&device, self.schedule.step.view_mut());
         true
     }

@@ -151,7 +151,14 @@ impl Trainer {
             let buffers = &mut self.buffers[r];
             self.data[r].load(&device, chunk, space, buffers);
             core::forward(&mut self.model, space, chunk.len(), Mode::Prediction);
-            readout::forward(&self.model, r, space, buffers, chunk.len());
+            readout::forward(
+                &self.model,
+                r,
+                space,
+                buffers,
+                chunk.len(),
+                Mode::Prediction,
+            );
             readout::losses(&self.model, r, buffers, chunk.len(), false);
             readout::rates(&self.model, r, buffers, chunk.len());
             let share = chunk.len() as f64 / trials.len() as f64;

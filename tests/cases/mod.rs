@@ -10,6 +10,7 @@ mod ascent;
 mod closeup;
 mod conv;
 mod gather;
+mod gaussian;
 mod group_conv;
 mod loss;
 mod maps;
@@ -17,6 +18,7 @@ mod nearest;
 mod norm;
 mod optimiser;
 mod penalty;
+mod random;
 mod readout;
 mod scan;
 pub mod standard;
@@ -152,6 +154,7 @@ pub fn all() -> Vec<Case> {
         closeup::cases(),
         conv::cases(),
         gather::cases(),
+        gaussian::cases(),
         group_conv::cases(),
         loss::cases(),
         maps::cases(),
@@ -159,6 +162,7 @@ pub fn all() -> Vec<Case> {
         norm::cases(),
         optimiser::cases(),
         penalty::cases(),
+        random::cases(),
         readout::cases(),
         scan::cases(),
         stimuli::cases(),

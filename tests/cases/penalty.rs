@@ -2,6 +2,7 @@
 
 use super::{Case, Cost, Output, both, filled};
 use crate::common::{noise, windows};
+use striate::device::{Device, View, ViewMut};
 use striate::ops::basis::Basis;
 use striate::ops::group_conv::{self, Shape};
 use striate::ops::penalty::{self, Metric, Strength};
@@ -24,6 +25,8 @@ pub fn cases() -> Vec<Case> {
     }
     cases.extend([(1, 1, 1), (7, 35, 3), (5, 600, 16), (33, 64, 16)].map(readout));
     cases.push(windowed_readout());
+    cases.extend(elements());
+    cases.extend([false, true].map(adaptive));
     cases
 }
 
@@ -173,6 +176,85 @@ pub fn readout((neurons, pixels, channels): (usize, usize, usize)) -> Case {
             ]
         })
     })
+}
+
+fn elements() -> [Case; 2] {
+    type Op = fn(&Device, f64, View, ViewMut);
+    type Definition = fn(f64, &[f64], &mut [f64]) -> f64;
+    let all: [(&str, Op, Definition); 2] = [
+        (
+            "absolutes",
+            penalty::absolutes,
+            penalty::reference::absolutes,
+        ),
+        ("squares", penalty::squares, penalty::reference::squares),
+    ];
+    all.map(|(name, op, definition)| {
+        Case::new(format!("penalty of {name}"), move |on| {
+            let (avalues, values) = both(on, &with_zero(noise(517, 2)));
+            let mut gradient = filled(on, 1.0, values.len());
+            on.pass("gradient", Cost::words(3 * values.len()), || {
+                op(on, 0.02, avalues.view(), gradient.view_mut());
+            });
+            on.outputs(|| {
+                let mut wanted = vec![1.0; values.len()];
+                definition(0.02, &values, &mut wanted);
+                vec![Output::new("gradient", &gradient, wanted)]
+            })
+        })
+    })
+}
+
+fn adaptive(in_windows: bool) -> Case {
+    let name = format!("adaptive readout penalty, windows {in_windows}");
+    Case::new(name, move |on| {
+        let (channels, map) = (5, (12, 20));
+        let corners: Vec<_> = (0..9).map(|n| (n % 3, 4, 8, 8 + n % 2)).collect();
+        let windows = Windows::new(on, map, &windows(&corners));
+        let neurons = windows.neurons();
+        let own = |n: usize| match in_windows {
+            true => windows.range(n),
+            false => n * map.0 * map.1..(n + 1) * map.0 * map.1,
+        };
+        let len = (0..neurons).map(|n| own(n).len()).sum();
+        let (amask, mask) = both(on, &noise(len, 1));
+        let (afeatures, features) = both(on, &noise(neurons * channels, 2));
+        let (anorms, norms) = both(on, &noise(neurons, 3));
+        let [mut dm, mut df, mut ds] =
+            [mask.len(), features.len(), neurons].map(|n| filled(on, 1.0, n));
+        let words = 3 * (mask.len() + features.len() + neurons);
+        on.pass("gradient", Cost::words(words), || {
+            let values = (amask.view(), afeatures.view());
+            let gradients = (dm.view_mut(), df.view_mut());
+            let log_norm = penalty::LogNorm {
+                values: anorms.view(),
+                gradient: ds.view_mut(),
+                sd: 0.25,
+            };
+            let windows = in_windows.then_some(&windows);
+            penalty::adaptive(on, windows, 0.02, values, gradients, log_norm);
+        });
+        on.outputs(|| {
+            let [mut dmask, mut dfeatures, mut dnorms] =
+                [mask.len(), features.len(), neurons].map(|n| vec![1.0; n]);
+            for n in 0..neurons {
+                let (p, c) = (own(n), n * channels..(n + 1) * channels);
+                let values = (&mask[p.clone()], &features[c.clone()], norms[n]);
+                let to = (&mut dmask[p], &mut dfeatures[c], &mut dnorms[n]);
+                penalty::reference::adaptive_neuron((0.02, 0.25), values, to);
+            }
+            vec![
+                Output::new("dmask", &dm, dmask),
+                Output::new("dfeatures", &df, dfeatures),
+                Output::new("dlog_norm", &ds, dnorms),
+            ]
+        })
+    })
+}
+
+fn with_zero(mut values: Vec<f64>) -> Vec<f64> {
+    values[3] = 0.0;
+    values
 }
 
 fn windowed_readout() -> Case {

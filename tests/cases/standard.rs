@@ -1,6 +1,6 @@
 //! The cases again at the sizes of the standard model: for speed, too large for the definition.
 
-use super::{Case, align, conv, group_conv, loss, norm, optimiser, penalty, readout};
+use super::{Case, align, conv, gaussian, group_conv, loss, norm, optimiser, penalty, readout};
 use crate::common::windows;
 use striate::ops::activation::{Activation, Output};
 use striate::ops::penalty::Strength;
@@ -55,6 +55,18 @@ pub fn cases(Standard { batch, neurons }: Standard) -> Vec<Case> {
     let corners: Vec<_> = (0..neurons).map(corner).collect();
     let in_windows = readout::windowed_case(shape, (36, 64), windows(&corners));
     all.push(in_windows.named("readout", ", windows of 16"));
+    let at_places = gaussian::case(
+        striate::ops::gaussian::Shape {
+            batch,
+            channels: CHANNELS,
+            height: 36,
+            width: 64,
+            neurons,
+            isotropic: false,
+        },
+        true,
+    );
+    all.push(at_places.named("readout", ", at sampled places"));
     let penalty = penalty::readout((neurons, PIXELS, CHANNELS));
     all.push(penalty.named("readout", ", penalty"));
 

@@ -4,7 +4,7 @@ use crate::common::relative;
 use ndarray::{Array2, Array3};
 use striate::device::{Device, Precision};
 use striate::model::Config;
-use striate::model::config::CoreKind;
+use striate::model::config::{CoreKind, FeaturesPenalty, ReadoutKind};
 use striate::recording::{Recording, Tier, Trial};
 use striate::training::{Options, Trainer};
 
@@ -63,6 +63,23 @@ impl Fit {
         config.readout.window = 8;
         config.readout.window_after = 4;
         config.readout.window_mass = 0.0;
+        Self { config, ..self }
+    }
+
+    /// The same with places in place of masks, sampled widely.
+    pub fn at_places(self) -> Self {
+        let mut config = self.config;
+        config.readout.kind = ReadoutKind::Gaussian;
+        config.readout.initial_range = 0.9;
+        config.readout.initial_spread = 0.3;
+        Self { config, ..self }
+    }
+
+    /// The same with another form of the readout's penalty, at a strength that shows.
+    pub fn penalised(self, form: FeaturesPenalty) -> Self {
+        let mut config = self.config;
+        config.readout.features_penalty = form;
+        config.penalties.readout_sparsity = 0.1;
         Self { config, ..self }
     }
 

@@ -13,6 +13,7 @@ mod given;
 mod hdf5;
 mod inspected;
 mod optima;
+mod places;
 #[cfg(unix)]
 mod precious;
 mod refused;

@@ -12,7 +12,7 @@ use striate::insilico::Watch;
 use striate::insilico::search::{Differences, Gabors, Grid};
 use striate::insilico::shared::{self, Clusters, Found, Member, Recipe, Seat};
 use striate::ops::scan::Places;
-use striate::results::{Origin, Together, USUAL};
+use striate::results::{Together, USUAL};
 use striate::stimuli::Gabor;
 use striate::table::Table;
 use striate::training::Interrupts;
@@ -175,10 +175,7 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
         return Err(Error::file(clusters.path(), what));
     }
     let own = Own::read(a, &plan, &output, &model, &mut members)?;
-    let origin = Origin {
-        model: model.hash.clone(),
-        options: settings(a, &plan, &own, &clusters)?,
-    };
+    let origin = model.origin(settings(a, &plan, &own, &clusters)?);
     let mut files = Together::open(output.directory(), origin, &FILES)?;
     let numbers = clusters.count * plan.recipe.width * plan.recipe.width;
     let array = output.directory().join(IMAGES);

@@ -107,6 +107,25 @@ template <typename Unpack> void matrix_product(float (&d)[4], const uint32_t (&a
 #define __shfl_up_sync(mask, value, by) \
     emulator::shuffle(value, emulator::lane() >= (by) ? emulator::lane() - (by) : emulator::lane(), __LINE__)
 
+namespace emulator {
+
+// Which lanes' predicates hold, a bit each.
+inline unsigned ballot(bool holds, int line) {
+    std::memcpy(deposit(), &holds, sizeof holds);
+    warp_barrier(line);
+    unsigned votes = 0;
+    for (int other = 0; other < 32; ++other) {
+        bool its;
+        std::memcpy(&its, deposited(other), sizeof its);
+        votes |= static_cast<unsigned>(its) << other;
+    }
+    return votes;
+}
+
+}  // namespace emulator
+
+#define __ballot_sync(mask, predicate) emulator::ballot(predicate, __LINE__)
+
 using std::max;
 using std::min;
 
@@ -129,6 +148,7 @@ inline unsigned __float_as_uint(float v) { return emulator::bits_of(v); }
 inline float __uint_as_float(unsigned bits) { return emulator::number(bits); }
 inline int __float_as_int(float v) { return static_cast<int>(emulator::bits_of(v)); }
 inline float __int_as_float(int bits) { return emulator::number(static_cast<unsigned>(bits)); }
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline float rsqrtf(float v) { return 1.0f / std::sqrt(v); }
 inline float cospif(float v) { return static_cast<float>(std::cos(M_PI * v)); }
 inline void sincospif(float v, float* sine, float* cosine) {

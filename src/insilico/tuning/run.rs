@@ -179,7 +179,9 @@ fn nonlinearity(
         twin.check_same_recording(&linear)?;
     }
     let twin = twin.values("correlation_to_average", &twin.rows(model, index, neurons)?)?;
-    let rows = linear.rows_of_one(neurons);
+    let recorded = model.config.chosen_neurons();
+    let of = |n: &usize| recorded.as_ref().map_or(*n, |rows| rows[*n]);
+    let rows = linear.rows_of_one(&neurons.iter().map(of).collect::<Vec<_>>());
     let linear = linear.values("test_correlation", &rows)?;
     let ratio = |(a, b): (&f64, &f64)| if *b > 0.0 { a / b } else { f64::NAN };
     Ok(Some(twin.iter().zip(&linear).map(ratio).collect()))

@@ -32,8 +32,8 @@ pub fn windows(model: &Model, index: usize, neurons: &[usize], tail: Tail) -> Ve
     neurons.iter().map(window).collect()
 }
 
-/// Where these neurons (rows of readout `index`) look, for searches: what is not 0 of a mask that lies in a window; of whole
-/// masks, windows without the faint rest that training leaves all over them. What they leave out counts as for a blank image.
+/// Where these neurons (rows of readout `index`) look, for searches: what is not 0 of a mask that lies in a window or is a
+/// place; of whole masks, windows without the faint rest that training leaves all over them. What they leave out counts as for a blank image.
 pub fn looked_at(model: &Model, index: usize, neurons: &[usize]) -> Vec<Window> {
     /// Weights below this share of the largest do not count.
     const FAINT: f32 = 0.05;
@@ -44,7 +44,8 @@ pub fn looked_at(model: &Model, index: usize, neurons: &[usize]) -> Vec<Window> 
     let window = |&n: &usize| {
         let mut mask = model.mask(index, n);
         let own = readout.windows.as_ref().map(|windows| windows.of(n));
-        if own.is_some_and(|own| own != Window::whole(readout.map))
+        let small = own.is_some_and(|own| own != Window::whole(readout.map));
+        if (small || readout.masks().is_none())
             && let Some(all) = tight(&mask, width)
         {
             return all;
@@ -289,7 +290,7 @@ pub fn blank(model: &mut Model, index: usize) -> Result<Vec<f32>> {
     let mut space = Workspace::new(model, image, 1, false);
     let mut buffers = readout::Buffers::new(model, &model.readouts[index], 1, false);
     core::forward(model, &mut space, 1, Mode::Prediction);
-    readout::forward(model, index, &space, &mut buffers, 1);
+    readout::forward(model, index, &space, &mut buffers, 1, Mode::Prediction);
     model.device.check()?;
     Ok(buffers.h.download())
 }

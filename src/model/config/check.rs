@@ -1,9 +1,13 @@
 //! Which values make sense.
 
-use super::{Config, CoreKind, Loss, ReadoutKind};
+use super::{Config, CoreKind, FeaturesPenalty, Loss, ReadoutKind};
 use crate::model::windows::GRID;
 use crate::ops::group_conv::MAX_KERNEL;
+use crate::recording::chosen_rows;
 use crate::{Error, Result};
+
+/// No recording has as many neurons.
+pub(super) const MOST_NEURONS: usize = 1 << 24;
 
 impl Config {
     pub(super) fn check(&self, place: &str) -> Result<()> {
@@ -21,14 +25,28 @@ impl Config {
                 );
             }
         }
-        if self.readout.kind != ReadoutKind::Factorised {
-            return bad(
-                "readout.kind",
-                &self.readout.kind,
-                "\"factorised\" in this version",
-            );
-        }
         let r = &self.readout;
+        if r.kind == ReadoutKind::Gaussian {
+            if r.positive_features {
+                let wanted = "false with readout.kind = \"gaussian\"";
+                return bad("readout.positive_features", &true, wanted);
+            }
+            if r.features_penalty != FeaturesPenalty::L1Joint {
+                let wanted = "\"l1-joint\" with readout.kind = \"gaussian\"";
+                return bad("readout.features_penalty", &r.features_penalty, wanted);
+            }
+            if r.window > 0 {
+                let wanted = "0 with readout.kind = \"gaussian\", which has no masks";
+                return bad("readout.window", &r.window, wanted);
+            }
+        }
+        if !(r.initial_spread.is_finite() && r.initial_spread >= 0.0) {
+            let wanted = "a finite number, not negative";
+            return bad("readout.initial_spread", &r.initial_spread, wanted);
+        }
+        if !(0.0..=1.0).contains(&r.initial_range) {
+            return bad("readout.initial_range", &r.initial_range, "0 to 1");
+        }
         if (1..GRID).contains(&r.window) || r.window > 1 << 20 {
             let wanted = format!("0 for the whole map, or at least {GRID} pixels");
             return bad("readout.window", &r.window, &wanted);
@@ -89,10 +107,15 @@ impl Config {
             ("penalties.smoothness", p.smoothness),
             ("penalties.group_sparsity", p.group_sparsity),
             ("penalties.readout_sparsity", p.readout_sparsity),
+            ("penalties.features_ridge", p.features_ridge),
         ] {
             if !(value.is_finite() && value >= 0.0) {
                 return bad(key, &value, "a finite number, not negative");
             }
+        }
+        if !(p.log_norm_sd.is_finite() && p.log_norm_sd > 0.0) {
+            let wanted = "a finite number above 0";
+            return bad("penalties.log_norm_sd", &p.log_norm_sd, wanted);
         }
         let t = &self.training;
         for (key, value) in [
@@ -113,6 +136,19 @@ impl Config {
             if value == 0 {
                 return bad(key, &value, "at least 1");
             }
+        }
+        if !(t.trial_fraction > 0.0 && t.trial_fraction <= 1.0) {
+            return bad(
+                "training.trial_fraction",
+                &t.trial_fraction,
+                "above 0 and at most 1",
+            );
+        }
+        if !t.neurons.is_empty()
+            && let Err(got) = chosen_rows(&t.neurons, MOST_NEURONS)
+        {
+            let wanted = "neurons, none twice, as in \"0-99,250\" or \"0-6004:2\"; \"\" for all";
+            return Err(Error::bad(place, "training.neurons", got, wanted));
         }
         if t.batch_size > 1 << 20 {
             return bad("training.batch_size", &t.batch_size, "at most 1048576");

@@ -75,10 +75,14 @@ pub enum Padding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Readout {
-    /// "factorised": one spatial mask and one feature vector per neuron.
+    /// "factorised": one spatial mask and one feature vector per neuron; or "gaussian": one place on the map and one feature
+    /// vector, the place sampled around its mean in training (Lurz et al. 2021).
     pub kind: ReadoutKind,
     /// Whether feature weights count by their absolute value.
     pub positive_features: bool,
+    /// "l1-joint", "adaptive-log-norm" (its strength learned by each neuron, Turishcheva et al. 2024), or "l2" (sparse masks, dense
+    /// features): what of the readout is penalised.
+    pub features_penalty: FeaturesPenalty,
     /// "softplus", "elu+1", "exponential" or "linear".
     pub output: Output,
     /// Side in pixels of the window of the core's last map that each neuron looks through; its mask is exactly 0 elsewhere,
@@ -89,6 +93,15 @@ pub struct Readout {
     pub window_after: u64,
     /// A neuron whose window would hold less than this share of its mask's squares gets one of twice the side, then the whole map.
     pub window_mass: f64,
+    /// Gaussian: "full", places are sampled with a 2 x 2 matrix per neuron; "isotropic", with one number.
+    pub spread: Spread,
+    /// Gaussian: the spread starts as this times the identity; the map reaches from -1 to 1.
+    pub initial_spread: f64,
+    /// Gaussian: places start uniform within this of the map's middle.
+    pub initial_range: f64,
+    /// Gaussian: "uniform", or "cortex": places start as the columns x and y of each recording's neurons.csv, centred, divided by
+    /// their largest absolute deviation, times `initial_range`.
+    pub initial_positions: Positions,
 }
 
 /// `readout.kind`.
@@ -99,6 +112,38 @@ pub enum ReadoutKind {
     Factorised,
     /// Sampled position (Lurz et al. 2021).
     Gaussian,
+}
+
+/// `readout.features_penalty`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeaturesPenalty {
+    /// Sum of the mask times sum of the absolute features (Ecker et al. 2019).
+    L1Joint,
+    /// The same, times a factor of each neuron with a log-normal prior.
+    AdaptiveLogNorm,
+    /// Sum of the mask, and sum of the squared features.
+    L2,
+}
+
+/// `readout.spread`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spread {
+    /// A 2 x 2 matrix.
+    Full,
+    /// One number.
+    Isotropic,
+}
+
+/// `readout.initial_positions`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Positions {
+    /// Drawn.
+    Uniform,
+    /// As the cells lie in the recording.
+    Cortex,
 }
 
 /// `[penalties]`.
@@ -115,8 +160,12 @@ pub struct Penalties {
     /// Factor of each layer; by default 0 for the first and 1 for the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub group_sparsity_per_layer: Vec<f64>,
-    /// Sum over neurons of (sum of the mask) times (sum of the absolute feature weights).
+    /// Sum over neurons of (sum of the mask) times (sum of the absolute feature weights); with a Gaussian readout the first is 1.
     pub readout_sparsity: f64,
+    /// With readout.features_penalty = "l2": sum of the squared feature weights; `readout_sparsity` then weighs the masks alone.
+    pub features_ridge: f64,
+    /// With readout.features_penalty = "adaptive-log-norm": SD of the prior of the logarithms of the neurons' factors.
+    pub log_norm_sd: f64,
 }
 
 /// `[training]`.
@@ -146,6 +195,20 @@ pub struct Training {
     /// "f32", "tf32" or "bf16": the numbers that a GPU multiplies, and with "bf16" keeps the core's maps in; sums and weights
     /// are float32 in all of them. A CPU always uses f32.
     pub precision: Precision,
+    /// Parts that stay as --init gave them: "core", whose normalisation keeps its statistics, too.
+    pub frozen: Vec<Frozen>,
+    /// Share of the training images that are trained on, with all their trials; smaller shares lie in larger ones.
+    pub trial_fraction: f64,
+    /// Neurons of each recording that are fitted, as in "0-99,250" or "0-6004:2" (every second one); "" for all.
+    pub neurons: String,
+}
+
+/// `training.frozen`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Frozen {
+    /// Parameters and normalisation statistics of the core.
+    Core,
 }
 
 /// `training.loss`.
@@ -201,10 +264,15 @@ impl Default for Readout {
         Self {
             kind: ReadoutKind::Factorised,
             positive_features: false,
+            features_penalty: FeaturesPenalty::L1Joint,
             output: Output::Softplus,
             window: 0,
             window_after: 200,
             window_mass: 0.8,
+            spread: Spread::Full,
+            initial_spread: 0.1,
+            initial_range: 0.3,
+            initial_positions: Positions::Uniform,
         }
     }
 }
@@ -217,6 +285,8 @@ impl Default for Penalties {
             group_sparsity: 0.015_248_2,
             group_sparsity_per_layer: Vec::new(),
             readout_sparsity: 0.017_069_6,
+            features_ridge: 0.3,
+            log_norm_sd: 0.25,
         }
     }
 }
@@ -235,6 +305,9 @@ impl Default for Training {
             phases: 2,
             decay: 10.0,
             precision: Precision::F32,
+            frozen: Vec::new(),
+            trial_fraction: 1.0,
+            neurons: String::new(),
         }
     }
 }

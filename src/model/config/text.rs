@@ -1,6 +1,8 @@
 //! TOML in and out: overrides, unknown keys, explanations.
 
+use super::check::MOST_NEURONS;
 use super::{Config, Core, CoreKind, Penalties, Readout, Training};
+use crate::recording::chosen_rows;
 use crate::{Error, Result, files};
 use documented::DocumentedFields;
 use std::path::Path;
@@ -82,6 +84,13 @@ impl Config {
             CoreKind::RotationEquivariant => self.core.orientations,
             _ => 1,
         }
+    }
+
+    /// Rows in the recording of the neurons that are fitted, where they are not all of them.
+    pub fn chosen_neurons(&self) -> Option<Vec<usize>> {
+        let choice = self.training.neurons.as_str();
+        let rows = (!choice.is_empty()).then(|| chosen_rows(choice, MOST_NEURONS));
+        rows.and_then(std::result::Result::ok)
     }
 
     /// TOML with every key written out.
@@ -280,6 +289,31 @@ mod tests {
             ("[readout]\nwindow = 3", "readout.window is 3"),
             ("[readout]\nwindow_mass = 1.5", "readout.window_mass"),
             ("[readout]\nwindow_mass = nan", "readout.window_mass"),
+            (
+                "[readout]\nkind = \"gaussian\"\npositive_features = true",
+                "readout.positive_features is true",
+            ),
+            (
+                "[readout]\nkind = \"gaussian\"\nwindow = 16",
+                "readout.window is 16",
+            ),
+            (
+                "[readout]\nkind = \"gaussian\"\nfeatures_penalty = \"l2\"",
+                "readout.features_penalty is L2",
+            ),
+            (
+                "[penalties]\nlog_norm_sd = 0.0",
+                "penalties.log_norm_sd is 0",
+            ),
+            ("[readout]\nspread = \"round\"", "round"),
+            (
+                "[readout]\ninitial_range = 1.5",
+                "readout.initial_range is 1.5",
+            ),
+            (
+                "[readout]\ninitial_spread = nan",
+                "readout.initial_spread is NaN",
+            ),
             ("[penalties]\nsmoothness = -1", "penalties.smoothness is -1"),
             (
                 "[penalties]\nsmoothness = nan",
@@ -295,6 +329,15 @@ mod tests {
             ("[training]\nbatch_size = -4", "-4"),
             ("[training]\nbatch_size = 1.5", "1.5"),
             ("[training]\nprecision = \"f16\"", "f16"),
+            ("[training]\nfrozen = [\"readout\"]", "readout"),
+            (
+                "[training]\ntrial_fraction = 0.0",
+                "training.trial_fraction is 0",
+            ),
+            (
+                "[training]\nneurons = \"5-3\"",
+                "training.neurons is \"5-3\"",
+            ),
             ("[training\n", "not TOML"),
         ] {
             let message = Config::parse(text, "c.toml", &[]).unwrap_err().to_string();

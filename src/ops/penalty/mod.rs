@@ -3,18 +3,22 @@
 //! On the final k x k filters W of all orientations (summed over outputs), L the Laplacian kernel, zero-padded:
 //! smoothness `S = sum_out sum (L * W)^2 / (1e-8 + sum W^2)`; group sparsity over input channels
 //! `G = sum_out sum_in |W_in| / sqrt(1e-8 + sum_in |W_in|^2)`. Neither changes with a filter's scale.
-//! Readout: `sum_n (sum_p |mask|) (sum_c |features|)`.
+//! Readout: `sum_n (sum_p |mask|) (sum_c |features|)`; its other forms: [`adaptive`], [`absolutes`] and [`squares`].
 //!
 //! For steerable filters both are quadratic forms of the coefficients, one pair of (M, M) matrices per orientation
 //! ([`Metric`]), so no filter is formed; rolling the input orientations changes neither. Training needs the gradients alone.
 
+mod adaptive;
 mod cpu;
+mod elements;
 mod metric;
 pub mod reference;
 
 use super::readout::Windows;
 use crate::device::kernels;
 use crate::device::{Device, View, ViewMut};
+pub use adaptive::{LogNorm, adaptive};
+pub use elements::{absolutes, squares};
 pub use metric::Metric;
 use rayon::prelude::*;
 

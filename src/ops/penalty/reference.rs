@@ -55,3 +55,30 @@ pub fn neuron<T: Real>(
     add(features, dfeatures, m);
     strength * m * f
 }
+
+/// One neuron's adaptive penalty; adds the gradients. Its last argument is that of the log norm.
+pub fn adaptive_neuron<T: Real>(
+    (strength, sd): (f64, f64),
+    (mask, features, log_norm): (&[T], &[T], T),
+    (dmask, dfeatures, dlog_norm): (&mut [T], &mut [T], &mut T),
+) -> f64 {
+    let (s, precision) = (log_norm.f64(), sd.powi(-2));
+    let value = neuron(strength * s.exp(), mask, features, dmask, dfeatures);
+    *dlog_norm += T::of(value + 2.0 * precision * s);
+    value + precision * s * s
+}
+
+/// `strength sum |v|`; adds the gradient.
+pub fn absolutes<T: Real>(strength: f64, values: &[T], gradient: &mut [T]) -> f64 {
+    // Features beside a mask whose sum is 1.
+    neuron(strength, &[T::one()], values, &mut [T::zero()], gradient)
+}
+
+/// `strength sum v^2`; adds the gradient.
+pub fn squares<T: Real>(strength: f64, values: &[T], gradient: &mut [T]) -> f64 {
+    let twice = T::of(2.0 * strength);
+    for (d, &v) in gradient.iter_mut().zip(values) {
+        *d += twice * v;
+    }
+    strength * values.iter().map(|v| v.f64().powi(2)).sum::<f64>()
+}

@@ -2,7 +2,7 @@
 
 mod file;
 
-use crate::report::sections::image_size;
+use crate::report::sections::{image_size, lost};
 use crate::report::source::{Found, Lack, Source};
 use crate::results::{ARRAY_HASH, MADE_WITH, MODEL_HASH, RECORDING_HASH};
 use crate::table::{Column, Table};
@@ -116,7 +116,8 @@ fn neurons(run: &Source, table: Table) -> Result<Table> {
     for (readout, (name, _)) in run.readouts.iter().enumerate() {
         let path = run.recording_of(readout).map(|p| p.join("neurons.csv"));
         if let Some(path) = path.filter(|p| p.exists()) {
-            parts.push((name.clone(), Table::read_csv(&path)?));
+            let table = Table::read_csv(&path)?;
+            parts.push((name.clone(), run.fitted(table)));
         }
     }
     if parts.is_empty() {
@@ -131,13 +132,24 @@ fn neurons(run: &Source, table: Table) -> Result<Table> {
     Ok(with(table, &found, "", |_| false))
 }
 
-/// Adds where each readout looks: the centre of mass of its mask, from -1 (left, bottom) to 1 (right, top) of the image.
+/// Adds where each readout looks: its place or the centre of mass of its mask, from -1 (left, bottom) to 1 (right, top) of the image.
 fn places(run: &Source, table: Table) -> Result<Table> {
     let (Some(model), Some((height, width))) = (&run.model, image_size(run)) else {
         return Ok(table);
     };
     let (mut xs, mut ys) = (Vec::new(), Vec::new());
     for (name, count) in &run.readouts {
+        let position = format!("readout.{name}.position");
+        if model.shape(&position).is_some() {
+            // From the centre of the first pixel of the last map to that of the last.
+            let lost = lost(run) + 1;
+            let along = |at: f64, size: usize| at * size.saturating_sub(lost) as f64 / size as f64;
+            for place in model.rows(&position, 0, *count)?.chunks_exact(2) {
+                xs.push(along(place[0].clamp(-1.0, 1.0), width));
+                ys.push(-along(place[1].clamp(-1.0, 1.0), height));
+            }
+            continue;
+        }
         let mask = format!("readout.{name}.mask");
         let Some(&[_, h, w]) = model.shape(&mask) else {
             return Ok(table);

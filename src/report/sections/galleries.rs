@@ -210,31 +210,33 @@ pub fn gabor(found: &Found, neuron: usize) -> Option<Gabor> {
     })
 }
 
-/// Height and width of the images that a model sees: its masks', and what valid padding took off.
+/// Height and width of the images that a model sees: its masks', and what valid padding took off; or as it says itself.
 pub fn image_size(run: &Source) -> Option<(usize, usize)> {
     let model = run.model.as_ref()?;
-    let mask = model.shape(&format!("readout.{}.mask", run.readouts.first()?.0))?;
-    let padding = run.setting("core", "padding").and_then(|p| p.as_str());
-    let mut lost = 0;
-    if padding == Some("valid") {
-        let sizes = run
-            .setting("core", "filter_sizes")
-            .and_then(|s| s.as_array());
-        let usual = vec![
-            toml::Value::Integer(13),
-            toml::Value::Integer(5),
-            toml::Value::Integer(5),
-        ];
-        let sizes = sizes
-            .unwrap_or(&usual)
-            .iter()
-            .filter_map(toml::Value::as_integer);
-        lost = sizes.map(|k| (k - 1).max(0) as usize).sum();
+    if model.shape("input.size") == Some(&[2]) {
+        let size = model.rows("input.size", 0, 2).ok()?;
+        return Some((size[0] as usize, size[1] as usize));
     }
-    match mask {
+    let lost = lost(run);
+    match model.shape(&format!("readout.{}.mask", run.readouts.first()?.0))? {
         &[_, h, w] => Some((h + lost, w + lost)),
         _ => None,
     }
+}
+
+/// Pixels by which the last map is smaller than the image.
+pub fn lost(run: &Source) -> usize {
+    let padding = run.setting("core", "padding").and_then(|p| p.as_str());
+    if padding != Some("valid") {
+        return 0;
+    }
+    let sizes = run
+        .setting("core", "filter_sizes")
+        .and_then(|s| s.as_array());
+    let usual = [13, 5, 5].map(toml::Value::Integer);
+    let sizes = sizes.map_or(&usual[..], |s| &s[..]);
+    let whole = sizes.iter().filter_map(toml::Value::as_integer);
+    whole.map(|k| (k - 1).max(0) as usize).sum()
 }
 
 /// Every cluster's stimuli, and the most exciting images of its best-predicted members, all in the common frame.

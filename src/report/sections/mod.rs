@@ -47,7 +47,7 @@ pub fn all(run: &Source) -> Vec<Section> {
     ]
 }
 
-pub use galleries::image_size;
+pub use galleries::{image_size, lost};
 pub use images::{Gallery, Tile};
 pub use shared::{Coloured, Scatter, bins, count, histogram};
 pub use summary::{Number, numbers};

@@ -83,7 +83,7 @@ fn truth(run: &Source) -> Option<(Table, Vec<Option<usize>>)> {
             .exists()
             .then(|| Table::read_csv(&path).ok())
             .flatten()?;
-        parts.push((run.readouts[readout].0.clone(), table));
+        parts.push((run.readouts[readout].0.clone(), run.fitted(table)));
     }
     if parts.is_empty() {
         return None;

@@ -57,7 +57,7 @@ impl Trainer {
         if !is_smaller(settings, readout.map) {
             return None;
         }
-        let masks = self.model.params.view(readout.mask).download();
+        let masks = self.model.params.view(readout.masks()?).download();
         let looks = masks.par_chunks_exact(readout.map.0 * readout.map.1);
         let squares = |mask: &[f32]| -> Vec<f64> {
             mask.iter().map(|&m| f64::from(m) * f64::from(m)).collect()
@@ -72,8 +72,10 @@ impl Trainer {
     /// Before the first step: by the masks that were taken from another model, else as the responses say.
     pub(super) fn put_first_windows(&mut self, by_responses: Looks) {
         let taken = |r: &Readout| {
-            let name = &self.model.params.layout.slots[r.mask].name;
-            self.start.as_ref().is_some_and(|s| s.taken.contains(name))
+            let slots = &self.model.params.layout.slots;
+            let name = r.masks().map(|slot| &slots[slot].name);
+            let start = self.start.as_ref().zip(name);
+            start.is_some_and(|(s, name)| s.taken.contains(name))
         };
         let of_readouts = self.model.readouts.iter().zip(by_responses);
         let looks = of_readouts.map(|(r, looks)| match taken(r) {

@@ -109,7 +109,9 @@ fn putting_windows_keeps_what_is_inside_with_its_moments() {
     trainer.steps(3);
     let readout = trainer.model.readouts[0].clone();
     let whole = |t: &Trainer| {
-        [&t.model.params, &t.first, &t.second].map(|a| t.model.readouts[0].whole_masks(a))
+        let readout = &t.model.readouts[0];
+        let slot = readout.masks().unwrap();
+        [&t.model.params, &t.first, &t.second].map(|a| readout.whole_masks(slot, a))
     };
     let features = |t: &Trainer| t.first.view(readout.features).download();
     let (before, before_features) = (whole(&trainer), features(&trainer));
