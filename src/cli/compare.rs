@@ -5,8 +5,8 @@ use super::common::{Chosen, Place, Report, neurons, open_run, warn_of_grey};
 use std::path::PathBuf;
 use striate::Result;
 use striate::recording::Recording;
-use striate::scoring::on_recording;
-use striate::scoring::score_all;
+use striate::scoring::orientation::circular_variances;
+use striate::scoring::{on_recording, score_all};
 use striate::statistics::{mean_of_known, median};
 use striate::table::{Column, Table};
 
@@ -47,9 +47,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let results = output.results(file, made_with, &model, chosen.names())?;
     let path = results.path().to_path_buf();
     warn_of_grey(&recording.name, &model, recording.images.view());
-    let scores = score_all(&mut model, index, &recording)?
-        .table
-        .select(&rows);
+    let scored = score_all(&mut model, index, &recording)?;
+    let scores = scored.table.select(&rows);
     let column = |name: &str| scores.numbers(name).unwrap_or_default().to_vec();
     // Averages of trials correlate more than trials do: the share may pass 1.
     let share = |of: &str, to: &str| -> Vec<f64> {
@@ -67,6 +66,13 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let of_oracle = share("correlation_to_average", "oracle_correlation");
     let of_maximum = share("correlation_to_average", "maximum_correlation");
     let (oracle, maximum) = (median(&of_oracle), median(&of_maximum));
+    let variances = circular_variances(&*model.fitted(&recording)?, scored.predictions.view())?;
+    if let Some(both) = &variances {
+        for (name, values) in ["recorded", "predicted"].into_iter().zip(both) {
+            let values = rows.iter().map(|&n| values[n]).collect();
+            table = table.with(&format!("circular_variance_{name}"), Column::Number(values));
+        }
+    }
     let table = table
         .with("share_of_oracle", Column::Number(of_oracle))
         .with("share_of_maximum", Column::Number(of_maximum));

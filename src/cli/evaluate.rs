@@ -8,13 +8,14 @@ use ndarray::Axis;
 use std::path::{Path, PathBuf};
 use striate::recording::{Recording, Tier, warnings};
 use striate::scoring::masks::Summary as MaskSummary;
+use striate::scoring::simulated::within_10_percent;
 use striate::scoring::{on_recording, own_recording, score, score_mean};
 use striate::statistics::mean_of_known;
 use striate::table::Table;
 use striate::{Error, Result};
 
 /// The columns whose means are the summary.
-const SCORES: [&str; 10] = [
+const SCORES: [&str; 13] = [
     "correlation_to_average",
     "single_trial_correlation",
     "oracle_correlation",
@@ -25,6 +26,9 @@ const SCORES: [&str; 10] = [
     "single_trial_fev",
     "cc_max",
     "cc_norm",
+    "fve",
+    "r_max",
+    "image_selectivity",
 ];
 
 /// Neurons of which less can be explained are left out of the mean FEVE that is published (Du et al. 2025).
@@ -139,6 +143,14 @@ pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
         report = report.fact(name, mean);
     }
     let column = |name: &str| table.numbers(name).unwrap_or_default();
+    let explained = within_10_percent(&column("correlation_to_average"), &column("r_max"));
+    if !explained.is_nan() {
+        text.push_str(&format!(
+            "{:.0} % of neurons reach nine tenths of r_max\n",
+            100.0 * explained
+        ));
+        report = report.fact("within_10_percent", explained);
+    }
     let (feve, of) = (column("feve"), column("single_trial_fev"));
     let explainable = feve.iter().zip(&*of).filter(|(_, f)| **f > LEAST_FEV);
     let explainable: Vec<f64> = explainable.map(|(feve, _)| *feve).collect();

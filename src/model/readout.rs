@@ -71,7 +71,7 @@ impl Readout {
                     Spatial::Masks(params.declare_aligned(name("mask"), shape))
                 }
                 ReadoutKind::Gaussian => {
-                    Spatial::Places(Places::declare(config, &name, neurons, params))
+                    Spatial::Places(Places::declare(config, name, neurons, params))
                 }
             },
             features: params.declare(name("features"), vec![neurons, channels]),

@@ -9,6 +9,7 @@
 //! | `maximum_correlation`, `fev` | noise ceiling, see [`crate::recording::ceiling`] |
 //! | `single_trial_fev` | (total - noise) / total, of `feve`'s noise and total (Du et al. 2025): the share of single trials that can be explained |
 //! | `cc_abs`, `cc_max`, `cc_norm` | `correlation_to_average`, its ceiling by signal power (Schoppe et al. 2016; Wang et al. 2025), and their ratio |
+//! | `fve`, `r_max`, `image_selectivity` | as Kindel et al. 2019, see [`super::simulated`] |
 //! | `feve` | 1 - (mean squared error - noise) / (total - noise): noise = mean over images of the variance over repeats, total = variance over trials, both ddof 1 |
 //!
 //! The two correlations of the model are 0 where prediction or response has an SD of at most 1e-5: a model that has
@@ -17,6 +18,7 @@
 //! Images with one recorded repeat are left out of oracle, fev and feve. `feve` means nothing for a neuron whose
 //! explainable variance, total - noise, is not clearly positive: filter by `fev` first.
 
+use super::simulated::{self, Noise};
 use crate::recording::ceiling::{Repeats, check_trials};
 use crate::statistics::{mean, pearson, variance, varies};
 use crate::table::{Column, Table};
@@ -37,6 +39,9 @@ struct Scores {
     feve: f64,
     single_trial_fev: f64,
     cc_max: f64,
+    fve: f64,
+    r_max: f64,
+    image_selectivity: f64,
 }
 
 /// Scores predictions (images, neurons) against responses (trials, neurons), one row per neuron.
@@ -62,12 +67,14 @@ pub fn evaluate(
         ));
     }
     check_trials(repeats, responses)?;
+    let noise = Noise::new(repeats.len());
     let scores: Vec<Scores> = (0..responses.ncols())
         .into_par_iter()
         .map(|n| {
             score(
                 predictions.column(n),
                 &Repeats::new(repeats, responses.column(n)),
+                &noise,
             )
         })
         .collect();
@@ -87,10 +94,13 @@ pub fn evaluate(
         .with("single_trial_fev", column(|s| s.single_trial_fev))
         .with("cc_abs", column(|s| s.to_average))
         .with("cc_max", column(|s| s.cc_max))
-        .with("cc_norm", column(|s| s.to_average / s.cc_max)))
+        .with("cc_norm", column(|s| s.to_average / s.cc_max))
+        .with("fve", column(|s| s.fve))
+        .with("r_max", column(|s| s.r_max))
+        .with("image_selectivity", column(|s| s.image_selectivity)))
 }
 
-fn score(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> Scores {
+fn score(prediction: ArrayView1<'_, f64>, neuron: &Repeats, noise: &Noise) -> Scores {
     let (mut predicted, mut average) = (Vec::new(), Vec::new());
     let (mut predicted_trials, mut trials) = (Vec::new(), Vec::new());
     for (p, responses) in prediction.iter().zip(neuron.images()) {
@@ -110,6 +120,9 @@ fn score(prediction: ArrayView1<'_, f64>, neuron: &Repeats) -> Scores {
         feve: feve(prediction, neuron),
         single_trial_fev: neuron.single_trial_fev(),
         cc_max: neuron.maximum_cc(),
+        fve: simulated::fve(&predicted, &average),
+        r_max: simulated::r_max(neuron, noise),
+        image_selectivity: simulated::image_selectivity(&average),
     }
 }
 
@@ -243,6 +256,7 @@ mod tests {
             "single_trial_fev",
             "cc_max",
             "cc_norm",
+            "r_max",
         ] {
             assert!(cell(&table, name).is_nan(), "{name}");
         }

@@ -3,7 +3,9 @@
 pub mod equivariance;
 pub mod masks;
 pub mod metrics;
+pub mod orientation;
 mod run;
+pub mod simulated;
 
 pub use metrics::{carry_neurons, evaluate};
 pub use run::{

@@ -24,12 +24,14 @@ type Pick = fn(&Indices) -> f64;
 impl Indices {
     /// One row per neuron, one column per index, each name behind `prefix`.
     pub fn columns(indices: &[Self], prefix: &str, table: Table) -> Table {
-        let named: [(&str, Pick); 5] = [
+        let named: [(&str, Pick); 6] = [
             ("orientation_index", |i| i.orientation),
             ("phase_index", |i| i.phase),
             ("suppression_index", |i| i.suppression),
             ("contrast_index", |i| i.contrast),
             ("plaid_index", |i| i.plaid),
+            // 1 - |sum_k A_k exp(2 i theta_k)| / sum_k A_k (Kindel et al. 2019).
+            ("circular_variance", |i| 1.0 - i.orientation),
         ];
         named.into_iter().fold(table, |table, (name, pick)| {
             let values = indices.iter().map(pick).collect();
