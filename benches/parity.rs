@@ -169,6 +169,8 @@ fn here(a: &Arguments, precision: Precision, from: usize) -> usize {
     let fits = [
         ("a small plain fit", Fit::small(CoreKind::Convolutional)),
         ("a small fit", Fit::small(CoreKind::RotationEquivariant)),
+        ("a small Kindel fit", Fit::small(CoreKind::Kindel)),
+        ("a small linear fit", Fit::small(CoreKind::Linear)),
         ("a fit of the standard size", Fit::standard(256, 6005)),
     ];
     for (i, (name, fit)) in (cases.len()..).zip(&fits).skip_while(|(i, _)| *i < from) {

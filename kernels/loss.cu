@@ -1,6 +1,7 @@
-// Rates and the Poisson loss, on h (B, N) and responses r (B, N).
+// Rates and losses, on h (B, N) and responses r (B, N).
 //
-//   rate = output(h),  loss[b] = scale sum_n (rate - r ln(rate + 1e-5)),  dh = scale (1 - r / (rate + 1e-5)) output'(h)
+//   rate = output(h),  loss[b] = scale sum_n l(rate, r),  dh = scale l'(rate, r) output'(h)
+//   Poisson l = rate - r ln(rate + 1e-5), squared error l = (rate - r)^2
 //
 // Responses that are NaN were not recorded and count for nothing. One block sums one image.
 #include "striate.cuh"
@@ -11,6 +12,9 @@
 // The codes of `Output::code`, besides SOFTPLUS.
 #define ELU_PLUS_ONE 1
 #define EXPONENTIAL 2
+
+// The codes of `Loss::code`: this, and the squared error.
+#define POISSON 0
 
 __device__ __forceinline__ float output_value(int output, float h) {
     if (output == SOFTPLUS) return softplus(h);
@@ -39,17 +43,25 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (i < count) slopes[i] = output_slope(output, h[i]);
 }
 
+__device__ __forceinline__ float loss_value(int loss, float rate, float r) {
+    return loss == POISSON ? rate - r * logf(rate + EPSILON) : (rate - r) * (rate - r);
+}
+
+__device__ __forceinline__ float loss_slope(int loss, float rate, float r) {
+    return loss == POISSON ? 1.0f - r / (rate + EPSILON) : 2.0f * (rate - r);
+}
+
 // This thread's share of an image's loss; `gradient(n, dh)` receives dh.
 template <class F>
-__device__ __forceinline__ float share(const float* h, const float* responses, int neurons, int output, float scale,
-                                       F gradient) {
+__device__ __forceinline__ float share(const float* h, const float* responses, int neurons, int loss, int output,
+                                       float scale, F gradient) {
     float sum = 0.0f;
     for (int n = threadIdx.x; n < neurons; n += THREADS) {
         float r = responses[n], dh = 0.0f;
         if (r == r) {
             float rate = output_value(output, h[n]);
-            sum += rate - r * logf(rate + EPSILON);
-            dh = scale * (1.0f - r / (rate + EPSILON)) * output_slope(output, h[n]);
+            sum += loss_value(loss, rate, r);
+            dh = scale * loss_slope(loss, rate, r) * output_slope(output, h[n]);
         }
         gradient(n, dh);
     }
@@ -57,21 +69,21 @@ __device__ __forceinline__ float share(const float* h, const float* responses, i
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    loss_poisson(const float* h /* (B, N) */, const float* responses /* (B, N) */, float* losses /* (B) */, int neurons,
-                 int output, float scale) {
+    loss_images(const float* h /* (B, N) */, const float* responses /* (B, N) */, float* losses /* (B) */, int neurons,
+                int loss, int output, float scale) {
     __shared__ float scratch[THREADS / 32];
     size_t row = (size_t)blockIdx.x * neurons;
-    float sum = share(h + row, responses + row, neurons, output, scale, [](int, float) {});
+    float sum = share(h + row, responses + row, neurons, loss, output, scale, [](int, float) {});
     sum = block_sum<THREADS>(sum, scratch);
     if (threadIdx.x == 0) losses[blockIdx.x] = scale * sum;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    loss_poisson_gradient(const float* h /* (B, N) */, const float* responses /* (B, N) */, float* dh /* (B, N) */,
-                          float* losses /* (B) */, int neurons, int output, float scale) {
+    loss_images_gradient(const float* h /* (B, N) */, const float* responses /* (B, N) */, float* dh /* (B, N) */,
+                         float* losses /* (B) */, int neurons, int loss, int output, float scale) {
     __shared__ float scratch[THREADS / 32];
     size_t row = (size_t)blockIdx.x * neurons;
-    float sum = share(h + row, responses + row, neurons, output, scale, [=](int n, float d) { dh[row + n] = d; });
+    float sum = share(h + row, responses + row, neurons, loss, output, scale, [=](int n, float d) { dh[row + n] = d; });
     sum = block_sum<THREADS>(sum, scratch);
     if (threadIdx.x == 0) losses[blockIdx.x] = scale * sum;
 }

@@ -68,7 +68,11 @@ fn a_fit_with_recorded_steps_follows_the_cpu() {
         return;
     };
     for precision in Precision::ALL {
-        for kind in [CoreKind::Convolutional, CoreKind::RotationEquivariant] {
+        for kind in [
+            CoreKind::Convolutional,
+            CoreKind::RotationEquivariant,
+            CoreKind::Kindel,
+        ] {
             let found = Fit::small(kind).beside_the_cpu(&device.with_precision(precision));
             assert!(
                 found.is_rounding(precision),

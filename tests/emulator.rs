@@ -101,7 +101,12 @@ fn fits_with_other_penalties_follow_the_cpu() {
 #[test]
 fn a_fit_and_its_predictions_follow_the_cpu() {
     for precision in Precision::ALL {
-        for kind in [CoreKind::Convolutional, CoreKind::RotationEquivariant] {
+        for kind in [
+            CoreKind::Convolutional,
+            CoreKind::RotationEquivariant,
+            CoreKind::Kindel,
+            CoreKind::Linear,
+        ] {
             let device = Device::Emulated(Emulator::new(Order::Shuffled, precision));
             let found = Fit::small(kind).beside_the_cpu(&device);
             println!(

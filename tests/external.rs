@@ -1,4 +1,4 @@
-//! Runs and steps computed in float64 by another program (`tests/fixtures/generate.py`).
+//! Runs and steps computed in float64 by another program (`tests/fixtures/generate.py`, `generate_kindel.py`).
 
 mod common;
 use common::{relative, widen};
@@ -28,6 +28,9 @@ fn predictions_of_a_hand_written_run_are_those_of_float64() {
         "convolutional",
         "one-layer",
         "published-sizes",
+        "kindel",
+        "kindel-valid",
+        "linear",
     ] {
         let run = fixture(name);
         let mut model = Model::open(&run, &Device::Cpu).unwrap();
@@ -51,6 +54,9 @@ fn one_sgd_step_moves_every_tensor_as_automatic_differentiation_would() {
         "step-valid",
         "step-convolutional",
         "step-two-recordings",
+        "step-kindel",
+        "step-kindel-dropout",
+        "step-linear",
     ] {
         let case = fixture(name);
         let config = Config::open(&case.join("config.toml"), &[]).unwrap();

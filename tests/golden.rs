@@ -359,7 +359,16 @@ fn the_preconditioner_has_the_published_values() {
 fn the_loss_and_the_first_bias_have_the_published_values() {
     let total: f64 = [([0.5, 1.0], [1.0, 0.0]), ([2.0, 0.1], [3.0, 0.5])]
         .iter()
-        .map(|(rates, r)| loss::reference::image(Output::Linear, 0.5, rates, r, &mut [0.0; 2]))
+        .map(|(rates, r)| {
+            loss::reference::image(
+                loss::Loss::Poisson,
+                Output::Linear,
+                0.5,
+                rates,
+                r,
+                &mut [0.0; 2],
+            )
+        })
         .sum();
     assert!((total - 1.6824565940572311).abs() <= 1e-14, "{total}");
     let bias = 0.5 * Output::Softplus.inverse(0.8);

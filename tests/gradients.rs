@@ -1,6 +1,9 @@
 //! Every definition's gradient in float64 against central differences, with a random gradient coming in.
 
 mod common;
+#[path = "gradients/layers.rs"]
+mod layers;
+
 use common::*;
 use striate::ops::activation::{Activation, Output};
 use striate::ops::basis::Basis;
@@ -283,12 +286,14 @@ fn the_loss_with_responses_missing_agrees_with_differences() {
                 r[16] = f64::NAN;
                 r[5] = 0.0;
             }
-            let mut dh = vec![f64::NAN; n];
-            loss::reference::image(output, 0.25, &h, &r, &mut dh);
-            assert!(r.iter().zip(&dh).all(|(r, d)| !r.is_nan() || *d == 0.0));
-            assert_gradient(&format!("{output:?} {n}"), &h, &dh, |h| {
-                loss::reference::image(output, 0.25, h, &r, &mut vec![0.0; n])
-            });
+            for kind in [loss::Loss::Poisson, loss::Loss::VarianceScaledMse] {
+                let mut dh = vec![f64::NAN; n];
+                loss::reference::image(kind, output, 0.25, &h, &r, &mut dh);
+                assert!(r.iter().zip(&dh).all(|(r, d)| !r.is_nan() || *d == 0.0));
+                assert_gradient(&format!("{kind:?} {output:?} {n}"), &h, &dh, |h| {
+                    loss::reference::image(kind, output, 0.25, h, &r, &mut vec![0.0; n])
+                });
+            }
         }
     }
 }

@@ -1,10 +1,9 @@
 //! `striate cluster`
 
 use super::Global;
-use super::common::{Chosen, Place, Report, numbers, open_run, options, warn};
+use super::common::{Chosen, Place, Report, numbers, open_factorised, options, warn};
 use ndarray::{Array3, Axis};
 use std::path::{Path, PathBuf};
-use striate::device::Device;
 use striate::insilico::Watch;
 use striate::model::Model;
 use striate::population::clusters::{Sweep, blocks, sweep};
@@ -153,7 +152,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let seed = global.seed.unwrap_or(1);
     let settings = arguments.settings(seed)?;
     let interrupts = Interrupts::listen()?;
-    let model = open_run(global, &arguments.run)?;
+    let model = open_factorised(global, &arguments.run)?;
     let others = others(global, arguments, &model)?;
     let choice = arguments.neurons.as_deref();
     let chosen = Chosen::new(&model, arguments.readout.as_deref(), choice)?;
@@ -230,11 +229,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
 
 /// The other runs, whose cores must be this one's.
 fn others(global: &Global, arguments: &Arguments, model: &Model) -> Result<Vec<Model>> {
-    let device = Device::open(&global.device)?;
     let mut names: Vec<String> = model.readouts.iter().map(|r| r.name.clone()).collect();
     let mut others = Vec::new();
     for path in &arguments.others {
-        let other = Model::open(path, &device)?;
+        let other = open_factorised(global, path)?;
         let shape = |m: &Model| (m.config.orientations(), m.readouts[0].channels);
         if shape(&other) != shape(model) {
             let text = |(o, c): (usize, usize)| format!("{} features at {o} orientations", c / o);

@@ -128,14 +128,27 @@ pub fn warn_of_flat(flat: &[usize], all: usize) {
     ));
 }
 
+/// As [`open_run`], for images of a file or a recording where the run does not tell their size.
+pub fn open_run_for(global: &Global, run: &Path, images: &Path) -> Result<Model> {
+    Model::open_for(run, &Device::open(&global.device)?, image_size(images))
+}
+
 /// Opens the device and a run.
 pub fn open_run(global: &Global, run: &Path) -> Result<Model> {
     Model::open(run, &Device::open(&global.device)?)
 }
 
-/// The same for images as in this file, which is looked at where neither the run nor its recording tells their size.
-pub fn open_run_for(global: &Global, run: &Path, images: &Path) -> Result<Model> {
-    Model::open_for(run, &Device::open(&global.device)?, image_size(images))
+/// As [`open_run`], of a model whose readouts have bar codes.
+pub fn open_factorised(global: &Global, run: &Path) -> Result<Model> {
+    let model = open_run(global, run)?;
+    match model.config.is_unfactorised() {
+        false => Ok(model),
+        true => Err(Error::file(
+            run,
+            "its readouts are no masks and features, so that there are no bar codes: wanted core.kind = \
+             \"rotation-equivariant\" or \"convolutional\"",
+        )),
+    }
 }
 
 /// Rows chosen by `0-99,250`; all without a choice.

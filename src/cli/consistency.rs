@@ -1,7 +1,7 @@
 //! `striate consistency`
 
 use super::Global;
-use super::common::{Report, open_run, warn};
+use super::common::{Report, open_factorised, warn};
 use std::path::{Path, PathBuf};
 use striate::insilico::Watch;
 use striate::model::Model;
@@ -52,7 +52,7 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
     );
     let mut device = None;
     for path in &a.runs {
-        let mut model = open_run(global, path)?;
+        let mut model = open_factorised(global, path)?;
         let indices = match &a.readout {
             Some(name) => vec![model.readout(Some(name))?],
             None => (0..model.readouts.len()).collect(),

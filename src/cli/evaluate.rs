@@ -55,8 +55,9 @@ pub struct Arguments {
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
-    let open = |run: &Path| match &arguments.recording {
-        Some(recording) => open_run_for(global, run, &recording.join("images.npy")),
+    let images = arguments.recording.as_ref().map(|r| r.join("images.npy"));
+    let open = |run: &Path| match &images {
+        Some(images) => open_run_for(global, run, images),
         None => open_run(global, run),
     };
     let model = open(&arguments.run)?;
@@ -122,7 +123,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
 }
 
 /// The means of the scores, and where the table is.
-pub fn summary(table: &Table, path: &std::path::Path) -> Result<Report> {
+pub fn summary(table: &Table, path: &Path) -> Result<Report> {
     let mut text = format!(
         "{} neurons, mean over those where it is defined, of responses as they are trained on (negative ones set to 0):\n",
         table.rows()

@@ -121,19 +121,26 @@ fn describe_run(global: &Global, path: &Path) -> Result<Report> {
     );
     for r in &model.readouts {
         let ((h, w), (mh, mw)) = (r.image, r.map);
+        let sees = match r.is_whole() {
+            false => format!("masks {mh} x {mw}, {} channels", r.channels),
+            true => format!("{} weights each", r.inputs()),
+        };
         text.push_str(&format!(
-            "readout {}: {} neurons, images {h} x {w}, masks {mh} x {mw}, {} channels\n",
-            r.name, r.neurons, r.channels
+            "readout {}: {} neurons, images {h} x {w}, {sees}\n",
+            r.name, r.neurons
         ));
     }
     let mut report = Report::new(String::new());
     let mut of_masks = Vec::new();
-    for (index, readout) in model.readouts.iter().enumerate() {
+    let masked = model.readouts.iter().enumerate();
+    for (index, readout) in masked.filter(|(_, r)| !r.is_whole()) {
         let of = masks::Summary::of(&masks::columns(&masks::health(&model, index)));
         text.push_str(&format!("readout {}: {of}\n", readout.name));
         of_masks.push(serde_json::json!(of));
     }
-    report = report.fact("masks", of_masks);
+    if !of_masks.is_empty() {
+        report = report.fact("masks", of_masks);
+    }
     let history = path.join("history.csv");
     if history.exists() {
         let table = Table::read_csv(&history)?;

@@ -41,7 +41,8 @@ pub struct Search {
     /// Leave out the climb from the grid's best stimulus
     #[arg(long)]
     no_refine: bool,
-    /// Show every stimulus to each neuron that looks at a padded border, not only the promising ones: slow
+    /// Show every stimulus to each neuron that looks at a padded border, not only the promising ones (and to neurons without
+    /// masks, not only at every fourth row and column): slow
     #[arg(long)]
     exhaustive: bool,
 }

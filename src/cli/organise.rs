@@ -1,7 +1,7 @@
 //! `striate organise`
 
 use super::Global;
-use super::common::{Chosen, Output, Place, Report, open_run, warn};
+use super::common::{Chosen, Output, Place, Report, open_factorised, warn};
 use std::path::PathBuf;
 use striate::Result;
 use striate::population::differences::{ALPHA, different};
@@ -24,7 +24,7 @@ pub struct Arguments {
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let seed = global.seed.unwrap_or(1);
-    let model = open_run(global, &arguments.run)?;
+    let model = open_factorised(global, &arguments.run)?;
     let choice = arguments.neurons.as_deref();
     let chosen = Chosen::new(&model, arguments.readout.as_deref(), choice)?;
     let output = arguments.place.open(&arguments.run, "organise")?;

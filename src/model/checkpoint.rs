@@ -12,15 +12,20 @@
 //! | `readout.{r}.position` | (N, 2), in place of the mask with Gaussian readouts: x to the right and y down, -1 and 1 the centres of the outermost pixels of the last map |
 //! | `readout.{r}.spread` | (N, 2, 2), or (N) where it is isotropic |
 //! | `readout.{r}.log_norm` | (N), with readout.features_penalty = "adaptive-log-norm" |
-//! | `input.size` | (2): height and width of the images, where no mask tells them |
+//! | `input.size` | (2): height and width of the images, where neither masks nor weights tell them |
 //! | `readout.{r}.features` | (N, O F) |
+//! | `core.{l}.weights`, `.bias` | (out, in, k, k), (out), Kindel et al.'s network |
+//! | `core.dense.weights`, `.bias` | (units, C H W) of the last pooled map, C outermost, (units), the same |
+//! | `readout.{r}.features` | (N, units), the same |
+//! | `readout.{r}.weights` | (N, H, W), the linear model |
 //! | `readout.{r}.bias`, `.response_scale` | (N); predictions are multiplied by the scale |
 
 mod placed;
 mod sources;
 
-use super::config::ReadoutKind;
+use super::config::{CoreKind, ReadoutKind};
 use super::params::{Arena, Slot};
+use super::readout::Spatial;
 use super::{Config, Model, Population, core};
 use crate::device::Device;
 use crate::files;
@@ -202,7 +207,7 @@ impl Model {
         let tensors = Tensors::read(&path)?;
         check_architecture(run, &config, &tensors)?;
         let populations = match config.readout.kind {
-            ReadoutKind::Factorised => populations(&config, &path, &tensors)?,
+            ReadoutKind::Factorised => populations(&config, &path, &tensors, size)?,
             ReadoutKind::Gaussian => placed::populations(&config, &path, &tensors, size)?,
         };
         let scalar = |name: &str| tensors.shaped(&path, name, &[1]).map(|v| v[0]);
@@ -270,19 +275,25 @@ impl Model {
         } = self.preprocessing;
         out.hold("input.mean".into(), &[1], vec![image_mean]);
         out.hold("input.sd".into(), &[1], vec![image_sd]);
+        if let (Some(_), Some(readout)) = (&self.kindel, self.readouts.first()) {
+            let (height, width) = readout.image;
+            out.hold("input.size".into(), &[2], vec![height as f32, width as f32]);
+        }
         out.lend_arena("", params);
         out.lend_arena("", statistics);
         for r in &self.readouts {
             let name = format!("readout.{}.response_scale", r.name);
             out.lend(name, &[r.neurons], &r.response_scale);
-            match r.masks() {
-                Some(slot) if r.windows.is_some() => {
+            match r.spatial {
+                Spatial::Masks(slot) if r.windows.is_some() => {
                     let name = params.layout.slots[slot].name.clone();
                     let shape = [r.neurons, r.map.0, r.map.1];
                     out.make(name, &shape, move || r.whole_masks(slot, params));
                 }
-                Some(_) => {}
-                None => {
+                Spatial::Masks(_) => {}
+                // The linear model's weights have the images' size.
+                Spatial::Whole if self.kindel.is_none() => {}
+                Spatial::Places(_) | Spatial::Whole => {
                     let size = vec![r.image.0 as f32, r.image.1 as f32];
                     out.hold("input.size".into(), &[2], size);
                 }
@@ -406,24 +417,34 @@ fn check_chosen(run: &Path, config: &Config, populations: &[Population]) -> Resu
 }
 
 /// The readouts that a file's tensors describe.
-fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Population>> {
+fn populations(
+    config: &Config,
+    path: &Path,
+    tensors: &Tensors,
+    image: Option<(usize, usize)>,
+) -> Result<Vec<Population>> {
     // Core and readout tensors are checked against the layout later; here only what sizes are read from.
     let mut found = Vec::new();
+    let (ending, axes) = match config.core.kind {
+        CoreKind::Kindel => (".features", "(neurons, units)"),
+        CoreKind::Linear => (".weights", "(neurons, height, width)"),
+        _ => (".mask", "(neurons, height, width)"),
+    };
     for (name, (shape, _)) in &tensors.tensors {
         let Some(readout) = name
             .strip_prefix("readout.")
-            .and_then(|n| n.strip_suffix(".mask"))
+            .and_then(|n| n.strip_suffix(ending))
         else {
             continue;
         };
-        let &[neurons, rows, columns] = &shape[..] else {
-            let got = format!("{shape:?}");
-            return Err(Error::bad(
-                path.display(),
-                format!("the shape of {name}"),
-                got,
-                "(neurons, height, width)",
-            ));
+        let (neurons, map) = match (config.core.kind, &shape[..]) {
+            (CoreKind::Kindel, &[neurons, _]) => (neurons, None),
+            (kind, &[neurons, h, w]) if kind != CoreKind::Kindel => (neurons, Some((h, w))),
+            _ => {
+                let got = format!("{shape:?}");
+                let what = format!("the shape of {name}");
+                return Err(Error::bad(path.display(), what, got, axes));
+            }
         };
         if shape.contains(&0) {
             let got = format!("{shape:?}");
@@ -434,21 +455,27 @@ fn populations(config: &Config, path: &Path, tensors: &Tensors) -> Result<Vec<Po
                 "no empty axis",
             ));
         }
-        // Valid padding: the image is larger than the map by what the filters cut off.
-        let big = 1 << 20;
-        let (h, w) = core::output_size(config, big, big)?;
+        let (height, width) = match map {
+            // Valid padding: the image is larger than the map by what the filters cut off.
+            Some((rows, columns)) => {
+                let big = 1 << 20;
+                let (h, w) = core::output_size(config, big, big)?;
+                (rows + big - h, columns + big - w)
+            }
+            None => placed::image_size_of(config, path, tensors, (readout, image))?,
+        };
         let response_scale = response_scale(path, tensors, readout, neurons)?;
         found.push(Population {
             name: readout.to_string(),
-            height: rows + big - h,
-            width: columns + big - w,
+            height,
+            width,
             response_scale,
         });
     }
     if found.is_empty() {
         return Err(Error::file(
             path,
-            "no tensor readout.<name>.mask: a model has at least one readout",
+            format!("no tensor readout.<name>{ending}: a model has at least one readout"),
         ));
     }
     in_order(config, &mut found);

@@ -2,6 +2,7 @@
 
 use super::Model;
 use super::config::{Config, CoreKind, Padding};
+use super::kindel::{self, Sizes};
 use super::params::{Arena, Layout};
 use super::workspace::{Operation, Workspace, first_input};
 use crate::device::{Device, View};
@@ -41,22 +42,25 @@ pub struct Layer {
     metric: Option<Metric>,
 }
 
-/// How normalisation behaves.
+/// How normalisation and dropout behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// With the batch's statistics, which move the running ones.
+    /// With the batch's statistics, which move the running ones, and with units dropped.
     Training,
-    /// With the running statistics.
+    /// With the running statistics and all units.
     Prediction,
 }
 
-/// Declares every layer's tensors.
+/// Declares the tensors of every layer with a normalisation; other kinds of core have none.
 pub fn declare(
     device: &Device,
     config: &Config,
     params: &mut Layout,
     statistics: &mut Layout,
 ) -> Vec<Layer> {
+    if config.is_unfactorised() {
+        return Vec::new();
+    }
     let c = &config.core;
     let (o, steerable) = (
         config.orientations(),
@@ -108,11 +112,16 @@ pub fn declare(
         .collect()
 }
 
-/// Height and width of the core's output for images of this size.
+/// Height and width of the core's output for images of this size; 1 x 1 where it is a vector.
 ///
 /// # Errors
-/// When valid padding leaves nothing of the image.
+/// When valid padding or pooling leaves nothing of the image.
 pub fn output_size(config: &Config, height: usize, width: usize) -> Result<(usize, usize)> {
+    match config.core.kind {
+        CoreKind::Kindel => return Sizes::of(config, (height, width)).map(|_| (1, 1)),
+        CoreKind::Linear => return Ok((height, width)),
+        CoreKind::RotationEquivariant | CoreKind::Convolutional => {}
+    }
     let lost: usize = match config.core.padding {
         Padding::Same => 0,
         Padding::Valid => config.core.filter_sizes.iter().map(|k| k - 1).sum(),
@@ -141,6 +150,9 @@ fn finish<'a>(params: &'a Arena, layer: &Layer, statistics: (View<'a>, View<'a>)
 
 /// Runs `batch` of the workspace's images through the core.
 pub fn forward(model: &mut Model, space: &mut Workspace, batch: usize, mode: Mode) {
+    if let Some(core) = &model.kindel {
+        return kindel::forward(model, core, space, batch, mode);
+    }
     let batch = batch.next_multiple_of(space.lanes);
     space.take_images(&model.device, batch);
     for l in 0..space.layers.len() {
@@ -239,6 +251,9 @@ fn predict_layer(model: &Model, space: &mut Workspace, batch: usize, l: usize) -
 
 /// Carries the gradient at the core's output, already in the workspace, to the parameters: adds to `gradients`.
 pub fn backward(model: &Model, space: &mut Workspace, batch: usize, gradients: &mut Arena) {
+    if let Some(core) = &model.kindel {
+        return kindel::backward(model, core, space, batch, Some(gradients));
+    }
     for l in (0..model.layers.len()).rev() {
         let shape = space.norm_shape(model, l, batch);
         let (layer, sized) = (&model.layers[l], &space.layers[l]);
@@ -290,6 +305,9 @@ pub fn backward(model: &Model, space: &mut Workspace, batch: usize, gradients: &
 /// Carries the gradient at the core's output to the images, statistics held fixed: [`Workspace::image_gradient`].
 pub fn backward_images(model: &Model, space: &mut Workspace, batch: usize) {
     let batch = batch.next_multiple_of(space.lanes);
+    if let Some(core) = &model.kindel {
+        kindel::backward(model, core, space, batch, None);
+    }
     for l in (0..space.layers.len()).rev() {
         backward_layer(model, space, batch, l);
     }

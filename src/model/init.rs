@@ -1,4 +1,4 @@
-//! Fresh weights (Ecker et al. 2019): truncated normals, one random stream per tensor.
+//! Fresh weights: truncated normals, one random stream per tensor (Ecker et al. 2019).
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -8,6 +8,11 @@ use rand_distr::{Distribution, StandardNormal};
 pub const COEFFICIENTS: f64 = 0.1;
 /// SD of pixel filters, masks and feature weights.
 pub const WEIGHTS: f64 = 0.01;
+
+/// SD of weights (out, ..) behind which a rectifier follows and no normalisation: it keeps the variance (He et al. 2015).
+pub fn rectified(shape: &[usize]) -> f64 {
+    (2.0 / shape[1..].iter().product::<usize>() as f64).sqrt()
+}
 
 /// Normal numbers of this SD, redrawn where beyond two of it; `stream` tells tensors of one seed apart.
 pub fn truncated_normal(n: usize, sd: f64, seed: u64, stream: u64) -> Vec<f32> {

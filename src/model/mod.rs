@@ -5,6 +5,7 @@ pub mod closeup;
 pub mod config;
 pub mod core;
 pub mod init;
+pub mod kindel;
 pub mod params;
 mod predict;
 pub mod projector;
@@ -19,11 +20,12 @@ pub use predict::{ImageGradient, Predictor};
 pub use projector::Projector;
 pub use workspace::Workspace;
 
-use crate::Result;
 use crate::device::Device;
 use crate::recording::Recording;
 use crate::recording::preprocess::{BASELINE, Preprocessing};
 use crate::results::Origin;
+use crate::{Error, Result};
+use config::CoreKind;
 use params::{Arena, Layout};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,8 +42,10 @@ pub struct Model {
     pub params: Arena,
     /// Running means and variances of the normalisations.
     pub statistics: Arena,
-    /// Layers of the core.
+    /// Layers of the core, where they have a normalisation each.
     pub layers: Vec<core::Layer>,
+    /// The core of Kindel et al. 2017, where the model has that one.
+    pub kindel: Option<kindel::Kindel>,
     /// One per recording.
     pub readouts: Vec<readout::Readout>,
     /// Grey levels to z-scores.
@@ -65,11 +69,29 @@ pub struct Population {
     pub response_scale: Vec<f32>,
 }
 
+/// Height and width of all populations' images.
+fn one_size(populations: &[Population]) -> Result<(usize, usize)> {
+    let size = |p: &Population| (p.height, p.width);
+    let first = populations.first().map_or((0, 0), size);
+    match populations.iter().find(|p| size(p) != first) {
+        None => Ok(first),
+        Some(other) => Err(Error::bad(
+            format!("recording {}", other.name),
+            "image size",
+            format!("{} x {}", other.height, other.width),
+            format!(
+                "{} x {} as in {}: core.kind = \"kindel\" has one dense layer for all images",
+                first.0, first.1, populations[0].name
+            ),
+        )),
+    }
+}
+
 impl Model {
     /// A model whose parameters are all zero.
     ///
     /// # Errors
-    /// When the images are too small for the filters.
+    /// When the images are too small for the filters, or differ in size where the core wants one.
     pub fn zeros(
         device: &Device,
         config: &Config,
@@ -79,6 +101,13 @@ impl Model {
         let device = &device.with_precision(config.training.precision);
         let (mut params, mut statistics) = (Layout::default(), Layout::default());
         let layers = core::declare(device, config, &mut params, &mut statistics);
+        let kindel = match config.core.kind {
+            CoreKind::Kindel => {
+                let image = one_size(populations)?;
+                Some(kindel::Kindel::declare(config, image, &mut params)?)
+            }
+            _ => None,
+        };
         let readouts = populations
             .iter()
             .map(|p| readout::Readout::declare(config, p, &mut params))
@@ -92,6 +121,7 @@ impl Model {
             params: Arena::zeros(device, &Arc::new(params)),
             statistics: Arena::zeros(device, &Arc::new(statistics)),
             layers,
+            kindel,
             readouts,
             preprocessing,
             hash: String::new(),
@@ -112,6 +142,9 @@ impl Model {
             let last = slot.name.rsplit('.').next().unwrap_or_default();
             let values = match last {
                 "coefficients" => draw(init::COEFFICIENTS),
+                "weights" if self.kindel.is_some() => draw(init::rectified(&slot.shape)),
+                // The linear model's, of which nothing has to be told apart.
+                "weights" if slot.name.starts_with("readout.") => continue,
                 "weights" | "mask" | "features" => draw(init::WEIGHTS),
                 "gain" => vec![1.0; n],
                 "position" => init::uniform(n, readout.initial_range, seed, i as u64),
@@ -164,10 +197,10 @@ impl Model {
         let among = names.join(", ");
         match name {
             Some(name) => names.iter().position(|n| *n == name).ok_or_else(|| {
-                crate::Error::bad("--readout", "the readout", name, format!("one of {among}"))
+                Error::bad("--readout", "the readout", name, format!("one of {among}"))
             }),
             None if names.len() == 1 => Ok(0),
-            None => Err(crate::Error::bad(
+            None => Err(Error::bad(
                 "--readout",
                 "the readout",
                 "not given",
@@ -179,7 +212,10 @@ impl Model {
 
 /// Refuses images of several sizes where no tensor of a readout tells its own: the file has one `input.size`.
 fn check_sizes(config: &Config, readouts: &[readout::Readout]) -> Result<()> {
-    let Some(first) = readouts.first().filter(|r| r.masks().is_none()) else {
+    let Some(first) = readouts
+        .first()
+        .filter(|r| r.masks().is_none() && !r.is_whole())
+    else {
         return Ok(());
     };
     let Some(other) = readouts.iter().find(|r| r.image != first.image) else {

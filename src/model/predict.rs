@@ -55,15 +55,26 @@ impl Predictor<'_> {
     /// Normalised rates (count, neurons) for z-scored images (count, height, width) that `draw` writes where the model
     /// lives; whether the device went well is asked by [`crate::device::Device::check`].
     pub fn drawn(&mut self, count: usize, draw: impl FnOnce(ViewMut)) -> Vec<f32> {
+        self.forward(count, draw);
+        readout::rates(self.model, self.index, &mut self.buffers, count);
+        let neurons = self.model.readouts[self.index].neurons;
+        self.buffers.rates.slice(0..count * neurons).download()
+    }
+
+    /// As [`Predictor::drawn`], the drives before the output nonlinearity.
+    pub fn drives(&mut self, count: usize, draw: impl FnOnce(ViewMut)) -> Vec<f32> {
+        self.forward(count, draw);
+        let neurons = self.model.readouts[self.index].neurons;
+        self.buffers.h.slice(0..count * neurons).download()
+    }
+
+    fn forward(&mut self, count: usize, draw: impl FnOnce(ViewMut)) {
         let (height, width) = self.space.image;
         draw(self.space.images.slice_mut(0..count * height * width));
         let (model, space) = (&mut *self.model, &mut self.space);
         core::forward(model, space, count, Mode::Prediction);
         let (buffers, mode) = (&mut self.buffers, Mode::Prediction);
         readout::forward(model, self.index, space, buffers, count, mode);
-        readout::rates(model, self.index, &mut self.buffers, count);
-        let neurons = model.readouts[self.index].neurons;
-        self.buffers.rates.slice(0..count * neurons).download()
     }
 }
 

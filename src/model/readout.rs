@@ -1,14 +1,16 @@
 //! One recording's readout: masks or places, features and biases of its neurons, and the loss of their responses.
+//!
+//! Behind cores whose output is weighed whole (Kindel et al. 2017, the linear model) each neuron is a linear unit.
 
 pub mod gaussian;
 
-use super::config::{Config, FeaturesPenalty, ReadoutKind};
+use super::config::{Config, CoreKind, FeaturesPenalty, ReadoutKind};
 use super::params::{Arena, Layout};
 use super::{Mode, Model, Population, Workspace, core};
 use crate::Result;
 use crate::device::Array;
 use crate::ops::readout::{Gradients, Shape, Weights, Windows};
-use crate::ops::{loss, penalty, readout};
+use crate::ops::{dense, loss, penalty, readout};
 use gaussian::{Places, Sampled};
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ pub enum Spatial {
     Masks(usize),
     /// A place each.
     Places(Places),
+    /// Everywhere: each neuron weighs all of the core's output by itself.
+    Whole,
 }
 
 /// Where a readout's numbers lie.
@@ -38,7 +42,7 @@ pub struct Readout {
     pub windows: Option<Arc<Windows>>,
     /// What says where they look.
     pub spatial: Spatial,
-    /// Slot of the features (N, C); follows the masks or places.
+    /// Slot of the features (N, C), which follow the masks or places; of neurons that weigh all, of their weights (N, C H W).
     pub features: usize,
     /// Slot of the biases (N); follows the features.
     pub bias: usize,
@@ -55,9 +59,30 @@ impl Readout {
     /// When the images are too small for the filters.
     pub fn declare(config: &Config, population: &Population, params: &mut Layout) -> Result<Self> {
         let map = core::output_size(config, population.height, population.width)?;
-        let channels = config.orientations() * config.core.features.last().copied().unwrap_or(0);
+        let channels = match config.core.kind {
+            CoreKind::Kindel => config.core.dense,
+            CoreKind::Linear => 1,
+            _ => config.orientations() * config.core.features.last().copied().unwrap_or(0),
+        };
         let neurons = population.response_scale.len();
         let name = |what: &str| format!("readout.{}.{what}", population.name);
+        let spatial = match (config.core.kind, config.readout.kind) {
+            (CoreKind::Kindel | CoreKind::Linear, _) => Spatial::Whole,
+            (_, ReadoutKind::Factorised) => {
+                let shape = vec![neurons, map.0, map.1];
+                Spatial::Masks(params.declare_aligned(name("mask"), shape))
+            }
+            (_, ReadoutKind::Gaussian) => {
+                Spatial::Places(Places::declare(config, &name, neurons, params))
+            }
+        };
+        let features = match config.core.kind {
+            CoreKind::Kindel => params.declare_aligned(name("features"), vec![neurons, channels]),
+            CoreKind::Linear => {
+                params.declare_aligned(name("weights"), vec![neurons, map.0, map.1])
+            }
+            _ => params.declare(name("features"), vec![neurons, channels]),
+        };
         Ok(Self {
             name: population.name.clone(),
             neurons,
@@ -65,16 +90,8 @@ impl Readout {
             map,
             channels,
             windows: None,
-            spatial: match config.readout.kind {
-                ReadoutKind::Factorised => {
-                    let shape = vec![neurons, map.0, map.1];
-                    Spatial::Masks(params.declare_aligned(name("mask"), shape))
-                }
-                ReadoutKind::Gaussian => {
-                    Spatial::Places(Places::declare(config, name, neurons, params))
-                }
-            },
-            features: params.declare(name("features"), vec![neurons, channels]),
+            spatial,
+            features,
             bias: params.declare(name("bias"), vec![neurons]),
             log_norm: (config.readout.features_penalty == FeaturesPenalty::AdaptiveLogNorm)
                 .then(|| params.declare(name("log_norm"), vec![neurons])),
@@ -86,7 +103,7 @@ impl Readout {
     pub fn masks(&self) -> Option<usize> {
         match self.spatial {
             Spatial::Masks(slot) => Some(slot),
-            Spatial::Places(_) => None,
+            Spatial::Places(_) | Spatial::Whole => None,
         }
     }
 
@@ -97,6 +114,24 @@ impl Readout {
             pixels: self.map.0 * self.map.1,
             neurons: self.neurons,
             positive_features: config.readout.positive_features,
+        }
+    }
+
+    /// Whether neurons weigh all of the core's output.
+    pub fn is_whole(&self) -> bool {
+        self.spatial == Spatial::Whole
+    }
+
+    /// Numbers of the core's output that a neuron weighs.
+    pub fn inputs(&self) -> usize {
+        self.channels * self.map.0 * self.map.1
+    }
+
+    fn dense(&self, batch: usize) -> dense::Shape {
+        dense::Shape {
+            batch,
+            inputs: self.inputs(),
+            units: self.neurons,
         }
     }
 
@@ -169,7 +204,7 @@ impl Buffers {
             },
             kept: (gradients && kept <= KEPT).then(|| device.zeros(&[kept])),
             sampled: match readout.spatial {
-                Spatial::Masks(_) => None,
+                Spatial::Masks(_) | Spatial::Whole => None,
                 Spatial::Places(_) => Some(Sampled::new(model, readout, batch, gradients)),
             },
         }
@@ -192,11 +227,15 @@ pub fn forward(
             let (own, samples) = ((readout, places), mode == Mode::Training);
             return gaussian::forward(model, own, space, buffers, batch, samples);
         }
+        Spatial::Whole => {
+            let x = space.output_part(batch * readout.inputs());
+            let (w, bias) = (readout.features, model.params.view(readout.bias));
+            let h = buffers.h.slice_mut(0..batch * readout.neurons);
+            let (device, shape) = (&model.device, readout.dense(batch));
+            return dense::forward(device, &shape, x, model.params.view(w), Some(bias), h);
+        }
     };
     let shape = readout.shape(&model.config, batch);
-    let x = space
-        .output()
-        .slice(0..batch * shape.channels * shape.pixels);
     let keep = buffers
         .kept
         .as_mut()
@@ -238,9 +277,10 @@ pub fn losses(model: &Model, index: usize, buffers: &mut Buffers, batch: usize, 
         output: model.config.readout.output,
     };
     let len = batch * neurons;
-    loss::poisson(
+    loss::losses(
         &model.device,
         &shape,
+        model.config.training.loss,
         buffers.h.slice(0..len),
         buffers.responses.slice(0..len),
         gradient.then(|| buffers.dh.slice_mut(0..len)),
@@ -264,22 +304,46 @@ pub fn backward(
             let own = (readout, places);
             return gaussian::backward(model, own, space, buffers, batch, gradients);
         }
+        Spatial::Whole => return backward_whole(model, readout, space, buffers, batch, gradients),
     };
     let shape = readout.shape(&model.config, batch);
-    let len = batch * shape.channels * shape.pixels;
-    let (x, dx) = space.output_and_gradient();
+    let len = batch * readout.inputs();
+    let dh = buffers.dh.slice(0..batch * readout.neurons);
+    let (x, dx) = space.output_and_gradient(len);
     readout::backward(
         &model.device,
         &shape,
-        x.slice(0..len),
+        x,
         readout.weights(mask, &model.params),
-        buffers.dh.slice(0..batch * readout.neurons),
+        dh,
         (dx.slice_mut(0..len), readout.gradients(mask, gradients)),
         buffers
             .kept
             .as_mut()
             .map(|k| k.slice_mut(0..readout.kept(model, batch))),
     );
+}
+
+/// The same of neurons that weigh all of the output.
+fn backward_whole(
+    model: &Model,
+    readout: &Readout,
+    space: &mut Workspace,
+    buffers: &Buffers,
+    batch: usize,
+    gradients: &mut Arena,
+) {
+    let (device, shape) = (&model.device, readout.dense(batch));
+    let len = batch * readout.inputs();
+    let dh = buffers.dh.slice(0..batch * readout.neurons);
+    let (x, dx) = space.output_and_gradient(len);
+    let (dw, dbias) = gradients.pair_mut(readout.features);
+    dense::backward_weights(device, &shape, x, dh, dw, Some(dbias));
+    // The linear model's images ask for no gradient.
+    if model.kindel.is_some() {
+        let w = model.params.view(readout.features);
+        dense::backward_input(device, &shape, w, dh, dx.slice_mut(0..len));
+    }
 }
 
 /// Leaves in the workspace the core output's gradient of the sum of `weights[b, n] h[b, n]`.
@@ -297,9 +361,15 @@ pub fn backward_images(
         Spatial::Places(places) => {
             return gaussian::backward_images(model, (readout, places), space, dh, batch);
         }
+        Spatial::Whole => {
+            let w = model.params.view(readout.features);
+            let len = batch * readout.inputs();
+            let dx = space.output_gradient().slice_mut(0..len);
+            return dense::backward_input(&model.device, &readout.dense(batch), w, dh, dx);
+        }
     };
     let shape = readout.shape(&model.config, batch);
-    let len = batch * shape.channels * shape.pixels;
+    let len = batch * readout.inputs();
     let dx = space.output_gradient().slice_mut(0..len);
     readout::backward_input(
         &model.device,
@@ -319,9 +389,16 @@ pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) {
     );
     let strength = settings.readout_sparsity;
     let view = |slot: usize| model.params.view(slot);
-    let Spatial::Masks(mask) = readout.spatial else {
-        let to = gradients.view_mut(readout.features);
-        return penalty::absolutes(device, strength, view(readout.features), to);
+    let mask = match readout.spatial {
+        Spatial::Masks(slot) => slot,
+        Spatial::Places(_) => {
+            let to = gradients.view_mut(readout.features);
+            return penalty::absolutes(device, strength, view(readout.features), to);
+        }
+        Spatial::Whole => {
+            let to = gradients.view_mut(readout.features);
+            return penalty::squares(device, settings.pixel_ridge, view(readout.features), to);
+        }
     };
     let windows = readout.windows.as_deref();
     let values = (view(mask), view(readout.features));

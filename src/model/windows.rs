@@ -46,6 +46,7 @@ impl Readout {
                 let at = own.download();
                 return self.mask_at([at[0], at[1]]);
             }
+            Spatial::Whole => panic!("{}: no masks", self.name),
         };
         match &self.windows {
             Some(windows) => {
@@ -83,6 +84,9 @@ impl Readout {
 impl Model {
     /// A neuron's mask (H, W) before the absolute value, 0 outside of its window; of one that looks from a place, the four
     /// pixels around it by how much they count.
+    ///
+    /// # Panics
+    /// For a readout that weighs all of the core's output: [`super::Config::is_unfactorised`].
     pub fn mask(&self, index: usize, neuron: usize) -> Vec<f32> {
         self.readouts[index].whole(neuron, &self.params)
     }

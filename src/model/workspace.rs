@@ -4,6 +4,7 @@ mod bytes;
 
 use super::Model;
 use super::config::{CoreKind, Padding};
+use super::kindel;
 use crate::device::{Array, Device, MapView, MapViewMut, Maps, Precision, View, ViewMut};
 use crate::ops::{closeup, conv, group_conv, maps, norm};
 
@@ -55,11 +56,13 @@ pub struct Workspace {
     /// z-scored images (B, H, W).
     pub images: Array,
     pub(super) layers: Vec<Sized>,
+    /// Buffers of Kindel et al.'s core, where the model has that one; `before` and `after` are its dense layer's then.
+    pub(super) kindel: Option<kindel::Space>,
     /// The images as the first layer reads them, where they are not float32 or interleaved.
     pub(super) stored_images: Option<Maps>,
-    /// Per layer before normalisation; one for all without gradients.
+    /// Per layer before normalisation; one for all without gradients, none without layers.
     pub(super) before: Vec<Maps>,
-    /// Per layer after activation; one for all without gradients.
+    /// Per layer after activation; one for all without gradients, none without layers.
     pub(super) after: Vec<Maps>,
     /// Per layer: the statistics that normalised the last batch.
     pub(super) mean: Vec<Array>,
@@ -141,13 +144,17 @@ impl Workspace {
                 in_len,
             });
         }
+        let sizes = model.kindel.as_ref().map(kindel::Kindel::sizes);
         let largest = layers
             .iter()
             .map(|l| l.channels * l.out_pixels)
+            .chain(sizes.map(kindel::Sizes::largest))
             .max()
             .unwrap_or(0);
         let buffers = |device: &Device| -> Vec<Maps> {
-            if gradients {
+            if let Some(sizes) = sizes {
+                vec![device.maps(&[batch, sizes.units()])]
+            } else if gradients || layers.is_empty() {
                 layers
                     .iter()
                     .map(|l| device.maps(&[batch, l.channels, l.out_pixels]))
@@ -177,6 +184,7 @@ impl Workspace {
             image_gradient: (!as_images && gradients)
                 .then(|| device.zeros(&[batch, height, width])),
             frames: None,
+            kindel: sizes.map(|s| kindel::Space::new(device, s, batch)),
             layers,
         }
     }
@@ -193,15 +201,25 @@ impl Workspace {
     }
 
     /// The core's output (B, C, P) of the last forward pass.
+    ///
+    /// # Panics
+    /// Without layers: see [`Workspace::output_part`].
     pub fn output(&self) -> &Maps {
         &self.after[self.after.len() - 1]
     }
 
     /// The first `len` numbers of it; without layers, of the images.
     pub(super) fn output_part(&self, len: usize) -> MapView<'_> {
-        match self.layers.len() {
-            0 => first_input(&self.images, &self.stored_images, len),
-            _ => self.output().slice(0..len),
+        match self.after.last() {
+            Some(output) => output.slice(0..len),
+            None => first_input(&self.images, &self.stored_images, len),
+        }
+    }
+
+    /// What units are dropped by in the next passes in training mode, see [`crate::ops::dropout::draw`] (4).
+    pub fn draw(&mut self, draw: View<u32>) {
+        if let Some(own) = &mut self.kindel {
+            own.draw.view_mut().copy_from(draw);
         }
     }
 
@@ -228,9 +246,13 @@ impl Workspace {
         }
     }
 
-    /// The output and where its gradient goes, together.
-    pub fn output_and_gradient(&mut self) -> (&Maps, &mut Maps) {
-        (&self.after[self.after.len() - 1], &mut self.gradient[0])
+    /// The first `len` numbers of the output, and where its gradient goes, together.
+    pub(super) fn output_and_gradient(&mut self, len: usize) -> (MapView<'_>, &mut Maps) {
+        let output = match self.after.last() {
+            Some(output) => output.slice(0..len),
+            None => first_input(&self.images, &self.stored_images, len),
+        };
+        (output, &mut self.gradient[0])
     }
 
     /// Makes the first layer's input of the images, zero outside of their frames.

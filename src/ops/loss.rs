@@ -1,11 +1,53 @@
-//! Poisson loss of a batch: the mean over images of the sum over recorded neurons of `rate - r ln(rate + 1e-5)`,
-//! rate = output(h). Responses r that are NaN were not recorded and count for nothing.
+//! Loss of a batch: the mean over images of the sum over recorded neurons, rate = output(h), of
+//!
+//! - Poisson: `rate - r ln(rate + 1e-5)`;
+//! - variance-scaled squared error (Kindel et al. 2017): `(rate - r)^2 / v`, v the variance of the neuron's training
+//!   responses. Responses r are in units of their SD, so that v is 1 (also where a neuron without variation keeps its unit).
+//!
+//! Responses that are NaN were not recorded and count for nothing.
 
 use super::Real;
 use super::activation::Output;
 use crate::device::kernels;
 use crate::device::{Device, View, ViewMut};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What is minimised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Poisson negative log-likelihood.
+    Poisson,
+    /// Squared error over variance (Kindel et al. 2017).
+    VarianceScaledMse,
+}
+
+impl Loss {
+    /// What kernels call it.
+    fn code(self) -> usize {
+        match self {
+            Self::Poisson => 0,
+            Self::VarianceScaledMse => 1,
+        }
+    }
+
+    /// Of one rate and response.
+    pub fn value<T: Real>(self, rate: T, r: T) -> T {
+        match self {
+            Self::Poisson => rate - r * (rate + T::of(EPSILON)).ln(),
+            Self::VarianceScaledMse => (rate - r) * (rate - r),
+        }
+    }
+
+    /// Its derivative by the rate.
+    pub fn slope<T: Real>(self, rate: T, r: T) -> T {
+        match self {
+            Self::Poisson => T::one() - r / (rate + T::of(EPSILON)),
+            Self::VarianceScaledMse => (rate - r) + (rate - r),
+        }
+    }
+}
 
 /// Keeps the logarithm finite.
 pub const EPSILON: f64 = 1e-5;
@@ -61,9 +103,10 @@ pub fn slopes(device: &Device, shape: &Shape, h: View, slopes: ViewMut) {
 }
 
 /// Writes each image's share of the loss, already divided by B, and where wanted dh (B, N).
-pub fn poisson(
+pub fn losses(
     device: &Device,
     shape: &Shape,
+    loss: Loss,
     h: View,
     responses: View,
     dh: Option<ViewMut>,
@@ -93,12 +136,12 @@ pub fn poisson(
                 .par_iter_mut()
                 .zip(dh.par_chunks_exact_mut(n))
                 .zip(h.par_chunks_exact(n).zip(r.par_chunks_exact(n)))
-                .for_each(|((loss, dh), (h, r))| {
-                    let total = reference::image(shape.output, scale, h, r, dh);
-                    *loss = total as f32;
+                .for_each(|((to, dh), (h, r))| {
+                    let total = reference::image(loss, shape.output, scale, h, r, dh);
+                    *to = total as f32;
                 });
         }
-        (_, Some(dh)) => kernels::loss::loss_poisson_gradient(
+        (_, Some(dh)) => kernels::loss::loss_images_gradient(
             device,
             [batch, 1, 1],
             h,
@@ -106,16 +149,18 @@ pub fn poisson(
             dh,
             losses,
             n,
+            loss.code(),
             shape.output.code(),
             scale as f32,
         ),
-        (_, None) => kernels::loss::loss_poisson(
+        (_, None) => kernels::loss::loss_images(
             device,
             [batch, 1, 1],
             h,
             responses,
             losses,
             n,
+            loss.code(),
             shape.output.code(),
             scale as f32,
         ),
@@ -144,20 +189,27 @@ pub fn total(device: &Device, losses: View, step: View<u32>, totals: ViewMut, ad
 
 /// The definition, in plain loops.
 pub mod reference {
-    use super::{EPSILON, Output, Real};
+    use super::{Loss, Output, Real};
 
     /// One image's share of the loss, times `scale`; writes dh.
-    pub fn image<T: Real>(output: Output, scale: f64, h: &[T], r: &[T], dh: &mut [T]) -> f64 {
+    pub fn image<T: Real>(
+        loss: Loss,
+        output: Output,
+        scale: f64,
+        h: &[T],
+        r: &[T],
+        dh: &mut [T],
+    ) -> f64 {
         let mut total = 0.0;
-        let (epsilon, factor) = (T::of(EPSILON), T::of(scale));
+        let factor = T::of(scale);
         for ((&h, &r), dh) in h.iter().zip(r).zip(dh) {
             if r.is_nan() {
                 *dh = T::zero();
                 continue;
             }
             let rate = output.value(h);
-            total += (rate - r * (rate + epsilon).ln()).f64();
-            *dh = factor * (T::one() - r / (rate + epsilon)) * output.slope(h);
+            total += loss.value(rate, r).f64();
+            *dh = factor * loss.slope(rate, r) * output.slope(h);
         }
         total * scale
     }

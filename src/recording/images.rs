@@ -14,7 +14,7 @@ pub fn read_images(file: &Path) -> Result<Array3<f32>> {
     grey(file, Stored::open(file)?.numbers()?)
 }
 
-/// Height and width of the images in an `.npy` file, if its header tells them.
+/// Height and width of the images in an `.npy` file, whose header alone is read; none where [`read_images`] would refuse it.
 pub fn image_size(file: &Path) -> Option<(usize, usize)> {
     match *Stored::open(file).ok()?.shape() {
         [_, h, w] | [_, 1, h, w] | [_, h, w, 1] => Some((h, w)),

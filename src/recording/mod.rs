@@ -1,5 +1,6 @@
 //! A recording: images, responses and trials, validated at the door.
 
+mod average;
 pub mod ceiling;
 mod check;
 mod choice;

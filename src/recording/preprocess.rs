@@ -115,6 +115,11 @@ pub fn scale_of(sds: &[f64]) -> Array1<f32> {
         .collect()
 }
 
+/// Responses in units of `scale` as they are, (trials, neurons): r / scale.
+pub fn scaled_responses(recording: &Recording, scale: ArrayView1<'_, f32>) -> Array2<f32> {
+    &recording.responses / &scale
+}
+
 /// Rectified responses in units of `scale`, (trials, neurons): max(0, r) / scale; NaN stays NaN.
 pub fn normalised_responses(recording: &Recording, scale: ArrayView1<'_, f32>) -> Array2<f32> {
     normalise(recording.responses.clone(), scale)

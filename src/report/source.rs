@@ -135,7 +135,7 @@ impl Source {
         for name in model.iter().flat_map(Tensors::names) {
             let own = name
                 .strip_prefix("readout.")
-                .and_then(|n| n.strip_suffix(".features"));
+                .and_then(|n| n.strip_suffix(".bias"));
             if let (Some(own), Some(shape)) = (own, model.as_ref().and_then(|m| m.shape(name))) {
                 readouts.push((own.to_string(), shape[0]));
             }
@@ -220,6 +220,12 @@ impl Source {
     /// A number of the configuration, as in `core.orientations`.
     pub fn setting(&self, part: &str, key: &str) -> Option<&toml::Value> {
         self.config.1.get(part)?.get(key)
+    }
+
+    /// Whether readouts are masks and features, so that there can be clusters.
+    pub fn has_bar_codes(&self) -> bool {
+        let kind = self.setting("core", "kind").and_then(|k| k.as_str());
+        !matches!(kind, Some("kindel" | "linear"))
     }
 
     /// Orientations of the core; 1 for one that has none.

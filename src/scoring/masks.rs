@@ -91,7 +91,7 @@ fn blobs(mask: ArrayView2<'_, f32>, threshold: f32) -> usize {
     count
 }
 
-/// Of every neuron of readout `index`.
+/// Of every neuron of readout `index`, which has masks or places.
 pub fn health(model: &Model, index: usize) -> Vec<Health> {
     let readout = &model.readouts[index];
     let (height, width) = readout.map;

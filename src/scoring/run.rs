@@ -157,7 +157,9 @@ fn score_on(
         repeats,
         responses.view(),
     )?;
-    table = table.beside(masks::columns(&masks::health(model, index)));
+    if !model.readouts[index].is_whole() {
+        table = table.beside(masks::columns(&masks::health(model, index)));
+    }
     if let Some(neurons) = &recording.neurons {
         table = carry_neurons(table, neurons)?;
     }

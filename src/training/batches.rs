@@ -3,7 +3,8 @@
 use super::schedule::Rows;
 use crate::device::{Array, Device, View};
 use crate::model::{Workspace, readout};
-use crate::ops::{gather, loss};
+use crate::ops::gather;
+use crate::ops::loss::Loss;
 use crate::recording::preprocess::Preprocessing;
 use crate::recording::{Recording, Tier};
 use ndarray::{Array2, ArrayView1};
@@ -29,13 +30,13 @@ pub struct Data {
 }
 
 impl Data {
-    /// Uploads z-scored images and the given responses (trials, neurons), whose means over training trials are `means`.
+    /// Uploads z-scored images and the given responses (trials, neurons), whose means over training trials are given too.
     pub fn new(
         device: &Device,
         recording: &Recording,
         preprocessing: &Preprocessing,
-        responses: Array2<f32>,
-        means: &[f32],
+        (responses, means): (Array2<f32>, &[f32]),
+        loss: Loss,
     ) -> Self {
         let z = preprocessing.z_score(recording.images.view());
         let (n, h, w) = z.dim();
@@ -54,7 +55,7 @@ impl Data {
         }
         let constant_loss = validation
             .iter()
-            .map(|t| loss_of_means(responses.row(*t as usize), means))
+            .map(|t| loss_of_means(loss, responses.row(*t as usize), means))
             .sum::<f64>()
             / validation.len().max(1) as f64;
         let flat: Vec<f32> = responses.into_iter().collect();
@@ -108,11 +109,11 @@ impl Data {
 }
 
 /// Loss of a trial where every rate is the neuron's mean.
-fn loss_of_means(responses: ArrayView1<'_, f32>, means: &[f32]) -> f64 {
+fn loss_of_means(loss: Loss, responses: ArrayView1<'_, f32>, means: &[f32]) -> f64 {
     let pairs = responses.into_iter().zip(means);
     let recorded = pairs.filter(|(r, _)| !r.is_nan());
     recorded
-        .map(|(r, m)| f64::from(*m) - f64::from(*r) * (f64::from(*m) + loss::EPSILON).ln())
+        .map(|(r, m)| loss.value(f64::from(*m), f64::from(*r)))
         .sum()
 }
 
@@ -170,12 +171,14 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::loss::EPSILON;
 
     #[test]
     fn the_loss_of_a_constant_rate_is_that_of_the_recorded_neurons() {
         let responses = ndarray::array![2.0_f32, f32::NAN, 0.0];
-        let got = loss_of_means(responses.view(), &[1.0, 5.0, 0.5]);
-        let wanted = 1.0 - 2.0 * (1.0 + loss::EPSILON).ln() + 0.5;
-        assert!((got - wanted).abs() <= 1e-12, "{got}");
+        let got = |loss| loss_of_means(loss, responses.view(), &[1.0, 5.0, 0.5]);
+        let wanted = 1.0 - 2.0 * (1.0 + EPSILON).ln() + 0.5;
+        assert!((got(Loss::Poisson) - wanted).abs() <= 1e-12);
+        assert!((got(Loss::VarianceScaledMse) - 1.25).abs() <= 1e-12);
     }
 }

@@ -22,7 +22,7 @@ pub use signals::Interrupts;
 use crate::device::{Array, Device, Graph};
 use crate::lock::Lock;
 use crate::model::checkpoint::Start;
-use crate::model::config::{Positions, ReadoutKind};
+use crate::model::config::{Loss, Positions, ReadoutKind};
 use crate::model::params::Arena;
 use crate::model::{Config, Model, Population, Workspace, core, readout};
 use crate::recording::preprocess::{self, Preprocessing};
@@ -192,6 +192,14 @@ impl Trainer {
         let whole = recordings;
         let part = controls::seen(&config.training, whole)?;
         let recordings = part.as_deref().unwrap_or(whole);
+        let averaged: Vec<Recording>;
+        let recordings = match config.training.average_repeats {
+            true => {
+                averaged = recordings.iter().map(Recording::averaged).collect();
+                &averaged[..]
+            }
+            false => recordings,
+        };
         let preprocessing = Preprocessing::images(recordings)?;
         let resumes = options.resume && options.out.join(resume::FILE).exists();
         let windows_first = config.readout.window_after == 0 && !resumes;
@@ -201,7 +209,10 @@ impl Trainer {
         let mut looks: Looks = Vec::new();
         for recording in recordings {
             let scale = preprocess::response_scale(recording);
-            let responses = preprocess::normalised_responses(recording, scale.view());
+            let responses = match config.training.loss {
+                Loss::Poisson => preprocess::normalised_responses(recording, scale.view()),
+                Loss::VarianceScaledMse => preprocess::scaled_responses(recording, scale.view()),
+            };
             let mean = preprocess::mean_training_response(recording, responses.view()).to_vec();
             let image = (recording.height(), recording.width());
             let map = core::output_size(config, image.0, image.1)?;
@@ -219,8 +230,8 @@ impl Trainer {
                 device,
                 recording,
                 &preprocessing,
-                responses,
-                &mean,
+                (responses, &mean),
+                config.training.loss,
             ));
             means.push(mean);
             populations.push(Population {

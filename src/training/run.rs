@@ -95,7 +95,7 @@ pub(super) fn check_normalisation(config: &Config, readout: &Readout, order: &Or
         true => config.orientations(),
         false => 1,
     };
-    if order.batch * readout.map.0 * readout.map.1 * shared > 1 {
+    if readout.is_whole() || order.batch * readout.map.0 * readout.map.1 * shared > 1 {
         return Ok(());
     }
     let got = match config.training.batch_size {

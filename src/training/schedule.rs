@@ -27,6 +27,8 @@ pub struct Rows {
     pub trials: Array<u32>,
     /// Row of each trial's image among the images (steps, B).
     pub images: Array<u32>,
+    /// What the step drops units by, see [`crate::ops::dropout::draw`] (4); goes on with the step.
+    pub draw: Array<u32>,
 }
 
 impl Schedule {
@@ -35,6 +37,7 @@ impl Schedule {
         let rows = |batch| Rows {
             trials: device.zeros(&[AHEAD, batch]),
             images: device.zeros(&[AHEAD, batch]),
+            draw: device.zeros(&[4]),
         };
         Self {
             step: device.zeros(&[1]),
@@ -62,8 +65,9 @@ impl Schedule {
 }
 
 impl Rows {
-    /// The rows of as many steps as they fill.
-    pub fn set(&mut self, trials: &[u32], images: &[u32]) {
+    /// The rows of as many steps as they fill, and the draw of the first one.
+    pub fn set(&mut self, trials: &[u32], images: &[u32], draw: [u32; 4]) {
+        self.draw.view_mut().fill_from(&draw);
         self.trials.slice_mut(0..trials.len()).fill_from(trials);
         self.images.slice_mut(0..images.len()).fill_from(images);
     }

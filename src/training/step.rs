@@ -4,7 +4,7 @@ use super::schedule::AHEAD;
 use super::{Interrupts, Progress, Trainer};
 use crate::device::Mark;
 use crate::model::{Mode, config, core, readout};
-use crate::ops::{loss, optimiser, schedule};
+use crate::ops::{dropout, loss, optimiser, schedule};
 
 /// Steps that a device may be asked for before the host waits for the ones before them.
 const IN_FLIGHT: usize = 16;
@@ -68,7 +68,9 @@ impl Trainer {
                     images.push(data.image_of(trial));
                 }
             }
-            self.schedule.rows[r].set(&trials, &images);
+            let seed = self.model.config.training.seed;
+            let draw = dropout::draw(self.state.taken, r, seed);
+            self.schedule.rows[r].set(&trials, &images, draw);
         }
         let rate = self.learning_rate();
         let rates: Vec<f32> = (1..=steps as u64)
@@ -119,6 +121,7 @@ impl Trainer {
             let (space, buffers) = (&mut self.spaces[self.space_of[r]], &mut self.buffers[r]);
             let (rows, step) = (&self.schedule.rows[r], self.schedule.step.view());
             self.data[r].load_scheduled(&device, rows, step, space, buffers);
+            space.draw(rows.draw.view());
             core::forward(&mut self.model, space, batch, mode);
             if interrupts.signal().is_some() {
                 return self.abandon();
@@ -159,6 +162,11 @@ impl Trainer {
         }
         self.model.clamp_places();
         schedule::advance(&device, self.schedule.step.view_mut());
+        if self.model.kindel.is_some() {
+            for rows in &mut self.schedule.rows {
+                schedule::advance(&device, rows.draw.slice_mut(0..1));
+            }
+        }
         true
     }
 

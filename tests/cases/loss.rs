@@ -1,9 +1,9 @@
-//! Rates and Poisson losses of all outputs, with responses that were not recorded, and a step's total.
+//! Rates and both losses of all outputs, with responses that were not recorded, and a step's total.
 
 use super::{Case, Cost, Output, both, filled};
 use crate::common::{narrow, noise};
 use striate::ops::activation::Output as Nonlinearity;
-use striate::ops::loss::{self, Shape};
+use striate::ops::loss::{self, Loss, Shape};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![total(1), total(5), total(300)];
@@ -19,8 +19,10 @@ pub fn cases() -> Vec<Case> {
                 neurons,
                 output,
             };
-            cases.push(losses(shape, 4.0, false));
-            cases.push(losses(shape, 4.0, true));
+            for loss in [Loss::Poisson, Loss::VarianceScaledMse] {
+                cases.push(losses(loss, shape, 4.0, false));
+                cases.push(losses(loss, shape, 4.0, true));
+            }
         }
     }
     // Where exp would overflow.
@@ -30,13 +32,13 @@ pub fn cases() -> Vec<Case> {
             neurons: 70,
             output,
         };
-        cases.push(losses(shape, 100.0, true));
+        cases.push(losses(Loss::Poisson, shape, 100.0, true));
     }
     cases
 }
 
-pub fn losses(shape: Shape, spread: f64, with_gradient: bool) -> Case {
-    let name = format!("loss {shape:?}, spread {spread}, gradient {with_gradient}");
+pub fn losses(loss: Loss, shape: Shape, spread: f64, with_gradient: bool) -> Case {
+    let name = format!("{loss:?} {shape:?}, spread {spread}, gradient {with_gradient}");
     Case::new(name, move |on| {
         let (batch, neurons) = (shape.batch, shape.neurons);
         let n = batch * neurons;
@@ -63,7 +65,7 @@ pub fn losses(shape: Shape, spread: f64, with_gradient: bool) -> Case {
         on.pass("losses", Cost::words(words + batch), || {
             let gradient = with_gradient.then(|| adh.view_mut());
             let (h, r, losses) = (ah.view(), ar.view(), alosses.view_mut());
-            loss::poisson(on, &shape, h, r, gradient, losses);
+            loss::losses(on, &shape, loss, h, r, gradient, losses);
         });
         on.outputs(|| {
             let (kind, share) = (shape.output, 1.0 / batch as f64);
@@ -72,7 +74,7 @@ pub fn losses(shape: Shape, spread: f64, with_gradient: bool) -> Case {
                 .chunks_exact(neurons)
                 .zip(r.chunks_exact(neurons))
                 .zip(dh.chunks_exact_mut(neurons))
-                .map(|((h, r), dh)| loss::reference::image(kind, share, h, r, dh))
+                .map(|((h, r), dh)| loss::reference::image(loss, kind, share, h, r, dh))
                 .collect();
             let rates: Vec<f64> = h.iter().map(|&h| kind.value(h)).collect();
             let slopes: Vec<f64> = h.iter().map(|&h| kind.slope(h)).collect();

@@ -7,8 +7,11 @@ use striate::device::{Array, Device, Maps, Precision};
 
 mod align;
 mod ascent;
+mod bias;
 mod closeup;
 mod conv;
+mod dense;
+mod dropout;
 mod gather;
 mod gaussian;
 mod group_conv;
@@ -18,6 +21,7 @@ mod nearest;
 mod norm;
 mod optimiser;
 mod penalty;
+mod pool;
 mod random;
 mod readout;
 mod scan;
@@ -151,8 +155,11 @@ pub fn all() -> Vec<Case> {
     [
         align::cases(),
         ascent::cases(),
+        bias::cases(),
         closeup::cases(),
         conv::cases(),
+        dense::cases(),
+        dropout::cases(),
         gather::cases(),
         gaussian::cases(),
         group_conv::cases(),
@@ -162,6 +169,7 @@ pub fn all() -> Vec<Case> {
         norm::cases(),
         optimiser::cases(),
         penalty::cases(),
+        pool::cases(),
         random::cases(),
         readout::cases(),
         scan::cases(),

@@ -1,8 +1,11 @@
 //! The cases again at the sizes of the standard model: for speed, too large for the definition.
 
-use super::{Case, align, conv, gaussian, group_conv, loss, norm, optimiser, penalty, readout};
+use super::{
+    Case, align, conv, dense, gaussian, group_conv, loss, norm, optimiser, penalty, pool, readout,
+};
 use crate::common::windows;
 use striate::ops::activation::{Activation, Output};
+use striate::ops::loss::Loss;
 use striate::ops::penalty::Strength;
 
 /// B, and N of the readout.
@@ -95,7 +98,24 @@ pub fn cases(Standard { batch, neurons }: Standard) -> Vec<Case> {
         neurons,
         output: Output::Softplus,
     };
-    all.push(loss::losses(shape, 4.0, true).named("Poisson loss", ""));
+    let poisson = loss::losses(Loss::Poisson, shape, 4.0, true);
+    all.push(poisson.named("Poisson loss", ""));
+    // Kindel et al. 2017: behind the first convolution, and the dense layer.
+    let shape = striate::ops::pool::Shape {
+        batch,
+        channels: 16,
+        height: 36,
+        width: 64,
+        size: 3,
+        stride: 2,
+    };
+    all.push(pool::case(shape).named("max pooling", ""));
+    let shape = striate::ops::dense::Shape {
+        batch,
+        inputs: 32 * 8 * 15,
+        units: 300,
+    };
+    all.push(dense::case(shape, false).named("dense layer", ""));
     let parameters = neurons * (PIXELS + CHANNELS);
     all.push(optimiser::adam(parameters, 0).named("Adam", ""));
     all

@@ -35,18 +35,23 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Ten steps of a small rotation-equivariant or plain twin of two recordings of different size.
+    /// Ten steps of a small twin of two recordings of different size.
     pub fn small(kind: CoreKind) -> Self {
-        let mut config = Config::default();
-        config.core.kind = kind;
-        config.core.orientations = 4;
-        config.core.filter_sizes = vec![5, 3, 3];
-        config.core.features = vec![3, 2, 2];
-        config.training.batch_size = 5;
-        // Large enough to show in ten steps.
-        config.penalties.smoothness = 0.3;
-        config.penalties.group_sparsity = 0.2;
-        config.penalties.readout_sparsity = 0.01;
+        let text = match kind {
+            // Penalties large enough to show in ten steps.
+            CoreKind::RotationEquivariant | CoreKind::Convolutional => {
+                "orientations = 4\nfilter_sizes = [5, 3, 3]\nfeatures = [3, 2, 2]\n\
+                 [penalties]\nsmoothness = 0.3\ngroup_sparsity = 0.2\nreadout_sparsity = 0.01"
+            }
+            // Smooth, so that rounding turns nothing on or off.
+            CoreKind::Kindel => {
+                "filter_sizes = [3]\nfeatures = [3]\ndense = 9\nactivation = \"softplus\""
+            }
+            CoreKind::Linear => "[penalties]\npixel_ridge = 0.05",
+        };
+        let kind = toml::Value::try_from(kind).unwrap();
+        let text = format!("[core]\nkind = {kind}\n{text}\n[training]\nbatch_size = 5\n");
+        let config = Config::parse(&text, "a small fit", &[]).unwrap();
         Self {
             config,
             recordings: vec![

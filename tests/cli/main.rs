@@ -12,6 +12,7 @@ mod commands;
 mod given;
 mod hdf5;
 mod inspected;
+mod kinds;
 mod optima;
 mod places;
 #[cfg(unix)]

@@ -4,7 +4,7 @@ mod own;
 mod summary;
 
 use super::Global;
-use super::common::{Chosen, Place, Report, open_run, options};
+use super::common::{Chosen, Place, Report, open_factorised, options};
 use super::optima::{self as grids, GaborGrid, Search};
 use own::{Own, made_with_of};
 use std::path::PathBuf;
@@ -160,7 +160,7 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
         recipe: a.template.recipe(global.seed.unwrap_or(1))?,
     };
     let interrupts = Interrupts::listen()?;
-    let mut model = open_run(global, &a.run)?;
+    let mut model = open_factorised(global, &a.run)?;
     let output = a.place.open(&a.run, "cluster-stimuli")?;
     let clusters = Clusters::open(&output.find("clusters.csv"), &model)?;
     let chosen = Chosen::new(&model, a.readout.as_deref(), a.neurons.as_deref())?;

@@ -24,11 +24,12 @@ const AT_ONCE: usize = 1 << 18;
 
 /// Which of these neurons look at a padded border: what the core sees of the image from there is cut off.
 fn near(model: &Model, index: usize, neurons: &[usize]) -> Vec<usize> {
-    if model.config.core.padding == Padding::Valid {
+    let readout = &model.readouts[index];
+    // Models without masks have been shown them from the start.
+    if model.config.core.padding == Padding::Valid || readout.is_whole() {
         return Vec::new();
     }
     let reach = closeup::reach(model);
-    let readout = &model.readouts[index];
     let (height, width) = readout.map;
     let looks = |n: usize| {
         let mask = model.mask(index, n);

@@ -18,7 +18,8 @@ pub struct Grid {
     pub radii: Vec<f64>,
     /// The centres.
     pub places: Places,
-    /// Whether a neuron that looks at a padded border is shown all of them: estimates ignore the border.
+    /// Whether a neuron that looks at a padded border is shown all of them: estimates ignore the border. Without masks: whether
+    /// all places are tried.
     pub exhaustive: bool,
 }
 

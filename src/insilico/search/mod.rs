@@ -4,13 +4,14 @@
 //! image itself, in falling order, until none that is left can win: until the next estimate, and the largest error of an
 //! estimate seen so far on top of it, is below the best answer. From the winner the search steps to neighbouring places as long as that
 //! helps; neurons that look at a padded border, which estimates ignore, are shown stimuli directly (`border.rs`). Answers are
-//! those of the model for the whole image.
+//! those of the model for the whole image. Models without masks are shown stimuli from the first step on (`whole.rs`).
 
 mod border;
 mod climber;
 mod grid;
 mod refine;
 mod screen;
+mod whole;
 
 pub(super) use climber::{Climber, natural_steps};
 pub use grid::{Differences, Gabors, Grid};
@@ -51,7 +52,10 @@ pub fn search(
     watch: &mut Watch,
 ) -> Result<Vec<Optimum>> {
     watch.begin("shapes at all places");
-    let candidates = screen::screen(model, index, neurons, grid, KEPT, watch)?;
+    let candidates = match model.readouts[index].is_whole() {
+        false => screen::screen(model, index, neurons, grid, KEPT, watch)?,
+        true => whole::screen(model, index, neurons, grid, KEPT, watch)?,
+    };
     watch.begin("best shapes on the image");
     let mut found = vec![Winner::NONE; neurons.len()];
     confirm(model, groups, grid, &candidates, &mut found, watch)?;

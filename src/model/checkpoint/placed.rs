@@ -29,13 +29,7 @@ pub(super) fn populations(
         if neurons == 0 {
             return Err(misshapen(path, name, shape));
         }
-        let (height, width) = match told(path, tensors)?.or_else(|| recorded(config, readout)) {
-            Some(size) => size,
-            None => size.ok_or_else(|| {
-                let what = "tensor input.size [2] is missing, and no recording tells the height and width of the images";
-                Error::file(path, what)
-            })?,
-        };
+        let (height, width) = image_size_of(config, path, tensors, (readout, size))?;
         found.push(Population {
             name: readout.to_string(),
             height,
@@ -49,6 +43,20 @@ pub(super) fn populations(
     }
     in_order(config, &mut found);
     Ok(found)
+}
+
+/// Height and width of the images that a readout was fitted to: as the file says, else as in its recording, else `size`.
+pub(super) fn image_size_of(
+    config: &Config,
+    path: &Path,
+    tensors: &Tensors,
+    (readout, size): (&str, Option<(usize, usize)>),
+) -> Result<(usize, usize)> {
+    let known = told(path, tensors)?.or_else(|| recorded(config, readout));
+    known.or(size).ok_or_else(|| {
+        let what = "tensor input.size [2] is missing, and no recording tells the height and width of the images";
+        Error::file(path, what)
+    })
 }
 
 fn misshapen(path: &Path, name: &str, shape: &[usize]) -> Error {

@@ -91,6 +91,11 @@ pub(super) fn sorted(
     sizes.into_iter().flat_map(of_size).collect()
 }
 
+/// Layers below the last one, which is part of the filters.
+pub(super) fn depth(model: &Model) -> usize {
+    model.layers.len().saturating_sub(1)
+}
+
 /// Multiply-adds for an image of valid convolutions that end in this window, up to a factor.
 fn products(model: &Model, (mut h, mut w): (usize, usize)) -> usize {
     let mut sum = 0;
@@ -121,7 +126,7 @@ impl Group {
             Device::Cpu => (1 << 28, (16 * rayon::current_num_threads()).max(32)),
             _ => (1 << 32, 1024),
         };
-        let depth = model.layers.len() - 1;
+        let depth = depth(model);
         let (device, config) = (&model.device, &model.config);
         let bytes = Workspace::bytes_of(device, config, depth, self.size, 1, gradients).max(1);
         (memory / bytes).clamp(1, most as u128) as usize
@@ -157,7 +162,11 @@ impl Group {
 
     /// Numbers of a crop's map that the last layer sees.
     pub(super) fn inputs(&self, model: &Model) -> usize {
-        let (channels, lost) = match model.layers.len() - 1 {
+        let readout = &model.readouts[self.index];
+        if readout.is_whole() {
+            return readout.inputs();
+        }
+        let (channels, lost) = match depth(model) {
             0 => (1, 0),
             depth => {
                 let below = &model.layers[..depth];

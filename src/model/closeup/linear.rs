@@ -15,6 +15,16 @@ const AT_ONCE: usize = 32;
 pub(super) fn filters(model: &Model, group: &Group, frames: Option<View<u32>>) -> Array {
     let device = model.device.clone();
     let neurons = group.neurons.len();
+    let readout = &model.readouts[group.index];
+    if readout.is_whole() {
+        let (all, inputs) = (model.params.view(readout.features), readout.inputs());
+        let mut filters = device.zeros(&[neurons, inputs]);
+        for (row, &n) in group.neurons.iter().enumerate() {
+            let to = filters.slice_mut(row * inputs..(row + 1) * inputs);
+            to.copy_from(all.slice(n * inputs..(n + 1) * inputs));
+        }
+        return filters;
+    }
     let at_once = AT_ONCE.min(group.batch(model, true)).min(neurons);
     let cut = group.cut_of(model, model.layers.len(), 1);
     let mut space = Workspace::of_layers(model, cut, group.size, at_once, true);

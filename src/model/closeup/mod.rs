@@ -9,6 +9,9 @@
 //! layer's map is held at zero outside of it, which is what padding does. The last layer has no activation, so that it and
 //! the readout are one linear filter per neuron on the map below, calculated once. What a window leaves out of the mask counts as
 //! it does for a blank image (0 after z-scoring); with nothing left out, responses are those of the whole image.
+//!
+//! Models without masks (Kindel et al. 2017, the linear model) see whole images: there the filter of a neuron is its weights of the
+//! core's output.
 
 mod group;
 mod linear;
@@ -27,7 +30,11 @@ use crate::ops::{closeup, loss};
 
 /// The windows of these neurons (rows of readout `index`).
 pub fn windows(model: &Model, index: usize, neurons: &[usize], tail: Tail) -> Vec<Window> {
-    let width = model.readouts[index].map.1;
+    let readout = &model.readouts[index];
+    if readout.is_whole() {
+        return vec![Window::whole(readout.map); neurons.len()];
+    }
+    let width = readout.map.1;
     let window = |&n: &usize| Window::of_mask(&model.mask(index, n), width, tail);
     neurons.iter().map(window).collect()
 }
@@ -40,6 +47,9 @@ pub fn looked_at(model: &Model, index: usize, neurons: &[usize]) -> Vec<Window> 
     /// What a window may leave out of the others.
     const TAIL: Tail = Tail::Energy(1e-2);
     let readout = &model.readouts[index];
+    if readout.is_whole() {
+        return vec![Window::whole(readout.map); neurons.len()];
+    }
     let width = readout.map.1;
     let window = |&n: &usize| {
         let mut mask = model.mask(index, n);
@@ -134,7 +144,7 @@ impl<'m> Closeup<'m> {
     /// When it does not fit into memory.
     pub fn new(model: &'m mut Model, group: &Group, batch: usize, gradients: bool) -> Result<Self> {
         let device = model.device.clone();
-        let (depth, neurons) = (model.layers.len() - 1, group.neurons.len());
+        let (depth, neurons) = (group::depth(model), group.neurons.len());
         let lanes = group.lanes(model);
         let batch = batch.next_multiple_of(lanes);
         let maps = Workspace::bytes_of(&device, &model.config, depth, group.size, batch, gradients);

@@ -1,6 +1,6 @@
 //! Which values make sense.
 
-use super::{Config, CoreKind, FeaturesPenalty, Loss, ReadoutKind};
+use super::{Config, CoreKind, FeaturesPenalty, ReadoutKind};
 use crate::model::windows::GRID;
 use crate::ops::group_conv::MAX_KERNEL;
 use crate::recording::chosen_rows;
@@ -15,16 +15,7 @@ impl Config {
             Err(Error::bad(place, key, format!("{got:?}"), wanted))
         };
         let c = &self.core;
-        match c.kind {
-            CoreKind::RotationEquivariant | CoreKind::Convolutional => {}
-            CoreKind::Kindel | CoreKind::Linear => {
-                return bad(
-                    "core.kind",
-                    &c.kind,
-                    "\"rotation-equivariant\" or \"convolutional\" in this version",
-                );
-            }
-        }
+        self.check_kind(place)?;
         let r = &self.readout;
         if r.kind == ReadoutKind::Gaussian {
             if r.positive_features {
@@ -54,55 +45,13 @@ impl Config {
         if !(0.0..=1.0).contains(&r.window_mass) {
             return bad("readout.window_mass", &r.window_mass, "a share from 0 to 1");
         }
-        if self.training.loss != Loss::Poisson {
-            return bad(
-                "training.loss",
-                &self.training.loss,
-                "\"poisson\" in this version",
-            );
-        }
         if !(1..=64).contains(&c.orientations) {
             return bad("core.orientations", &c.orientations, "1 to 64");
         }
-        let layers = c.filter_sizes.len();
-        if !(1..=16).contains(&layers) {
-            return bad(
-                "core.filter_sizes",
-                &c.filter_sizes,
-                "one filter width per layer, 1 to 16 layers",
-            );
-        }
-        if c.features.len() != layers {
-            let wanted = format!("one number per layer, {layers} as in core.filter_sizes");
-            return bad("core.features", &c.features, &wanted);
-        }
-        if c.filter_sizes.iter().any(|k| k % 2 == 0 || *k > MAX_KERNEL) {
-            return bad(
-                "core.filter_sizes",
-                &c.filter_sizes,
-                &format!("odd widths from 1 to {MAX_KERNEL} pixels"),
-            );
-        }
-        if c.features.iter().any(|f| !(1..=4096).contains(f)) {
-            return bad(
-                "core.features",
-                &c.features,
-                "1 to 4096 features in each layer",
-            );
+        if c.kind != CoreKind::Linear {
+            self.check_layers(place)?;
         }
         let p = &self.penalties;
-        for (key, values) in [
-            ("penalties.smoothness_per_layer", &p.smoothness_per_layer),
-            (
-                "penalties.group_sparsity_per_layer",
-                &p.group_sparsity_per_layer,
-            ),
-        ] {
-            if values.len() != layers || values.iter().any(|v| !(v.is_finite() && *v >= 0.0)) {
-                let wanted = format!("{layers} numbers, none negative: one per layer");
-                return bad(key, values, &wanted);
-            }
-        }
         for (key, value) in [
             ("penalties.smoothness", p.smoothness),
             ("penalties.group_sparsity", p.group_sparsity),
@@ -155,6 +104,53 @@ impl Config {
         }
         if t.phases > 100 {
             return bad("training.phases", &t.phases, "at most 100");
+        }
+        Ok(())
+    }
+
+    fn check_layers(&self, place: &str) -> Result<()> {
+        let bad = |key: &str, got: &dyn std::fmt::Debug, wanted: &str| {
+            Err(Error::bad(place, key, format!("{got:?}"), wanted))
+        };
+        let c = &self.core;
+        let layers = c.filter_sizes.len();
+        if !(1..=16).contains(&layers) {
+            return bad(
+                "core.filter_sizes",
+                &c.filter_sizes,
+                "one filter width per layer, 1 to 16 layers",
+            );
+        }
+        if c.features.len() != layers {
+            let wanted = format!("one number per layer, {layers} as in core.filter_sizes");
+            return bad("core.features", &c.features, &wanted);
+        }
+        if c.filter_sizes.iter().any(|k| k % 2 == 0 || *k > MAX_KERNEL) {
+            return bad(
+                "core.filter_sizes",
+                &c.filter_sizes,
+                &format!("odd widths from 1 to {MAX_KERNEL} pixels"),
+            );
+        }
+        if c.features.iter().any(|f| !(1..=4096).contains(f)) {
+            return bad(
+                "core.features",
+                &c.features,
+                "1 to 4096 features in each layer",
+            );
+        }
+        let p = &self.penalties;
+        for (key, values) in [
+            ("penalties.smoothness_per_layer", &p.smoothness_per_layer),
+            (
+                "penalties.group_sparsity_per_layer",
+                &p.group_sparsity_per_layer,
+            ),
+        ] {
+            if values.len() != layers || values.iter().any(|v| !(v.is_finite() && *v >= 0.0)) {
+                let wanted = format!("{layers} numbers, none negative: one per layer");
+                return bad(key, values, &wanted);
+            }
         }
         Ok(())
     }

@@ -1,10 +1,12 @@
-//! The configuration: TOML, defaults of Ecker et al. 2019, unknown keys refused.
+//! The configuration: TOML, defaults of Ecker et al. 2019 and of other kinds of core, unknown keys refused.
 
 mod check;
+mod kinds;
 mod text;
 
 pub use crate::device::Precision;
 use crate::ops::activation::{Activation, Output};
+pub use crate::ops::loss::Loss;
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -31,7 +33,8 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Core {
-    /// "rotation-equivariant", or "convolutional" (plain CNN).
+    /// "rotation-equivariant", "convolutional" (plain CNN), "kindel" (Kindel et al. 2017: convolutions, max-pooling, a dense
+    /// layer) or "linear" (a filter per neuron); the last two bring defaults of their own.
     pub kind: CoreKind,
     /// Number of filter orientations over the full turn (rotation-equivariant).
     pub orientations: usize,
@@ -41,10 +44,18 @@ pub struct Core {
     pub features: Vec<usize>,
     /// "same" (zero padding) or "valid" (maps shrink).
     pub padding: Padding,
-    /// Between layers: "softplus", "relu" or "none"; the last layer has none.
+    /// Between layers: "softplus", "relu" or "none"; the last layer has none, but for "kindel".
     pub activation: Activation,
     /// One set of normalisation statistics for all orientations: makes the trained core exactly equivariant.
     pub shared_norm: bool,
+    /// Rows and columns of the windows of which the largest number is taken after each convolution (kindel).
+    pub pool_size: usize,
+    /// Pixels from one such window to the next; windows lie wholly inside the map (kindel).
+    pub pool_stride: usize,
+    /// Units of the dense layer (kindel).
+    pub dense: usize,
+    /// Share of these units that a training step keeps, divided by it; predictions keep all (kindel).
+    pub dropout_keep: f64,
 }
 
 /// `core.kind`.
@@ -166,6 +177,8 @@ pub struct Penalties {
     pub features_ridge: f64,
     /// With readout.features_penalty = "adaptive-log-norm": SD of the prior of the logarithms of the neurons' factors.
     pub log_norm_sd: f64,
+    /// Sum of the squared weights (linear).
+    pub pixel_ridge: f64,
 }
 
 /// `[training]`.
@@ -174,12 +187,14 @@ pub struct Penalties {
 pub struct Training {
     /// Of the initial weights and of the order of trials.
     pub seed: u64,
-    /// "poisson".
+    /// "poisson" or "variance-scaled-mse" (Kindel et al. 2017; responses are not rectified for it).
     pub loss: Loss,
     /// "adam" (in TensorFlow's form) or "sgd".
     pub optimiser: Optimiser,
     /// Of the first phase.
     pub learning_rate: f64,
+    /// Replaces the training and the validation trials of each image by their mean; test trials stay.
+    pub average_repeats: bool,
     /// Trials of each recording per step; the last incomplete batch of an epoch is dropped.
     pub batch_size: usize,
     /// Steps of all phases together.
@@ -211,16 +226,6 @@ pub enum Frozen {
     Core,
 }
 
-/// `training.loss`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// Poisson negative log-likelihood.
-    Poisson,
-    /// Squared error over variance (Kindel et al. 2017).
-    VarianceScaledMse,
-}
-
 /// `training.optimiser`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -233,13 +238,7 @@ pub enum Optimiser {
 
 impl Default for Config {
     fn default() -> Self {
-        let mut config = Self {
-            recordings: Vec::new(),
-            core: Core::default(),
-            readout: Readout::default(),
-            penalties: Penalties::default(),
-            training: Training::default(),
-        };
+        let mut config = Self::of_kind(CoreKind::RotationEquivariant);
         config.fill_layers();
         config
     }
@@ -255,6 +254,10 @@ impl Default for Core {
             padding: Padding::Same,
             activation: Activation::Softplus,
             shared_norm: false,
+            pool_size: 3,
+            pool_stride: 2,
+            dense: 300,
+            dropout_keep: 0.55,
         }
     }
 }
@@ -287,6 +290,7 @@ impl Default for Penalties {
             readout_sparsity: 0.017_069_6,
             features_ridge: 0.3,
             log_norm_sd: 0.25,
+            pixel_ridge: 0.0,
         }
     }
 }
@@ -298,6 +302,7 @@ impl Default for Training {
             loss: Loss::Poisson,
             optimiser: Optimiser::Adam,
             learning_rate: 0.002,
+            average_repeats: false,
             batch_size: 256,
             max_steps: 10_000,
             validate_every: 50,

@@ -43,10 +43,7 @@ impl Config {
         for text in overrides {
             apply(&mut table, text)?;
         }
-        // Without the section the default of the whole configuration would count, which has factors for its own layers.
-        table
-            .entry("penalties")
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        fill_kind(&mut table)?;
         let mut config: Self =
             toml::Value::Table(table)
                 .try_into()
@@ -155,6 +152,30 @@ impl Config {
         }
         Ok(out)
     }
+}
+
+/// Adds the defaults that the kind of core brings, where it is one and nothing else is given.
+fn fill_kind(table: &mut toml::Table) -> Result<()> {
+    let given = table.get("core").and_then(|core| core.get("kind")).cloned();
+    let kind = match given.map(toml::Value::try_into) {
+        Some(Ok(kind)) => kind,
+        // What is no kind is refused when all is read.
+        Some(Err(_)) | None => CoreKind::RotationEquivariant,
+    };
+    let defaults = toml::Table::try_from(Config::of_kind(kind))
+        .map_err(|e| Error::Other(format!("configuration: {e}")))?;
+    for (key, default) in defaults {
+        match (table.get_mut(&key), default) {
+            (None, default) => drop(table.insert(key, default)),
+            (Some(toml::Value::Table(given)), toml::Value::Table(section)) => {
+                for (name, value) in section {
+                    given.entry(name).or_insert(value);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The doc comment of `key` in the section that `written` ends in.
@@ -282,7 +303,6 @@ mod tests {
             ("[core]\nfilter_sizes = [4, 5, 5]", "odd"),
             ("[core]\nfilter_sizes = []", "core.filter_sizes"),
             ("[core]\nfeatures = [1]", "core.features"),
-            ("[core]\nkind = \"kindel\"", "core.kind"),
             ("[core]\nkind = \"round\"", "round"),
             ("[core]\npadding = 3", "padding"),
             ("[readout]\noutput = \"relu\"", "relu"),

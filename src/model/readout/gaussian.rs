@@ -164,7 +164,7 @@ pub(super) fn backward(
         unreachable!("a Gaussian readout's buffers");
     };
     let (maps, count) = (shape.maps(), batch * readout.neurons);
-    let (x, dx) = space.output_and_gradient();
+    let (x, dx) = space.output_and_gradient(maps);
     let slots = &gradients.layout.slots;
     let range = |slot: usize| slots[slot].range();
     let (position, spread) = (range(places.position), range(places.spread));
@@ -182,7 +182,7 @@ pub(super) fn backward(
     gaussian::backward(
         &model.device,
         &shape,
-        x.slice(0..maps),
+        x,
         readout.places_of(places, &model.params),
         Some(sampled.noise.slice(0..2 * count)),
         (

@@ -2,7 +2,8 @@
 
 use super::Workspace;
 use crate::device::Device;
-use crate::model::config::{Config, Padding};
+use crate::model::config::{Config, CoreKind, Padding};
+use crate::model::kindel::Sizes;
 
 impl Workspace {
     /// Bytes that [`Workspace::new`] takes at least.
@@ -29,6 +30,7 @@ impl Workspace {
         let (mut h, mut w) = (height as u128, width as u128);
         let image = h * w;
         let (mut sum, mut largest) = (0, 0);
+        let depth = if config.is_unfactorised() { 0 } else { depth };
         let layers = config.core.filter_sizes.iter().zip(&config.core.features);
         for (kernel, features) in layers.take(depth) {
             if config.core.padding == Padding::Valid {
@@ -39,9 +41,17 @@ impl Workspace {
             sum += map;
             largest = map.max(largest);
         }
-        let maps = match gradients {
-            true => 2 * sum + 2 * largest.max(image),
-            false => 2 * largest,
+        // An image that is too small is refused elsewhere.
+        let kindel = match config.core.kind {
+            CoreKind::Kindel => Sizes::of(config, (height, width)).ok(),
+            _ => None,
+        };
+        let kindel = kindel.map(|s| (s.maps() as u128, s.largest() as u128, s.units()));
+        let maps = match (kindel, gradients) {
+            (Some((maps, largest, _)), true) => maps + 2 * largest.max(image),
+            (Some((maps, _, _)), false) => maps,
+            (None, true) => 2 * sum + 2 * largest.max(image),
+            (None, false) => 2 * largest,
         };
         let (word, half) = (size_of::<f32>(), device.precision().map_bytes());
         let at_images = match (half == word, gradients) {
@@ -49,7 +59,8 @@ impl Workspace {
             (false, true) => 2 * word + half,
             (false, false) => word + half,
         };
-        batch as u128 * (image * at_images as u128 + maps * half as u128)
+        let hidden = kindel.map_or(0, |(_, _, units)| (units * word) as u128);
+        batch as u128 * (image * at_images as u128 + maps * half as u128 + hidden)
     }
 }
 
@@ -62,9 +73,20 @@ mod tests {
 
     #[test]
     fn the_bytes_foretold_are_the_bytes_taken() {
+        let all = [
+            CoreKind::RotationEquivariant,
+            CoreKind::Kindel,
+            CoreKind::Linear,
+        ];
+        all.into_iter().for_each(foretold);
+    }
+
+    fn foretold(kind: CoreKind) {
         let mut config = Config::default();
+        config.core.kind = kind;
         config.core.filter_sizes = vec![5, 3];
         config.core.features = vec![2, 3];
+        config.core.dense = 7;
         for precision in Precision::ALL {
             config.training.precision = precision;
             let device = Device::Emulated(Emulator::new(Order::Forward, precision));
@@ -84,11 +106,16 @@ mod tests {
                 let maps = (space.before.iter().chain(&space.after))
                     .chain(&space.gradient)
                     .chain(&space.stored_images);
+                let maps = maps.chain(space.kindel.iter().flat_map(|k| k.all_maps()));
                 let images = std::iter::once(&space.images).chain(&space.image_gradient);
+                let images = images.chain(space.kindel.iter().map(|k| &k.hidden));
                 let taken = maps.map(Maps::len).sum::<usize>() * precision.map_bytes()
                     + images.map(Array::len).sum::<usize>() * size_of::<f32>();
                 let foretold = Workspace::bytes(&device, &config, (9, 11), 3, gradients);
-                assert_eq!(taken as u128, foretold, "{precision:?} {gradients}");
+                assert_eq!(
+                    taken as u128, foretold,
+                    "{kind:?} {precision:?} {gradients}"
+                );
             }
         }
     }

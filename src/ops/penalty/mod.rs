@@ -177,7 +177,7 @@ pub fn readout(
     }
 }
 
-/// The same of masks that lie in windows, as [`Windows`] orders them.
+/// As [`readout`], of masks that lie in windows, as [`Windows`] orders them.
 pub fn windowed_readout(
     device: &Device,
     windows: &Windows,

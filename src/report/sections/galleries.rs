@@ -42,7 +42,10 @@ pub fn section(run: &Source) -> Section {
     }
     match run.table("cluster_gabors.csv") {
         Ok(gabors) => section.draw_some(clusters(run, &gabors, &stimuli, scores)),
-        Err(lack) => section.lack("What each cluster likes best", &lack, "cluster-stimuli RUN"),
+        Err(lack) if run.has_bar_codes() => {
+            section.lack("What each cluster likes best", &lack, "cluster-stimuli RUN");
+        }
+        Err(_) => {}
     }
     section
 }
@@ -210,15 +213,19 @@ pub fn gabor(found: &Found, neuron: usize) -> Option<Gabor> {
     })
 }
 
-/// Height and width of the images that a model sees: its masks', and what valid padding took off; or as it says itself.
+/// Height and width of the images that a model sees: its masks', and what valid padding took off; its weights'; or as it says itself.
 pub fn image_size(run: &Source) -> Option<(usize, usize)> {
     let model = run.model.as_ref()?;
     if model.shape("input.size") == Some(&[2]) {
         let size = model.rows("input.size", 0, 2).ok()?;
         return Some((size[0] as usize, size[1] as usize));
     }
+    let name = &run.readouts.first()?.0;
+    if let Some(&[_, height, width]) = model.shape(&format!("readout.{name}.weights")) {
+        return Some((height, width));
+    }
     let lost = lost(run);
-    match model.shape(&format!("readout.{}.mask", run.readouts.first()?.0))? {
+    match model.shape(&format!("readout.{name}.mask"))? {
         &[_, h, w] => Some((h + lost, w + lost)),
         _ => None,
     }

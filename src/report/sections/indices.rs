@@ -34,11 +34,12 @@ pub fn section(run: &Source) -> Section {
     }
     match run.table("index_correlations.csv") {
         Ok(found) => section.draw_some(correlations(&found)),
-        Err(lack) => section.lack(
+        Err(lack) if run.has_bar_codes() => section.lack(
             "Correlations, combinations and tests",
             &lack,
             "organise RUN",
         ),
+        Err(_) => {}
     }
     if let Ok(found) = run.table("combinations.csv") {
         section.draw_some(combinations(&found));

@@ -25,26 +25,28 @@ mod tuning;
 use super::figure::Section;
 use super::source::Source;
 
-/// All sections of a run.
+/// All sections of a run; those about clusters where there can be any.
 pub fn all(run: &Source) -> Vec<Section> {
-    vec![
-        fit::section(run),
-        masks::section(run),
-        core::section(run),
-        map::section(run),
-        galleries::section(run),
-        barcodes::section(run),
-        tuning::section(run),
-        indices::section(run),
-        fields::section(run),
-        comparison::section(run),
-        synthesis::selected(run),
-        synthesis::section(run),
-        search::section(run),
-        consistency::section(run),
-        planted::section(run),
-        provenance::section(run),
-    ]
+    let of_clusters = run.has_bar_codes();
+    let all = [
+        Some(fit::section(run)),
+        Some(masks::section(run)),
+        Some(core::section(run)),
+        of_clusters.then(|| map::section(run)),
+        Some(galleries::section(run)),
+        of_clusters.then(|| barcodes::section(run)),
+        Some(tuning::section(run)),
+        Some(indices::section(run)),
+        Some(fields::section(run)),
+        Some(comparison::section(run)),
+        Some(synthesis::selected(run)),
+        Some(synthesis::section(run)),
+        Some(search::section(run)),
+        of_clusters.then(|| consistency::section(run)),
+        Some(planted::section(run)),
+        Some(provenance::section(run)),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 pub use galleries::{image_size, lost};
