@@ -66,7 +66,7 @@ mod tests {
         config.core.filter_sizes = vec![5, 3];
         config.core.features = vec![2, 3];
         for precision in Precision::ALL {
-            config.training.precision = precision;
+            config.training.precision = precision.into();
             let device = Device::Emulated(Emulator::new(Order::Forward, precision));
             let population = Population {
                 name: "r".into(),
