@@ -5,6 +5,8 @@
 mod emulator;
 #[path = "build/nvrtc.rs"]
 mod nvrtc;
+#[path = "build/sass.rs"]
+mod sass;
 #[path = "build/source.rs"]
 mod source;
 #[path = "build/write.rs"]
@@ -47,6 +49,6 @@ fn build() -> Result<(), String> {
         all.extend(source::read("src/device/emulator", &["kernels"])?);
         emulator::compile(&all, &images, &out)?;
     }
-    let text = write::kernels(&all, &images, missing.as_deref(), emulated);
+    let text = write::kernels(&all, &images, missing.as_deref(), emulated)?;
     fs::write(out.join("kernels.rs"), text).map_err(|e| format!("kernels.rs: {e}"))
 }

@@ -150,7 +150,7 @@ fn write(a: &Arguments, report: &Value) -> Result<(), Failure> {
 /// The standard model with masks that look at one spot each.
 fn model(device: &Device, precision: Precision, neurons: usize) -> Result<Model, Failure> {
     let mut config = Config::default();
-    config.training.precision = precision;
+    config.training.precision = precision.into();
     let population = Population {
         name: "bench".into(),
         height: SIZE.0,

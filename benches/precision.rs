@@ -144,7 +144,7 @@ fn fit(
     const TWIN: &str = include_str!("../examples/demo.toml");
     let mut config = Config::parse(TWIN, "examples/demo.toml", &a.overrides)?;
     config.training.seed = seed;
-    config.training.precision = precision;
+    config.training.precision = precision.into();
     let out = tempfile::tempdir()?;
     let options = Options {
         out: out.path().into(),
@@ -159,7 +159,7 @@ fn fit(
 /// The same weights on another device, at another precision.
 fn on(model: &Model, device: &Device, precision: Precision) -> Result<Model, Failure> {
     let mut config = model.config.clone();
-    config.training.precision = precision;
+    config.training.precision = precision.into();
     let readout = &model.readouts[0];
     let population = Population {
         name: readout.name.clone(),

@@ -233,7 +233,7 @@ fn trainer(a: &Work) -> Result<Trainer, Failure> {
     };
     let mut config = Config::default();
     config.training.batch_size = a.batch;
-    config.training.precision = a.precision;
+    config.training.precision = a.precision.into();
     config.readout.window = a.window;
     (config.readout.window_after, config.readout.window_mass) = (1, 0.0);
     let out = tempfile::tempdir()?.keep();

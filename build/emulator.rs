@@ -125,17 +125,20 @@ mod enabled {
             for kernel in &file.kernels {
                 let run = symbol(&kernel.name, image.precision);
                 let _ = writeln!(declarations, "void {run}(void**);");
+                let of_kernel = image.resources.iter().find(|r| r.kernel == kernel.name);
                 let _ = writeln!(
                     rows,
-                    "    {{{hash}u, \"{}\", {}, {run}, {shared}}},",
+                    "    {{{hash}u, \"{}\", {}, {}, {}, {run}, {shared}}},",
                     kernel.name,
-                    kernel.parameters.len()
+                    kernel.parameters.len(),
+                    kernel.resident,
+                    of_kernel.map_or(0, |r| r.shared),
                 );
             }
         }
         Ok(format!(
-            "{declarations}}}\nstruct Entry {{ uint64_t code; const char* name; int parameters; void (*run)(void**); void (*shared)(uint32_t**); }};\n\
-             extern const Entry striate_entries[] = {{\n{rows}    {{0, \"\", 0, nullptr, nullptr}}}};\n\
+            "{declarations}}}\nstruct Entry {{ uint64_t code; const char* name; int parameters, resident, shared_bytes; void (*run)(void**); void (*shared)(uint32_t**); }};\n\
+             extern const Entry striate_entries[] = {{\n{rows}    {{0, \"\", 0, 0, 0, nullptr, nullptr}}}};\n\
              extern const size_t striate_entry_count = sizeof striate_entries / sizeof striate_entries[0] - 1;\n"
         ))
     }

@@ -22,6 +22,8 @@ pub struct File {
 pub struct Kernel {
     pub name: String,
     pub threads: usize,
+    /// Blocks that are to fit on a multiprocessor at once.
+    pub resident: usize,
     pub parameters: Vec<Parameter>,
 }
 
@@ -50,22 +52,20 @@ const HEAD: &str = "extern \"C\" __global__";
 /// Reads every `.cu` in `directory`; headers lie there and in `others`.
 pub fn read(directory: &str, others: &[&str]) -> Result<Vec<File>, String> {
     let paths = list(directory)?;
-    let mut headers = String::new();
     let elsewhere: Vec<PathBuf> = others
         .iter()
         .map(|d| list(d))
         .collect::<Result<Vec<_>, _>>()?
         .concat();
-    for path in paths
+    let headers: Vec<&PathBuf> = paths
         .iter()
         .chain(&elsewhere)
         .filter(|p| has_extension(p, "cuh"))
-    {
-        let text = text_of(path)?;
-        if without_comments(&text).contains("__shared__") {
+        .collect();
+    for path in &headers {
+        if without_comments(&text_of(path)?).contains("__shared__") {
             return Err(format!("{}: {SHARED_OUTSIDE}", path.display()));
         }
-        headers.push_str(&text);
     }
     paths
         .iter()
@@ -92,7 +92,7 @@ fn text_of(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn file(path: &Path, headers: &str) -> Result<File, String> {
+fn file(path: &Path, headers: &[&PathBuf]) -> Result<File, String> {
     let text = text_of(path)?;
     let name = path
         .file_stem()
@@ -100,6 +100,8 @@ fn file(path: &Path, headers: &str) -> Result<File, String> {
         .unwrap_or_default();
     let at = |e: String| format!("{}: {e}", path.display());
     let constants = constants(&text);
+    let mut included = BTreeMap::new();
+    include(path, headers, &mut included)?;
     let mut kernels = Vec::new();
     let mut rest = &text[..];
     while let Some(start) = rest.find(HEAD) {
@@ -119,29 +121,36 @@ fn file(path: &Path, headers: &str) -> Result<File, String> {
         path: path.to_owned(),
         name,
         kernels,
-        by_precision: depends_on_precision(path, &text)?,
+        by_precision: included.iter().any(|(own, text)| {
+            own != "striate.cuh" && without_comments(text).contains("PRECISION")
+        }),
         constants,
-        everything: format!("{text}{headers}"),
+        everything: included.into_values().collect(),
     })
 }
 
-/// Whether a file, or a header of its own that it includes, asks for the precision; `striate.cuh` only names it.
-fn depends_on_precision(path: &Path, text: &str) -> Result<bool, String> {
-    let code = without_comments(text);
-    if code.contains("PRECISION") {
-        return Ok(true);
+/// Adds a file and all headers that it includes, by name.
+fn include(
+    path: &Path,
+    headers: &[&PathBuf],
+    found: &mut BTreeMap<String, String>,
+) -> Result<(), String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let text = text_of(path)?;
+    if found.insert(name.into_owned(), text.clone()).is_some() {
+        return Ok(());
     }
-    let includes = code.lines().filter_map(|line| {
-        let name = line.trim().strip_prefix("#include \"")?.strip_suffix('"')?;
-        (name != "striate.cuh").then_some(name)
-    });
-    for name in includes {
-        let header = path.with_file_name(name);
-        if depends_on_precision(&header, &text_of(&header)?)? {
-            return Ok(true);
-        }
+    let names = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("#include \"")?.strip_suffix('"'));
+    for name in names {
+        let header = headers
+            .iter()
+            .find(|h| h.file_name().is_some_and(|n| n == name))
+            .ok_or_else(|| format!("{}: no header {name}", path.display()))?;
+        include(header, headers, found)?;
     }
-    Ok(false)
+    Ok(())
 }
 
 fn outside_of_kernels(text: &str) -> Result<(), String> {
@@ -202,11 +211,13 @@ fn kernel(text: &str, constants: &BTreeMap<String, usize>) -> Result<Kernel, Str
         .strip_prefix("__launch_bounds__(")
         .ok_or_else(broken)?;
     let (bounds, rest) = rest.split_once(')').ok_or_else(broken)?;
-    // A second number asks for resident blocks.
-    let bounds = bounds.split(',').next().unwrap_or_default().trim();
-    let threads = match bounds.parse() {
-        Ok(n) => n,
-        Err(_) => *constants.get(bounds).ok_or_else(broken)?,
+    let number = |text: &str| match text.trim().parse() {
+        Ok(n) => Ok(n),
+        Err(_) => constants.get(text.trim()).copied().ok_or_else(broken),
+    };
+    let (threads, resident) = match bounds.split_once(',') {
+        Some((threads, resident)) => (number(threads)?, number(resident)?),
+        None => (number(bounds)?, 1),
     };
     if threads % 32 != 0 || !(32..=1024).contains(&threads) {
         return Err(format!(
@@ -222,6 +233,7 @@ fn kernel(text: &str, constants: &BTreeMap<String, usize>) -> Result<Kernel, Str
     Ok(Kernel {
         name: name.trim().to_owned(),
         threads,
+        resident,
         parameters,
     })
 }

@@ -6,7 +6,12 @@ use super::source::{File, Kernel, Kind};
 use std::fmt::Write as _;
 
 /// All of `kernels.rs`.
-pub fn kernels(files: &[File], images: &[Image], missing: Option<&str>, emulated: bool) -> String {
+pub fn kernels(
+    files: &[File],
+    images: &[Image],
+    missing: Option<&str>,
+    emulated: bool,
+) -> Result<String, String> {
     let mut text = String::new();
     for file in files {
         module(&mut text, file, emulated);
@@ -25,12 +30,30 @@ pub fn kernels(files: &[File], images: &[Image], missing: Option<&str>, emulated
             image.module, image.precision, image.arch, image.capability, image.ptx, image.deflated
         );
     }
-    text.push_str("];\n/// What every kernel takes on every architecture, as `kernels/resources.csv` has it.\n#[allow(dead_code)]\npub const RESOURCES: &str = \"\\\n");
-    for line in resources(images) {
+    text.push_str("];\n/// All of them.\n#[cfg(test)]\npub static KERNELS: &[&Kernel] = &[\n");
+    for file in files {
+        for kernel in &file.kernels {
+            let _ = writeln!(text, "    &{}::{},", file.name, kernel.name.to_uppercase());
+        }
+    }
+    text.push_str("];\n");
+    let what = "What every kernel takes on every architecture, as `kernels/resources.csv` has it.";
+    constant(&mut text, "RESOURCES", what, &resources(images));
+    let what = "What every kernel's machine code consists of, as `kernels/sass.csv` has it.";
+    constant(&mut text, "SASS", what, &super::sass::table(images)?);
+    Ok(text)
+}
+
+/// A table for the tests.
+fn constant(text: &mut String, name: &str, what: &str, lines: &[String]) {
+    let _ = writeln!(
+        text,
+        "/// {what}\n#[cfg(test)]\npub const {name}: &str = \"\\"
+    );
+    for line in lines {
         let _ = writeln!(text, "{line}\\n\\");
     }
     text.push_str("\";\n");
-    text
 }
 
 fn resources(images: &[Image]) -> Vec<String> {
@@ -104,8 +127,8 @@ fn function(text: &mut String, file: &File, kernel: &Kernel, precisions: usize, 
     };
     let _ = writeln!(
         text,
-        "    pub static {upper}: Kernel = Kernel {{ module: {:?}, name: {:?}, threads: {}, by_precision: {},{code} }};",
-        file.name, kernel.name, kernel.threads, file.by_precision
+        "    pub static {upper}: Kernel = Kernel {{ module: {:?}, name: {:?}, threads: {}, resident: {}, by_precision: {},{code} }};",
+        file.name, kernel.name, kernel.threads, kernel.resident, file.by_precision
     );
     let mut parameters = String::new();
     let mut arguments = Vec::new();

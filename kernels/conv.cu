@@ -77,14 +77,29 @@ forward(float4* shared, const Map* x, const float* w, Map* y, int batch, int in_
 
     const float* filters = w + (size_t)first_row * taps;
     AlongK<ROWS, Rows<false>> rows{{filters, out_channels - first_row, taps, in_fours(filters, taps)}};
-    Sums<ROWS, TILE> sums;
+    typedef Sums<ROWS, TILE> Tile;
+    Tile sums;
     sums.clear();
     product(sums, rows, windows, steps_of(taps), shared, [](int) {});
-    sums.for_each([&](int row, int col, float& sum) {
-        int o = first_row + row, pixel = first_pixel + col;
-        // Maps of one channel lie out_channels maps apart.
-        if (o < out_channels && pixel < pixels)
-            store(y + (pixel + (pixel / out_pixels * (out_channels - 1) + o) * out_pixels), sum);
+    // Maps of one channel lie out_channels maps apart.
+    int between = (out_channels - 1) * out_pixels, places[Tile::RUNS], lefts[Tile::RUNS];
+#pragma unroll
+    for (int i = 0; i < Tile::RUNS; ++i) {
+        int first = first_pixel + Tile::run_col(i), image = first / out_pixels;
+        places[i] = first + image * between;
+        lefts[i] = (image + 1) * out_pixels - first;
+    }
+    bool whole = in_runs(y, out_pixels);
+    sums.for_each_run([&](int row, int i, const Run& run) {
+        int o = first_row + row, pixels_left = pixels - first_pixel - Tile::run_col(i), left = lefts[i];
+        if (o >= out_channels || pixels_left <= 0) return;
+        Map* to = y + (places[i] + o * out_pixels);
+        if (whole) return run.store(to);
+#pragma unroll
+        for (int e = 0; e < RUN; ++e, ++to) {
+            if (e < pixels_left) *to = run.at(e);
+            if (--left == 0) left = out_pixels, to += between;
+        }
     });
 }
 
@@ -116,12 +131,21 @@ conv_transpose_weights(const float* w /* (C_out, C_in, k, k) */, float* turned /
     turned[i] = w[(o * in_channels + c) * area + (area - 1 - tap)];
 }
 
-// Where a step of the sum over pixels lies: 16 pixels of one image. The last step of an image may be shorter.
+// Where a step of the sum over pixels lies: 16 pixels of one image. The last step of an image may be shorter. Steps come in order.
 struct Place {
-    int first, per_image;
+    int per_image;
+    int image, begun;  // the step at which it began
 
-    __device__ __forceinline__ int image(int step) const { return (first + step) / per_image; }
-    __device__ __forceinline__ int pixel(int step) const { return (first + step) % per_image * STEP; }
+    __device__ __forceinline__ Place(int first, int per_image)
+        : per_image(per_image), image(first / per_image), begun(-(first % per_image)) {}
+
+    // Whether that is another image.
+    __device__ __forceinline__ bool move_to(int step) {
+        bool next = step - begun == per_image;
+        if (next) begun = step, ++image;
+        return next;
+    }
+    __device__ __forceinline__ int pixel(int step) const { return (step - begun) * STEP; }
 };
 
 // Rows o of dy along the pixels.
@@ -132,9 +156,10 @@ struct OutputGradient {
     bool fours;
     typedef Quad Held;
 
-    __device__ __forceinline__ void fetch(int step, int, int row, int k, Quad& v) const {
+    __device__ __forceinline__ void fetch(int step, int q, int row, int k, Quad& v) {
+        if (q == 0) place.move_to(step);
         int o = first_row + row;
-        const Map* from = dy + (place.image(step) * channels + o) * pixels;
+        const Map* from = dy + (place.image * channels + o) * pixels;
         fetch_quad(from, place.pixel(step) + k, o < channels ? pixels : 0, fours, v);
     }
     __device__ __forceinline__ float value(float v) const { return v; }
@@ -144,14 +169,29 @@ struct OutputGradient {
 template <int QUADS> struct Taps {
     const Map* x;
     Place place;
-    int top[QUADS], left[QUADS];  // u - p, v - p
-    int plane[QUADS];             // where channel c begins
     int channels, height, width, out_width, pixels;
+    int first_row, first_col, row, col;  // of this thread's pixel, in an image's first step and now
+    int rows, cols;                      // from one step to the next
+    int top[QUADS], left[QUADS];         // u - p, v - p
+    int plane[QUADS];                    // where channel c begins
     typedef Four<Map> Held;
 
-    __device__ __forceinline__ void fetch(int step, int q, int, int k, Four<Map>& held) const {
-        const Map* from = x + (place.image(step) * channels * height * width + plane[q]);
-        int pixel = place.pixel(step) + k, i = pixel / out_width, j = pixel - i * out_width;
+    __device__ __forceinline__ Taps(const Map* x, Place place, int channels, int height, int width, int out_width, int pixels)
+        : x(x), place(place), channels(channels), height(height), width(width), out_width(out_width), pixels(pixels) {
+        first_row = quad_k() / out_width, first_col = quad_k() % out_width;
+        rows = STEP / out_width, cols = STEP % out_width;
+        int pixel = place.pixel(0) + quad_k();
+        row = pixel / out_width, col = pixel % out_width;
+    }
+
+    __device__ __forceinline__ void fetch(int step, int q, int, int k, Four<Map>& held) {
+        if (q == 0 && step > 0) {
+            row += rows, col += cols;
+            if (col >= out_width) col -= out_width, ++row;
+            if (place.move_to(step)) row = first_row, col = first_col;
+        }
+        const Map* from = x + (place.image * channels * height * width + plane[q]);
+        int pixel = place.pixel(step) + k, i = row, j = col;
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
             int row = i + top[q], col = j + left[q];
@@ -170,12 +210,10 @@ backward_weights(float4* shared, const Map* x, const Map* dy, float* parts, int 
     int out_width = width + 2 * padding + 1 - kernel, pixels = (height + 2 * padding + 1 - kernel) * out_width;
     int area = kernel * kernel, taps = in_channels * area;
     int first_tap = blockIdx.x * TILE, first_row = blockIdx.y * ROWS;
-    Place place{(int)blockIdx.z * steps, steps_of(pixels)};
+    int per_image = steps_of(pixels), first = blockIdx.z * steps;
+    Place place(first, per_image);
     AlongK<ROWS, OutputGradient> rows{{dy, place, out_channels, first_row, pixels, in_fours(dy, pixels)}};
-    AlongK<TILE, Taps<2>> columns;
-    columns.source.x = x, columns.source.place = place;
-    columns.source.channels = in_channels, columns.source.height = height, columns.source.width = width;
-    columns.source.out_width = out_width, columns.source.pixels = pixels;
+    AlongK<TILE, Taps<2>> columns{{x, place, in_channels, height, width, out_width, pixels}};
 #pragma unroll
     for (int q = 0; q < 2; ++q) {
         int tap = first_tap + quad_row(q), c = tap / area;
@@ -186,7 +224,7 @@ backward_weights(float4* shared, const Map* x, const Map* dy, float* parts, int 
     }
     Sums<ROWS, TILE> sums;
     sums.clear();
-    product(sums, rows, columns, min(steps, batch * place.per_image - place.first), shared, [](int) {});
+    product(sums, rows, columns, min(steps, batch * per_image - first), shared, [](int) {});
     sums.for_each([&](int row, int col, float& sum) {
         int o = first_row + row, tap = first_tap + col;
         if (o < out_channels && tap < taps) parts[((size_t)blockIdx.z * out_channels + o) * taps + tap] = sum;

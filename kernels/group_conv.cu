@@ -31,8 +31,8 @@ struct Part {
 };
 
 __device__ __forceinline__ Part part_of(const Sizes& s) {
-    int warp = threadIdx.x / 32, per_unit = (s.rows + 1) / 2;
-    return {warp / per_unit, warp % per_unit * 2, warp < s.units * per_unit ? min(s.rows, 2) : 0};
+    int warp = threadIdx.x / 32, bits = s.rows >> 2;
+    return {warp >> bits, (warp & bits) * 2, warp < s.units << bits ? min(s.rows, 2) : 0};
 }
 
 // d[component][row][feature step] += numbers times weights of one input feature.
@@ -76,7 +76,13 @@ __device__ __forceinline__ void mix(const Shared& shared, const Sizes& s, Part p
 struct Ending {
     const float *mean, *variance, *gain, *offset;
     int groups, has_gain, code;
+    int first, step;  // group of the block's first channel; from one orientation's channel to the next one's
 };
+
+__device__ __forceinline__ Ending ending_of(const float* mean, const float* variance, const float* gain, const float* offset,
+                                            int groups, int has_gain, int code, int out_features) {
+    return {mean, variance, gain, offset, groups, has_gain, code, (int)blockIdx.y * GROUP_CONV_FEATURES % groups, out_features % groups};
+}
 
 // Inverse transform of the block's sums, through shared memory.
 __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Tile tile, int chunk, Part part,
@@ -97,12 +103,14 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
     size_t area = (size_t)s.out_height * s.out_width;
 #pragma unroll 1
     for (int e = threadIdx.x; e < GROUP_CONV_FEATURES * pixels; e += GROUP_CONV_THREADS) {
-        int pixel = e % pixels, feature = e / pixels, channel = chunk * GROUP_CONV_FEATURES + feature;
+        int pixel = e & (pixels - 1), feature = e / COLUMNS >> row_bits(s), channel = chunk * GROUP_CONV_FEATURES + feature;
         int row = tile.row + pixel / COLUMNS, column = tile.column + pixel % COLUMNS;
         if (channel >= s.out_features || row >= s.out_height || column >= s.out_width) continue;
         float v[ORIENTATIONS];
 #pragma unroll
         for (int c = 0; c < ORIENTATIONS; ++c) v[c] = c < 2 * s.units ? sums[at(c, feature, pixel)] : 0.0f;
+        int group = ending.first + feature;
+        while (group >= ending.groups) group -= ending.groups;
 #pragma unroll 1
         for (int q = 0; q < s.orientations; ++q) {
             const float4* matrix = reinterpret_cast<const float4*>(shared.tables + (ORIENTATIONS + q) * ORIENTATIONS);
@@ -119,19 +127,24 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
             }
             int out = q * s.out_features + channel;
             if (ending.code >= 0) {
-                Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, ending.has_gain, out % ending.groups);
+                Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, ending.has_gain, group);
                 sum = activation_value(ending.code, line.at(sum));
+                group += ending.step;
+                if (group >= ending.groups) group -= ending.groups;
             }
             store(y + (((size_t)tile.image * s.orientations * s.out_features + out) * area + row * s.out_width + column), sum);
         }
     }
 }
 
-template <int K>
-__device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, const Map* x, const float* transform,
+// Of `rows` rows, where O is usual.
+template <int K> constexpr int usual_rows() { return K <= 5 ? 4 : 2; }
+
+// N: orientations at most.
+template <int K, int N>
+__device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, Tile tile, const Map* x, const float* transform,
                                          const float* table, const u32* places, const u32* weights, Ending ending, Map* y) {
     using T = Taps<K>;
-    Tile tile = tile_of(s, blockIdx.x);
     Part part = part_of(s);
     int chunk = blockIdx.y, warp = threadIdx.x / 32;
     // Words of a step of all output features, and of an input feature.
@@ -145,7 +158,7 @@ __device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, c
 #pragma unroll
     for (int i = 0; i < 32; ++i) d[i / 16][i / 8 % 2][i / 4 % 2][i % 4] = 0.0f;
     __syncthreads();
-    stage<K, ORIENTATIONS>(shared, x, s, tile, 0, 0);
+    stage<K, N>(shared, x, s, tile, 0, 0);
     for (int f = 0; f < s.in_features; ++f) {
         __syncthreads();
         expand(shared, s, basis, [&](int step, int row, float2 upper, float2 lower) {
@@ -154,13 +167,13 @@ __device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, c
         __syncthreads();
         // The next feature's loads fly while this one is mixed, if there are registers for them.
         constexpr bool EARLY = PRECISION != F32;
-        Column<ORIENTATIONS> next;
+        Column<N> next;
         bool more = f + 1 < s.in_features;
         if (EARLY && more) load_column<K>(next, x, s, tile, f + 1, warp);
         if (part.count > 0) mix<T::NT>(shared, s, part, weights + f * per_feature, across, d);
         if (more) {
             if (EARLY) put_column<K>(shared, next, s, warp);
-            stage<K, ORIENTATIONS>(shared, x, s, tile, f + 1, EARLY ? WARPS : 0);
+            stage<K, N>(shared, x, s, tile, f + 1, EARLY ? WARPS : 0);
         }
     }
     __syncthreads();
@@ -179,8 +192,11 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<3>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
-    convolve<3>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+    Ending end = ending_of(mean, variance, gain, offset, groups, has_gain, ending - 1, out_features);
+    Tile tile = tile_of(s, blockIdx.x);
+    by_orientations<usual_rows<3>()>(s, [&](const Sizes& s, auto most) {
+        convolve<3, most.COUNT>(shared, s, tile, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+    });
 }
 
 extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_5(
@@ -193,8 +209,11 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<5>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
-    convolve<5>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+    Ending end = ending_of(mean, variance, gain, offset, groups, has_gain, ending - 1, out_features);
+    Tile tile = tile_of(s, blockIdx.x);
+    by_orientations<usual_rows<5>()>(s, [&](const Sizes& s, auto most) {
+        convolve<5, most.COUNT>(shared, s, tile, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+    });
 }
 
 extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_7(
@@ -207,8 +226,11 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<7>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
-    convolve<7>(shared, s, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+    Ending end = ending_of(mean, variance, gain, offset, groups, has_gain, ending - 1, out_features);
+    Tile tile = tile_of(s, blockIdx.x);
+    by_orientations<usual_rows<7>()>(s, [&](const Sizes& s, auto most) {
+        convolve<7, most.COUNT>(shared, s, tile, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+    });
 }
 
 // The mixing weights as right operands, (F_in, unit, step, feature step, lane) pairs: each a sum over two functions and

@@ -25,6 +25,9 @@ constexpr int PRODUCTS = PRECISION == BF16 ? 1 : 2;  // of a row's 16 pixels
 // Input features of a block.
 template <int K> constexpr int at_once() { return K <= 5 ? 4 : 2; }
 
+// Of a tile, where O is usual.
+template <int K> constexpr int usual_rows() { return K <= 5 ? 2 : 1; }
+
 // The tile of the output's gradient, transformed over orientations.
 __device__ __forceinline__ void stage_outputs(const Shared& shared, u32* outputs, const Sizes& s, Tile tile, int chunk,
                                               const Map* dy) {
@@ -32,7 +35,7 @@ __device__ __forceinline__ void stage_outputs(const Shared& shared, u32* outputs
     size_t area = (size_t)s.out_height * s.out_width;
 #pragma unroll 1
     for (int e = threadIdx.x; e < GRADIENT_FEATURES * pixels; e += THREADS) {
-        int feature = e / pixels, row = e % pixels / COLUMNS, column = e % COLUMNS, g = chunk * GRADIENT_FEATURES + feature;
+        int feature = e / COLUMNS >> row_bits(s), row = e / COLUMNS & (s.rows - 1), column = e % COLUMNS, g = chunk * GRADIENT_FEATURES + feature;
         int i = tile.row + row, j = tile.column + column;
         bool inside = i < s.out_height && j < s.out_width && g < s.out_features;
         const Map* at = dy + ((size_t)tile.image * s.orientations * s.out_features + g) * area + i * s.out_width + j;
@@ -101,7 +104,7 @@ __device__ __forceinline__ void correlate(const Shared& shared, const u32* outpu
 }
 
 template <int K>
-__device__ __forceinline__ void differentiate(const Shared& shared, u32* outputs, const Sizes& s, const Map* x,
+__device__ __forceinline__ void differentiate(const Shared& shared, u32* outputs, const Sizes& s, Tile tile, const Map* x,
                                               const Map* dy, const float* transform, const float* table,
                                               const u32* places, float* partial, int tiles, int per_slice) {
     using T = Taps<K>;
@@ -116,8 +119,7 @@ __device__ __forceinline__ void differentiate(const Shared& shared, u32* outputs
     for (int i = 0; i < F * T::NT * 4; ++i) d[i / (T::NT * 4)][i / 8 % (T::NT / 2)][i / 4 % 2][i % 4] = 0.0f;
     int end = min(tiles, ((int)blockIdx.y + 1) * per_slice);
 #pragma unroll 1
-    for (int index = blockIdx.y * per_slice; index < end; ++index) {
-        Tile tile = tile_of(s, index);
+    for (int index = blockIdx.y * per_slice; index < end; ++index, next_tile(s, tile)) {
         __syncthreads();
         stage_outputs(shared, outputs, s, tile, chunk, dy);
         stage<K, 8>(shared, x, s, tile, first, 0);
@@ -163,7 +165,10 @@ extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS, 2) group_conv_gra
     __shared__ u32 outputs[GRADIENT_OUTPUTS], halo[GRADIENT_HALO], destinations[2 * GRADIENT_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<3>(orientations, in_features, out_features, height, width, padding, rows);
-    differentiate<3>(shared, outputs, s, x, dy, transform, basis, places, partial, tiles, per_slice);
+    Tile tile = tile_of(s, blockIdx.y * per_slice);
+    by_orientations<usual_rows<3>()>(s, [&](const Sizes& s, auto) {
+        differentiate<3>(shared, outputs, s, tile, x, dy, transform, basis, places, partial, tiles, per_slice);
+    });
 }
 
 extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS, 2) group_conv_gradient_5(
@@ -175,7 +180,10 @@ extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS, 2) group_conv_gra
     __shared__ u32 outputs[GRADIENT_OUTPUTS], halo[GRADIENT_HALO], destinations[2 * GRADIENT_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<5>(orientations, in_features, out_features, height, width, padding, rows);
-    differentiate<5>(shared, outputs, s, x, dy, transform, basis, places, partial, tiles, per_slice);
+    Tile tile = tile_of(s, blockIdx.y * per_slice);
+    by_orientations<usual_rows<5>()>(s, [&](const Sizes& s, auto) {
+        differentiate<5>(shared, outputs, s, tile, x, dy, transform, basis, places, partial, tiles, per_slice);
+    });
 }
 
 extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS, 2) group_conv_gradient_7(
@@ -187,7 +195,10 @@ extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS, 2) group_conv_gra
     __shared__ u32 outputs[GRADIENT_OUTPUTS], halo[GRADIENT_HALO], destinations[2 * GRADIENT_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<7>(orientations, in_features, out_features, height, width, padding, rows);
-    differentiate<7>(shared, outputs, s, x, dy, transform, basis, places, partial, tiles, per_slice);
+    Tile tile = tile_of(s, blockIdx.y * per_slice);
+    by_orientations<usual_rows<7>()>(s, [&](const Sizes& s, auto) {
+        differentiate<7>(shared, outputs, s, tile, x, dy, transform, basis, places, partial, tiles, per_slice);
+    });
 }
 
 extern "C" __global__ void __launch_bounds__(GRADIENT_THREADS) group_conv_gradient_sum(

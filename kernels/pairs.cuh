@@ -1,7 +1,7 @@
 // Operands of a block's product (product.cuh) that are as the precision wants them in global memory already.
 //
-// In BF16 a stored row is its bf16 numbers, two neighbours to a word (the first in the low half), with zeros up to a whole
-// step of the product: half the bytes, nothing to convert on the way, and no tail. In the other precisions it is the row.
+// A stored row is rounded, so that not every block rounds it again, and has zeros up to a whole step of the product, so that it
+// has no tail. In BF16 two neighbours share a word (the first in the low half). In F32 it is the row as it is.
 #pragma once
 #include "product.cuh"
 
@@ -15,7 +15,12 @@ typedef float Stored;
 __device__ __forceinline__ int pair_words(int length) { return steps_of(length) * (STEP / 2); }
 
 // Words of a stored row of `length` numbers.
-__device__ __forceinline__ int stored_words(int length) { return PRECISION == BF16 ? pair_words(length) : length; }
+__device__ __forceinline__ int stored_words(int length) {
+    return PRECISION == F32 ? length : PRECISION == TF32 ? steps_of(length) * STEP : pair_words(length);
+}
+
+// A number of a stored row.
+__device__ __forceinline__ float rounded(float v) { return PRECISION == TF32 ? __uint_as_float(to_tf32(v)) : v; }
 
 // Rows of pairs, k along them.
 template <int ROWS> struct PairsAlongK {
@@ -76,10 +81,12 @@ template <int ROWS, class Source> struct PairsAcrossK {
     }
 };
 
-// The rows of a stored matrix (rows, length), k along them; ABSOLUTE: by absolute value, as pairs have it already.
+// The rows of a stored matrix (rows, length), k along them; ABSOLUTE: by absolute value, as rounded ones have it already.
 template <int ROWS, bool ABSOLUTE> __device__ __forceinline__ auto stored_along_k(const Stored* from, int rows, int length) {
     if constexpr (PRECISION == BF16) {
         return PairsAlongK<ROWS>{(const u32*)from, rows, pair_words(length)};
+    } else if constexpr (PRECISION == TF32) {
+        return AlongK<ROWS, Rows<false>, true>{{(const float*)from, rows, stored_words(length), true}};
     } else {
         return AlongK<ROWS, Rows<ABSOLUTE>>{{(const float*)from, rows, length, in_fours((const float*)from, length)}};
     }
@@ -91,6 +98,6 @@ template <int ROWS, bool ABSOLUTE> __device__ __forceinline__ auto stored_along_
 template <int ROWS, class Source> using StoredAcrossK = PairsAcrossK<ROWS, Source>;
 template <int ROWS> __device__ __forceinline__ int own_word(int first) { return first / 2 + own_pair<ROWS>(); }
 #else
-template <int ROWS, class Source> using StoredAcrossK = AcrossK<ROWS, Source>;
+template <int ROWS, class Source> using StoredAcrossK = AcrossK<ROWS, Source, PRECISION == TF32>;
 template <int ROWS> __device__ __forceinline__ int own_word(int first) { return first + own_row<ROWS>(); }
 #endif

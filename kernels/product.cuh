@@ -17,7 +17,7 @@
 // A source reads raw numbers (fetch) and makes of them the factor of the product (value); outside its matrix it gives 0.
 // pairs.cuh has the same two for numbers that lie in global memory as bf16 already.
 #pragma once
-#include "map.cuh"
+#include "run.cuh"
 
 constexpr int BLOCK = 256;
 constexpr int STEP = 16;                             // k per stage
@@ -72,11 +72,12 @@ __device__ __forceinline__ void fetch_quad(const Map* row, int k, int length, bo
 typedef Four<Map> Quad;
 #endif
 
-// Rounds four neighbours along k and puts them into a row of shared memory.
+// Rounds four neighbours along k, if they are not ROUNDED, and puts them into a row of shared memory.
+template <bool ROUNDED = false>
 __device__ __forceinline__ void store_quad(float* row, int k, float a, float b, float c, float d) {
     if constexpr (PRECISION == BF16) {
         *(float2*)(row + k / 2) = make_float2(__uint_as_float(pack_bf16(a, b)), __uint_as_float(pack_bf16(c, d)));
-    } else if constexpr (PRECISION == TF32) {
+    } else if constexpr (PRECISION == TF32 && !ROUNDED) {
         *(float4*)(row + k) = make_float4(__uint_as_float(to_tf32(a)), __uint_as_float(to_tf32(b)),
                                           __uint_as_float(to_tf32(c)), __uint_as_float(to_tf32(d)));
     } else {
@@ -93,7 +94,8 @@ __device__ __forceinline__ int quad_row(int q) {
 __device__ __forceinline__ int quad_k() { return threadIdx.x % 4 * 4; }
 
 // An operand whose numbers lie next to each other along k. Source: Held with at(i), fetch(step, q, row, k, Held&), value(float).
-template <int ROWS, class Source> struct AlongK {
+// ROUNDED: they are numbers of the precision already.
+template <int ROWS, class Source, bool ROUNDED = false> struct AlongK {
     static constexpr int QUADS = ROWS * STEP / 4 / BLOCK;
     Source source;
     typename Source::Held held[QUADS];
@@ -106,8 +108,8 @@ template <int ROWS, class Source> struct AlongK {
 #pragma unroll
         for (int q = 0; q < QUADS; ++q) {
             const typename Source::Held& v = held[q];
-            store_quad(stage + quad_row(q) * PITCH, quad_k(), source.value(v.at(0)), source.value(v.at(1)),
-                       source.value(v.at(2)), source.value(v.at(3)));
+            store_quad<ROUNDED>(stage + quad_row(q) * PITCH, quad_k(), source.value(v.at(0)), source.value(v.at(1)),
+                                source.value(v.at(2)), source.value(v.at(3)));
         }
     }
 };
@@ -117,7 +119,7 @@ template <int ROWS> __device__ __forceinline__ int own_row() { return threadIdx.
 template <int ROWS> __device__ __forceinline__ int own_k() { return threadIdx.x / ROWS * (ROWS * STEP / BLOCK); }
 
 // An operand whose rows lie next to each other. Source: Held, fetch(step, k, Held (&)[COUNT]), value(Held).
-template <int ROWS, class Source> struct AcrossK {
+template <int ROWS, class Source, bool ROUNDED = false> struct AcrossK {
     static constexpr int COUNT = ROWS * STEP / BLOCK;
     Source source;
     typename Source::Held held[COUNT];
@@ -126,8 +128,8 @@ template <int ROWS, class Source> struct AcrossK {
     __device__ __forceinline__ void store(float* stage) const {
 #pragma unroll
         for (int i = 0; i < COUNT; i += 4)
-            store_quad(stage + own_row<ROWS>() * PITCH, own_k<ROWS>() + i, source.value(held[i]), source.value(held[i + 1]),
-                       source.value(held[i + 2]), source.value(held[i + 3]));
+            store_quad<ROUNDED>(stage + own_row<ROWS>() * PITCH, own_k<ROWS>() + i, source.value(held[i]), source.value(held[i + 1]),
+                                source.value(held[i + 2]), source.value(held[i + 3]));
     }
 };
 
@@ -186,6 +188,27 @@ template <int ROWS_, int COLS_> struct Sums {
         for_each([](int, int, float& sum) { sum = 0.0f; });
     }
 
+    // Calls put(row, i, run) for the runs of every row, run i from column run_col(i) on. All lanes must come.
+    static constexpr int RUNS = COL_SLOTS / (PRECISION == BF16 ? 8 : RUN);
+    static __device__ __forceinline__ int run_col(int i) {
+        return PRECISION == BF16 ? first_col() + threadIdx.x % 4 * RUN : col(i * RUN);
+    }
+    template <class Put> __device__ __forceinline__ void for_each_run(Put put) {
+#pragma unroll
+        for (int r = 0; r < ROW_SLOTS; ++r) {
+#if PRECISION == BF16
+            static_assert(COL_SLOTS == 8, "the four lanes of a row exchange their four pairs");
+            u32 pairs[4];
+#pragma unroll
+            for (int i = 0; i < 4; ++i) pairs[i] = pack_bf16(at(r, 2 * i), at(r, 2 * i + 1));
+            put(row(r), 0, Run(pairs));
+#else
+#pragma unroll
+            for (int i = 0; i < RUNS; ++i) put(row(r), i, Run{at(r, i * RUN), at(r, i * RUN + 1)});
+#endif
+        }
+    }
+
     // For every column the sum of term(row, col, sum) over its rows, as one part per half of the rows: parts (2, COLS).
     template <class Term> __device__ __forceinline__ void over_rows(float* parts, Term term) {
 #pragma unroll
@@ -200,13 +223,18 @@ template <int ROWS_, int COLS_> struct Sums {
         }
     }
 
-    // For every row the sum of term(r, c), slots, over its columns, as one part per quarter of the columns: parts (4, ROWS).
-    template <class Term> __device__ __forceinline__ void over_cols(float* parts, Term term) {
+    // For every row the sum of both terms(r, c) of slots c and c + 1 over its columns, as one part per quarter of the columns:
+    // parts (4, ROWS).
+    template <class Terms> __device__ __forceinline__ void over_cols(float* parts, Terms terms) {
 #pragma unroll
         for (int r = 0; r < ROW_SLOTS; ++r) {
             float total = 0.0f;
 #pragma unroll
-            for (int c = 0; c < COL_SLOTS; ++c) total += term(r, c);
+            for (int c = 0; c < COL_SLOTS; c += 2) {
+                float2 both = terms(r, c);
+                total += both.x;
+                total += both.y;
+            }
 #pragma unroll
             for (int step = 1; step < 4; step *= 2) total += __shfl_xor_sync(ALL_LANES, total, step);
             if (threadIdx.x % 4 == 0) parts[threadIdx.x / 32 % 4 * ROWS + row(r)] = total;

@@ -9,20 +9,20 @@
 //           dfeatures[n, c] += sum_p |mask[n, p]| G, one part per tile of pixels, added up by readout_backward_features.
 //
 // PRECISION decides how x, |mask|, dh and dh v enter the products, and how x and dx lie in memory; everything else is float32.
-// In BF16 |mask|, which every pass reads many times, is rounded once and lies in global memory as pairs.cuh has it, "stored",
-// as x does where its rows are whole steps; elsewhere rows of x are filled up once.
+// What every pass reads many times is rounded once and lies in global memory as pairs.cuh has it, "stored": |mask|, and x, which
+// in BF16 lies so already where its rows are whole steps.
 #include "striate.cuh"
 #include "pairs.cuh"
+#include "readout.cuh"
 
 #define THREADS 256
 #define WHOLE_STEP 16  // numbers up to whole multiples of which a stored row is filled up
 #define TILE 128    // rows and columns of a block's product
 #define BAND 16     // rows of tiles that blocks running together work on
+#define TURN 32
 #define NEURONS 64  // rows of readout_backward_weights, which keeps two tiles
 
 static_assert(WHOLE_STEP == STEP, "what pairs.cuh takes");
-
-__device__ __forceinline__ float counted(float feature, int positive) { return positive ? fabsf(feature) : feature; }
 
 // Which of gridDim.x columns (x) and gridDim.y rows (y) of tiles a block takes: BAND rows at a time, column after column. Blocks
 // that run together then need few rows and few columns, and share them in the cache.
@@ -38,8 +38,8 @@ struct Tiles {
 };
 
 // Thread: four neighbours of a row.
-template <class Held, class Number, class F>
-__device__ __forceinline__ void fill_rows(const Number* from, Map* to, int rows, int length, F f) {
+template <class Held, class Number, class Filled, class F>
+__device__ __forceinline__ void fill_rows(const Number* from, Filled* to, int rows, int length, F f) {
     int i = blockIdx.x * THREADS + threadIdx.x, per_row = steps_of(length) * (STEP / 4), row = i / per_row;
     if (row >= rows) return;
     Held v;
@@ -50,13 +50,37 @@ __device__ __forceinline__ void fill_rows(const Number* from, Map* to, int rows,
 // |mask|, stored.
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_store_mask(const float* from /* (rows, length) */, Map* to /* (rows, length filled up) */, int rows, int length) {
-    fill_rows<Four<float>>(from, to, rows, length, [](float v) { return fabsf(v); });
+    fill_rows<Four<float>>(from, to, rows, length, [](float v) { return rounded(fabsf(v)); });
 }
 
 // x, stored.
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_store_maps(const Map* from /* (rows, length) */, Map* to /* (rows, length filled up) */, int rows, int length) {
-    fill_rows<Quad>(from, to, rows, length, [](float v) { return v; });
+    fill_rows<Quad>(from, to, rows, length, [](float v) { return rounded(v); });
+}
+
+// A matrix of float32, its rows filled up.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_fill(const float* from /* (rows, length) */, float* to /* (rows, length filled up) */, int rows, int length) {
+    fill_rows<Four<float>>(from, to, rows, length, [](float v) { return v; });
+}
+
+// A matrix turned, its new rows filled up; `positive`: by absolute value, `is_operand`: rounded. Block: TURN rows and columns.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_turn(const float* from /* (rows, columns) */, float* to /* (columns, rows filled up) */, int rows, int columns, int positive,
+             int is_operand) {
+    __shared__ float tile[TURN][TURN + 1];
+    int first_column = blockIdx.x * TURN, first_row = blockIdx.y * TURN, length = steps_of(rows) * STEP, lane = threadIdx.x % TURN;
+    for (int i = threadIdx.x / TURN; i < TURN; i += THREADS / TURN) {
+        int row = first_row + i, column = first_column + lane;
+        tile[i][lane] = row < rows && column < columns ? from[(size_t)row * columns + column] : 0.0f;
+    }
+    __syncthreads();
+    for (int i = threadIdx.x / TURN; i < TURN; i += THREADS / TURN) {
+        int row = first_row + lane, column = first_column + i;
+        float v = counted(tile[lane][i], positive);
+        if (column < columns && row < length) to[(size_t)column * length + row] = is_operand ? rounded(v) : v;
+    }
 }
 
 // Block: TILE neurons of `images` images, as many as there are whole ones in TILE rows (b, c), at least one.
@@ -95,85 +119,84 @@ readout_forward(const Map* x /* (B, C, P), stored */, const Map* mask /* (N, P),
     }
 }
 
-// dh[b, n] v[n, c] for this thread's row (b, c), along n.
-struct Spread {
-    const float* features;  // (N, C)
-    const float* dh;        // (B, N)
-    int channel, image;     // where the row begins in either
-    int channels, neurons, positive;
-    typedef float2 Held;
+// dh[b, n] v[n, c] for QUADS rows (b, c), along n; both lie in rows along n, in whole steps (readout_turn, readout_fill).
+template <int QUADS> struct Spread {
+    const float *features[QUADS], *dh[QUADS];
 
-    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, float2 (&held)[COUNT]) const {
-        int n = step * STEP + k, left = neurons - n;
-        const float* feature = features + (n * channels + channel);
-        const float* gradient = dh + (image + n);
-#pragma unroll
-        for (int i = 0; i < COUNT; ++i, feature += channels) {
-            held[i].x = i < left ? *feature : 0.0f;
-            held[i].y = i < left ? gradient[i] : 0.0f;
+    struct Held {
+        float4 v, d;
+
+        __device__ __forceinline__ float at(int i) const {
+            return i == 0 ? v.x * d.x : i == 1 ? v.y * d.y : i == 2 ? v.z * d.z : v.w * d.w;
         }
-    }
-    __device__ __forceinline__ float value(float2 v) const { return counted(v.x, positive) * v.y; }
-};
+    };
 
-// Block: TILE rows (b, c) by TILE pixels.
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
-readout_backward_input(const Map* mask /* (N, P), stored */, const float* features /* (N, C) */, const float* dh /* (B, N) */,
-                       Map* dx /* (B, C, P) */, int batch, int channels, int pixels, int neurons, int positive) {
-    __shared__ float4 shared[product_shared(TILE, TILE)];
-    int first_pixel = blockIdx.x * TILE, first_row = blockIdx.y * TILE, rows = batch * channels;
-    int row = first_row + own_row<TILE>(), word = own_word<TILE>(first_pixel), words = stored_words(pixels);
-    AcrossK<TILE, Spread> spread{{features, dh, row % channels, row / channels * neurons, channels,
-                                  row < rows ? neurons : 0, positive}};
-    StoredAcrossK<TILE, Column<true, Stored>> masks{{(const Stored*)mask, word, words, word < words ? neurons : 0}};
-    Sums<TILE, TILE> sums;
-    sums.clear();
-    product(sums, spread, masks, steps_of(neurons), shared, [](int) {});
-    sums.for_each([&](int row, int col, float& sum) {
-        if (first_row + row < rows && first_pixel + col < pixels)
-            store(dx + ((size_t)(first_row + row) * pixels + first_pixel + col), sum);
-    });
-}
-
-// A step of readout_backward_weights is 16 images of one channel: all images of channel 0, then of channel 1, ...
-struct Gradients {
-    Column<false> column;  // of dh (B, N)
-    int steps;             // per channel
-    typedef float Held;
-
-    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, float (&held)[COUNT]) const {
-        column.fetch(step % steps, k, held);
+    __device__ __forceinline__ void fetch(int step, int q, int, int k, Held& held) const {
+        held.v = *(const float4*)(features[q] + step * STEP + k);
+        held.d = *(const float4*)(dh[q] + step * STEP + k);
     }
     __device__ __forceinline__ float value(float v) const { return v; }
 };
 
-struct Maps {
-    const Stored* x;  // this thread's word
-    int batch, channels, words, steps;
-    typedef Stored Held;
-
-    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, Stored (&held)[COUNT]) const {
-        int c = step / steps, b = (step - c * steps) * STEP + k;
-        const Stored* at = x + ((size_t)b * channels + c) * words;
+// Block: TILE rows (b, c) by TILE pixels.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
+readout_backward_input(const Map* mask /* (N, P), stored */, const float* features /* v (C, N), filled up */,
+                       const float* dh /* (B, N), filled up */, Map* dx /* (B, C, P) */, int batch, int channels, int pixels, int neurons) {
+    __shared__ float4 shared[product_shared(TILE, TILE)];
+    int first_pixel = blockIdx.x * TILE, first_row = blockIdx.y * TILE, rows = batch * channels;
+    int word = own_word<TILE>(first_pixel), words = stored_words(pixels), length = steps_of(neurons) * STEP;
+    AlongK<TILE, Spread<2>> spread;
 #pragma unroll
-        for (int i = 0; i < COUNT; ++i, at += channels * words) held[i] = b + i < batch ? *at : Stored(0);
+    for (int q = 0; q < 2; ++q) {
+        // What a row that is none makes is not stored.
+        int row = min(first_row + quad_row(q), rows - 1);
+        spread.source.features[q] = features + (size_t)(row % channels) * length;
+        spread.source.dh[q] = dh + (size_t)(row / channels) * length;
     }
-    __device__ __forceinline__ Stored value(Stored v) const { return v; }
+    StoredAcrossK<TILE, Column<PRECISION == F32, Stored>> masks{{(const Stored*)mask, word, words, word < words ? neurons : 0}};
+    Sums<TILE, TILE> sums;
+    sums.clear();
+    product(sums, spread, masks, steps_of(neurons), shared, [](int) {});
+    bool whole = in_runs(dx, pixels);
+    sums.for_each_run([&](int row, int i, const Run& run) {
+        int pixel = first_pixel + sums.run_col(i);
+        if (first_row + row >= rows || pixel >= pixels) return;
+        Map* to = dx + ((size_t)(first_row + row) * pixels + pixel);
+        if (whole) return run.store(to);
+#pragma unroll
+        for (int e = 0; e < RUN; ++e)
+            if (e < pixels - pixel) to[e] = run.at(e);
+    });
+}
+
+// dh, in the steps of readout.cuh.
+struct Gradients {
+    const float* dh;  // this thread's neuron, along the images, in whole steps
+    int steps;        // per channel
+    int now = 0;
+    typedef Four<float> Held;
+
+    __device__ __forceinline__ void fetch(int, int, int, int k, Four<float>& held) {
+        float4 v = *(const float4*)(dh + now * STEP + k);
+        held.v[0] = v.x, held.v[1] = v.y, held.v[2] = v.z, held.v[3] = v.w;
+        if (++now == steps) now = 0;
+    }
+    __device__ __forceinline__ float value(float v) const { return v; }
 };
 
 // Block: NEURONS neurons by TILE pixels, all channels one after the other.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 readout_backward_weights(const Map* x /* (B, C, P), stored */, const Map* stored_mask /* (N, P), stored */,
-                         const float* mask /* (N, P) */, const float* features /* (N, C) */, const float* dh /* (B, N) */,
-                         float* dmask /* (N, P) */, float* parts /* (tiles of P, N, C) */, int batch, int channels,
+                         const float* mask /* (N, P) */, const float* features /* (N, C) */,
+                         const float* dh /* (N, B), filled up */, float* dmask /* (N, P) */, float* parts /* (tiles of P, N, C) */, int batch, int channels,
                          int pixels, int neurons, int positive) {
     typedef Sums<NEURONS, TILE> Tile;
     __shared__ float4 shared[product_shared(NEURONS, TILE)];
     __shared__ float quarters[4 * NEURONS];
     int first_neuron = blockIdx.x * NEURONS, first_pixel = blockIdx.y * TILE, steps = steps_of(batch);
-    int neuron = first_neuron + own_row<NEURONS>(), word = own_word<TILE>(first_pixel), words = stored_words(pixels);
-    AcrossK<NEURONS, Gradients> gradients{{{dh, neuron, neurons, neuron < neurons ? batch : 0}, steps}};
-    StoredAcrossK<TILE, Maps> maps{{(const Stored*)x + word, word < words ? batch : 0, channels, words, steps}};
+    int neuron = min(first_neuron + quad_row(0), neurons - 1), word = own_word<TILE>(first_pixel), words = stored_words(pixels);
+    AlongK<NEURONS, Gradients, PRECISION == TF32> gradients{{dh + (size_t)neuron * steps * STEP, steps}};
+    StoredAcrossK<TILE, Images<Stored>> maps{{(const Stored*)x + word, word < words ? batch : 0, steps, channels * words, words}};
     Tile g, total;
     g.clear();
     total.clear();
@@ -185,34 +208,25 @@ readout_backward_weights(const Map* x /* (B, C, P), stored */, const Map* stored
     int first_pair = (first_pixel + Tile::col(0)) / 2, pairs_left = words - first_pair;
     int neurons_left = neurons - first_neuron - Tile::row(0);
     const u32* pairs = (const u32*)stored_mask + (size_t)(first_neuron + Tile::row(0)) * words + first_pair;
-    // Both columns of a pair are this thread's.
-    auto magnitude_at = [&](int r, int c) {
+    auto magnitudes = [&](int r, int c) {
         bool inside = r * 8 < neurons_left && c / 2 * 4 < pairs_left;
         u32 both = inside ? pairs[r * 8 * words + c / 2 * 4] : 0;
-        return __uint_as_float(c % 2 ? both & 0xffff0000u : both << 16);
+        return make_float2(low_half(both), high_half(both));
     };
 #else
-    auto magnitude_at = [&](int r, int c) { return fabsf(mask_at(r, c)); };
+    auto magnitudes = [&](int r, int c) { return make_float2(fabsf(mask_at(r, c)), fabsf(mask_at(r, c + 1))); };
 #endif
     int channel = 0, left = steps;
     product(g, gradients, maps, channels * steps, shared, [&](int) {
         if (--left > 0) return;
-        g.over_cols(quarters, [&](int r, int c) { return magnitude_at(r, c) * g.at(r, c); });
-#pragma unroll
-        for (int r = 0; r < Tile::ROW_SLOTS; ++r) {
+        auto feature = [&](int r) {
             int n = first_neuron + Tile::row(r);
-            float v = n < neurons ? counted(features[(size_t)n * channels + channel], positive) : 0.0f;
-#pragma unroll
-            for (int c = 0; c < Tile::COL_SLOTS; ++c) total.at(r, c) = fmaf(v, g.at(r, c), total.at(r, c));
-        }
-        g.clear();
-        __syncthreads();
-        int n = first_neuron + threadIdx.x;
-        if (threadIdx.x < NEURONS && n < neurons) {
-            const float* q = quarters + threadIdx.x;
-            float sum = (q[0] + q[NEURONS]) + (q[2 * NEURONS] + q[3 * NEURONS]);
-            parts[((size_t)blockIdx.y * neurons + n) * channels + channel] = sum;
-        }
+            return n < neurons ? counted(features[(size_t)n * channels + channel], positive) : 0.0f;
+        };
+        use_channel(g, total, quarters, magnitudes, feature, [&](int row, float sum) {
+            int n = first_neuron + row;
+            if (n < neurons) parts[((size_t)blockIdx.y * neurons + n) * channels + channel] = sum;
+        });
         ++channel;
         left = steps;
     });

@@ -9,7 +9,7 @@
 //
 // Features and dh come in the order of the masks ("sorted"). A tile of the tables is a block's part of a group.
 #include "striate.cuh"
-#include "product.cuh"
+#include "readout.cuh"
 
 #define THREADS 256
 #define TILE 128         // rows (b, c), or pixels
@@ -20,8 +20,6 @@
 #define TILE_WORDS 4
 
 static_assert(PATCH_HEIGHT * PATCH_WIDTH == TILE, "a patch is a tile of pixels");
-
-__device__ __forceinline__ float counted(float feature, int positive) { return positive ? fabsf(feature) : feature; }
 
 struct Group {
     int top, left, height, width, first, neurons;
@@ -109,19 +107,20 @@ readout_windows_forward(const Map* x /* (B, C, P) */, const float* mask /* (insi
     }
 }
 
-// dh[b, n] v[n, c] for this thread's row (b, c), along the neurons of a group.
+// dh[b, n] v[n, c] for this thread's row (b, c), along n.
 struct Spread {
-    const float* features;  // (neurons, C), at this thread's channel
+    const float* features;  // (N, C), at this thread's channel
     const float* dh;        // of this thread's image
     int channels, neurons, positive;
     typedef float2 Held;
 
     template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, float2 (&held)[COUNT]) const {
         int n = step * STEP + k, left = neurons - n;
+        const float *feature = features + n * channels, *gradient = dh + n;
 #pragma unroll
-        for (int i = 0; i < COUNT; ++i) {
-            held[i].x = i < left ? features[(size_t)(n + i) * channels] : 0.0f;
-            held[i].y = i < left ? dh[n + i] : 0.0f;
+        for (int i = 0; i < COUNT; ++i, feature += channels) {
+            held[i].x = i < left ? *feature : 0.0f;
+            held[i].y = i < left ? gradient[i] : 0.0f;
         }
     }
     __device__ __forceinline__ float value(float2 v) const { return counted(v.x, positive) * v.y; }
@@ -153,35 +152,28 @@ readout_windows_backward_input(const float* mask /* (inside) */, const float* fe
         AcrossK<TILE, Column<true>> masks{{mask + group.start, in_y * group.width + in_x, pixels, inside ? group.neurons : 0}};
         product(sums, spread, masks, steps_of(group.neurons), shared, [](int) {});
     }
-    sums.for_each([&](int r, int col, float& sum) {
-        int to_y = top + col / PATCH_WIDTH, to_x = left + col % PATCH_WIDTH;
-        if (first_row + r < rows && to_y < map_height && to_x < map_width)
-            store(dx + ((size_t)(first_row + r) * map_height + to_y) * map_width + to_x, sum);
+    bool whole = in_runs(dx, map_width);
+    sums.for_each_run([&](int r, int i, const Run& run) {
+        int col = sums.run_col(i), to_y = top + col / PATCH_WIDTH, to_x = left + col % PATCH_WIDTH;
+        if (first_row + r >= rows || to_y >= map_height || to_x >= map_width) return;
+        Map* to = dx + (((size_t)(first_row + r) * map_height + to_y) * map_width + to_x);
+        if (whole) return run.store(to);
+#pragma unroll
+        for (int e = 0; e < RUN; ++e)
+            if (e < map_width - to_x) to[e] = run.at(e);
     });
 }
 
-// A step of readout_windows_backward_weights is 16 images of one channel: all images of channel 0, then of channel 1, ...
+// dh, in the steps of readout.cuh.
 struct Gradients {
     Column<false> column;  // of dh (B, N)
     int steps;             // per channel
+    int now = 0;
     typedef float Held;
 
-    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, float (&held)[COUNT]) const {
-        column.fetch(step % steps, k, held);
-    }
-    __device__ __forceinline__ float value(float v) const { return v; }
-};
-
-struct Maps {
-    const Map* x;  // this thread's pixel
-    int batch, channels, map_pixels, steps;
-    typedef float Held;
-
-    template <int COUNT> __device__ __forceinline__ void fetch(int step, int k, float (&held)[COUNT]) const {
-        int c = step / steps, b = (step - c * steps) * STEP + k, image = channels * map_pixels;
-        const Map* at = x + ((size_t)b * image + c * map_pixels);
-#pragma unroll
-        for (int i = 0; i < COUNT; ++i, at += image) held[i] = b + i < batch ? load(at) : 0.0f;
+    template <int COUNT> __device__ __forceinline__ void fetch(int, int k, float (&held)[COUNT]) {
+        column.fetch(now, k, held);
+        if (++now == steps) now = 0;
     }
     __device__ __forceinline__ float value(float v) const { return v; }
 };
@@ -202,7 +194,8 @@ readout_windows_backward_weights(const Map* x /* (B, C, P) */, const float* mask
     int neuron = first_neuron + own_row<NEURONS>(), pixel = first_pixel + own_row<TILE>();
     AcrossK<NEURONS, Gradients> gradients{{{dh + group.first, neuron, neurons, neuron < group.neurons ? batch : 0}, steps}};
     const Map* own_map = x + (pixel < pixels ? group.on_map(pixel, map_width) : 0);
-    AcrossK<TILE, Maps> maps{{own_map, pixel < pixels ? batch : 0, channels, map_height * map_width, steps}};
+    int map = map_height * map_width;
+    AcrossK<TILE, Images<Map>> maps{{own_map, pixel < pixels ? batch : 0, steps, channels * map, map}};
     Tile g, total;
     g.clear();
     total.clear();
@@ -213,26 +206,19 @@ readout_windows_backward_weights(const Map* x /* (B, C, P) */, const float* mask
     auto is_inside = [&](int r, int c) { return r * 8 < neurons_left && c / 2 * 8 + c % 2 < pixels_left; };
     auto place = [&](int r, int c) { return r * 8 * pixels + c / 2 * 8 + c % 2; };
     auto mask_at = [&](int r, int c) { return is_inside(r, c) ? own_mask[place(r, c)] : 0.0f; };
+    auto magnitudes = [&](int r, int c) { return make_float2(fabsf(mask_at(r, c)), fabsf(mask_at(r, c + 1))); };
     int channel = 0, left = steps;
     product(g, gradients, maps, channels * steps, shared, [&](int) {
         if (--left > 0) return;
-        g.over_cols(quarters, [&](int r, int c) { return fabsf(mask_at(r, c)) * g.at(r, c); });
-#pragma unroll
-        for (int r = 0; r < Tile::ROW_SLOTS; ++r) {
+        auto feature = [&](int r) {
             int n = first_neuron + Tile::row(r);
-            bool own = n < group.neurons;
-            float v = own ? counted(features[(size_t)(group.first + n) * channels + channel], positive) : 0.0f;
-#pragma unroll
-            for (int c = 0; c < Tile::COL_SLOTS; ++c) total.at(r, c) = fmaf(v, g.at(r, c), total.at(r, c));
-        }
-        g.clear();
-        __syncthreads();
-        int n = first_neuron + threadIdx.x;
-        if (threadIdx.x < NEURONS && n < group.neurons) {
-            const float* q = quarters + threadIdx.x;
-            float sum = (q[0] + q[NEURONS]) + (q[2 * NEURONS] + q[3 * NEURONS]);
-            parts[((size_t)(first_pixel / TILE) * neurons + group.first + n) * channels + channel] = sum;
-        }
+            return n < group.neurons ? counted(features[(size_t)(group.first + n) * channels + channel], positive) : 0.0f;
+        };
+        use_channel(g, total, quarters, magnitudes, feature, [&](int row, float sum) {
+            int n = first_neuron + row;
+            if (n < group.neurons)
+                parts[((size_t)(first_pixel / TILE) * neurons + group.first + n) * channels + channel] = sum;
+        });
         ++channel;
         left = steps;
     });

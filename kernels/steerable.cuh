@@ -17,6 +17,7 @@ constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / 32;
 constexpr int COLUMNS = 16;       // of a tile
 constexpr int ORIENTATIONS = 16;  // at most
+constexpr int USUAL = 8;          // orientations for which sizes are constants
 constexpr int STRIDE = 24;        // of a halo row: no two lanes of an expansion's load share a bank
 
 // The block's shared memory.
@@ -25,6 +26,10 @@ struct Shared {
     u32* halo;        // (component, row, STRIDE)
     float* tables;    // the transform, (component, orientation), and its transpose
     u32* places;      // (unit, slot, 2): step among all units' of each number, and its sign bit
+};
+
+template <int N> struct Most {
+    static constexpr int COUNT = N;
 };
 
 // Sizes of one launch.
@@ -40,6 +45,19 @@ __device__ __forceinline__ Sizes sizes_of(int orientations, int in_features, int
     int more = 2 * padding + 1 - K;
     return {orientations, (orientations + 1) / 2, in_features, out_features, height, width,
             height + more, width + more, padding, rows};
+}
+
+// A tile's rows are a power of two; divisions by them are shifts.
+__device__ __forceinline__ int row_bits(const Sizes& s) { return s.rows >> 1; }
+
+// Calls body(sizes, most orientations): with constants in the sizes of the USUAL orientations, whose tiles have ROWS rows.
+template <int ROWS, class Body> __device__ __forceinline__ void by_orientations(Sizes s, Body body) {
+    if (s.orientations == USUAL && s.rows == ROWS) {
+        s.orientations = USUAL, s.units = USUAL / 2, s.rows = ROWS;
+        body(s, Most<USUAL>());
+    } else {
+        body(s, Most<ORIENTATIONS>());
+    }
 }
 
 // What a filter's width decides.
@@ -60,6 +78,15 @@ struct Tile {
 __device__ __forceinline__ Tile tile_of(const Sizes& s, int index) {
     int across = (s.out_width + COLUMNS - 1) / COLUMNS, down = (s.out_height + s.rows - 1) / s.rows;
     return {index / (across * down), index / across % down * s.rows, index % across * COLUMNS};
+}
+
+// The one after it.
+__device__ __forceinline__ void next_tile(const Sizes& s, Tile& tile) {
+    if ((tile.column += COLUMNS) < s.out_width) return;
+    tile.column = 0;
+    if ((tile.row += s.rows) < s.out_height) return;
+    tile.row = 0;
+    ++tile.image;
 }
 
 __device__ __forceinline__ void load_tables(const Shared& shared, const Sizes& s, const float* transform, const u32* places,
@@ -95,7 +122,7 @@ __device__ __forceinline__ void load_column(Column<N>& c, const Map* x, const Si
 // Transforms it and puts the components into the halo. All lanes of the warp must come.
 template <int K, int N> __device__ __forceinline__ void put_column(const Shared& shared, const Column<N>& c, const Sizes& s, int row) {
     int lane = threadIdx.x % 32, rows = s.rows + K - 1;
-#pragma unroll 1
+#pragma unroll(N == USUAL && PRECISION != F32 ? 2 : 1)  // as registers allow
     for (int component = 0; component < 2 * s.units; ++component) {
         const float4* matrix = reinterpret_cast<const float4*>(shared.tables + component * ORIENTATIONS);
         float sum = 0.0f;
@@ -171,7 +198,7 @@ __device__ __forceinline__ void expand(const Shared& shared, const Sizes& s, con
     int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, plane = (s.rows + K - 1) * STRIDE;
 #pragma unroll 1
     for (int job = threadIdx.x / 32; job < s.units * s.rows; job += WARPS) {
-        int unit = job / s.rows, row = job % s.rows;
+        int unit = job >> row_bits(s), row = job & (s.rows - 1);
         const u32* at = shared.halo + 2 * unit * plane + row * STRIDE + g;
 #pragma unroll 1
         for (int n = 0; n < T::NT; n += 2) {

@@ -7,11 +7,14 @@ mod common;
 mod process;
 #[path = "common/small.rs"]
 mod small;
+#[path = "common/twin.rs"]
+mod twin;
 
 use cases::training::Fit;
 use small::{Done, striate};
 use std::path::Path;
 use striate::device::{Array, Device, Precision};
+use striate::model::Model;
 use striate::model::config::CoreKind;
 use striate::stimuli::{self, Canvas};
 
@@ -93,6 +96,52 @@ fn a_fit_that_puts_windows_between_recorded_steps_follows_the_cpu() {
         let found = fit.beside_the_cpu(&device.with_precision(precision));
         assert!(found.is_rounding(precision), "{precision:?}: {found:?}");
     }
+}
+
+#[test]
+fn a_card_multiplies_in_tf32_unless_told_otherwise() {
+    let Some(card) = card("a_card_multiplies_in_tf32_unless_told_otherwise") else {
+        return;
+    };
+    let asked = striate::model::Config::default().training.precision;
+    assert_eq!(asked.on(&card), Precision::Tf32);
+    assert_eq!(asked.on(&Device::Cpu), Precision::F32);
+    for precision in Precision::ALL {
+        let named = striate::model::config::Precision::from(precision);
+        assert_eq!(named.on(&card), precision);
+    }
+}
+
+#[test]
+fn predictions_in_many_batches_are_those_of_one_image_at_a_time() {
+    let Some(card) = card("predictions_in_many_batches_are_those_of_one_image_at_a_time") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let filters = twin::gabors(&[(0.3, 0.0), (1.2, 1.0)]);
+    let cell = |n: usize| twin::Cell {
+        filter: n % 2,
+        row: 8 + n,
+        column: 10 + 2 * n,
+        gain: 1.0,
+    };
+    let cells: Vec<_> = (0..3).map(cell).collect();
+    twin::write(folder.path(), "softplus", &filters, &cells, 0.5);
+    let mut model = Model::open(folder.path(), &card).unwrap();
+    let (count, (height, width)) = (17, twin::IMAGE);
+    let pixels = common::narrow(&common::noise(count * height * width, 1));
+    let images = ndarray::Array3::from_shape_vec((count, height, width), pixels).unwrap();
+    let mut in_batches_of = |batch: usize| {
+        let mut predictor = model.predictor(0, batch).unwrap();
+        predictor.rates(images.view()).unwrap()
+    };
+    let one_by_one = in_batches_of(1);
+    // Two batches, many, and a last one that is not full.
+    for batch in [9, 4, 2, 17] {
+        assert_eq!(in_batches_of(batch), one_by_one);
+    }
+    drop(model);
+    card.check().unwrap();
 }
 
 #[test]
@@ -197,7 +246,7 @@ fn on_card(folder: &Path, line: &str, memory: &str) -> Option<Done> {
 }
 
 const ENOUGH: &str = "1073741824";
-const STEPS: &str = "learning_rate = 0.01\nvalidate_every = 2\nmax_steps = 4";
+const STEPS: &str = "learning_rate = 0.01\nvalidate_every = 2\nmax_steps = 4\nprecision = \"f32\"";
 
 /// Every number in a table of text, missing ones as 0.
 fn numbers(text: &str) -> Vec<f64> {
@@ -291,4 +340,35 @@ fn a_model_too_large_for_the_card_is_refused_with_the_bytes() {
     let done = on_card(f.path(), "train c.toml --out run", "900000").unwrap();
     assert_eq!(done.code, 2, "{}", done.err);
     assert!(done.err.contains("bytes of memory wanted"), "{}", done.err);
+}
+
+#[test]
+fn a_kernel_that_fails_is_named_where_each_is_waited_for() {
+    let f = small::folder(STEPS);
+    if let Err(why) = striate::device::cuda::architectures() {
+        println!("skipped: {why}");
+        return;
+    }
+    let run = |wait: bool, fails: &str, out: &str| -> Done {
+        let line = format!("train c.toml --out {out} --device cuda");
+        let mut command = small::command(f.path(), &line);
+        command
+            .env("LD_LIBRARY_PATH", striate::device::emulator::DRIVER)
+            .env("STRIATE_DRIVER_FAILS", fails);
+        if wait {
+            command.env("STRIATE_CUDA_WAIT", "1");
+        }
+        command.output().unwrap().into()
+    };
+    let late = run(false, "norm_forward", "late");
+    assert_ne!(late.code, 0);
+    assert!(late.err.contains("STRIATE_CUDA_WAIT=1"), "{}", late.err);
+    let named = run(true, "norm_forward", "named");
+    assert_ne!(named.code, 0);
+    assert!(named.err.contains("norm_forward: "), "{}", named.err);
+    assert!(!named.err.contains("STRIATE_CUDA_WAIT"), "{}", named.err);
+    // Waiting changes nothing else.
+    run(false, "", "straight").ok();
+    run(true, "", "waited").ok();
+    small::assert_same_run(&f.path().join("straight"), &f.path().join("waited"));
 }

@@ -11,6 +11,8 @@ use cases::{Case, Output};
 use striate::device::emulator::{Emulator, Order};
 use striate::device::{Device, Precision};
 use striate::model::config::{CoreKind, FeaturesPenalty};
+use striate::ops::activation::{self, Activation};
+use striate::ops::norm::{self, Affine, Finish, Shape};
 
 #[test]
 fn every_kernel_is_its_definition_in_any_order_of_threads() {
@@ -62,6 +64,48 @@ fn check(case: &Case, precision: Precision, wrong: &mut Vec<String>) {
                     output.name
                 ));
             }
+        }
+    }
+}
+
+/// The emulator's approximations are as far off as the hardware's may be.
+#[test]
+fn softplus_and_its_slope_keep_to_their_error_bound() {
+    let device = Device::Emulated(Emulator::new(Order::Forward, Precision::F32));
+    let x: Vec<f32> = (-8000..=8000).map(|i| i as f32 / 100.0).collect();
+    let shape = Shape {
+        batch: 1,
+        channels: 1,
+        groups: 1,
+        pixels: x.len(),
+    };
+    // Statistics that leave x as it is: 1e-3 is added to the variance.
+    let [mean, variance, offset] = [0.0, 0.999, 0.0].map(|v| device.upload(&[v], &[1]));
+    let finish = Finish {
+        statistics: (mean.view(), variance.view()),
+        affine: Affine {
+            gain: None,
+            offset: offset.view(),
+        },
+        activation: Activation::Softplus,
+    };
+    let [mut y, mut z, mut slope] = [(); 3].map(|()| device.maps(&[x.len()]));
+    y.fill_from(&x);
+    slope.fill_from(&vec![1.0; x.len()]);
+    norm::forward(&device, &shape, y.view(), &finish, z.view_mut());
+    norm::backward_fixed(&device, &shape, y.view(), &finish, slope.view_mut());
+    device.check().unwrap();
+    for (got, wanted) in [
+        (z, activation::softplus as fn(f64) -> f64),
+        (slope, activation::sigmoid),
+    ] {
+        for (&x, &got) in x.iter().zip(&got.download()) {
+            let wanted = wanted(f64::from(x));
+            let error = (f64::from(got) - wanted).abs() / wanted;
+            assert!(
+                error <= 1e-5,
+                "at {x}: {got:e}, wanted {wanted:e}, off by {error:e}"
+            );
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct Kernel {
     pub name: &'static str,
     /// Threads of a block.
     pub threads: usize,
+    /// Blocks that are to run on a multiprocessor at once, as `__launch_bounds__` says.
+    pub resident: usize,
     /// Whether there is one for each precision.
     pub by_precision: bool,
     /// Compiled for this machine's processor: one, or one per precision.

@@ -13,6 +13,7 @@ pub(crate) mod launch;
 mod maps;
 mod memory;
 mod precision;
+mod transfer;
 
 pub use array::{Array, Element, View, ViewMut};
 pub use cuda::Cuda;
@@ -20,6 +21,7 @@ pub use cuda::Cuda;
 pub use emulator::Emulator;
 pub use maps::{MapView, MapViewMut, Maps};
 pub use precision::Precision;
+pub use transfer::Transfer;
 
 use crate::{Error, Result};
 
@@ -180,11 +182,11 @@ impl Device {
         }
     }
 
-    /// Records what `body` asks of the device, for [`Graph::replay`]. A card does not do it yet; elsewhere there is
-    /// nothing to record and `body` is not called.
+    /// Records what `body` asks of the device, for [`Graph::replay`]. A card does not do it yet; elsewhere, and where each
+    /// kernel is waited for, there is nothing to record and `body` is not called.
     pub fn record(&self, body: impl FnOnce()) -> Graph {
         match self {
-            Self::Cuda(cuda) => Graph(cuda::Graph::record(cuda, body)),
+            Self::Cuda(cuda) if !cuda.card.waits => Graph(cuda::Graph::record(cuda, body)),
             _ => Graph(None),
         }
     }

@@ -98,7 +98,7 @@ impl Model {
         preprocessing: Preprocessing,
         populations: &[Population],
     ) -> Result<Self> {
-        let device = &device.with_precision(config.training.precision);
+        let device = &device.with_precision(config.training.precision.on(device));
         let (mut params, mut statistics) = (Layout::default(), Layout::default());
         let layers = core::declare(device, config, &mut params, &mut statistics);
         let kindel = match config.core.kind {

@@ -1,12 +1,14 @@
 //! Images in, rates out; and the gradient of rates at the images.
 
 use super::{Mode, Model, Workspace, core, readout};
-use crate::device::ViewMut;
+use crate::device::{Device, ViewMut};
 use crate::{Error, Result};
 use ndarray::{Array2, Array3, ArrayView3, Axis};
 
 /// Images per batch.
 const BATCH: usize = 32;
+/// On a card, which has more to do at once.
+const CARD_BATCH: usize = 256;
 
 /// A rate and its gradient for each of several images.
 #[derive(Clone, Debug)]
@@ -38,11 +40,32 @@ impl Predictor<'_> {
             self.model.readouts[self.index].neurons,
         );
         let mut rates = Vec::with_capacity(n * neurons);
-        for chunk in images.axis_chunks_iter(Axis(0), self.space.batch) {
-            let pixels: Vec<f32> = chunk.iter().copied().collect();
-            rates.extend(self.drawn(chunk.len_of(Axis(0)), |images| images.fill_from(&pixels)));
+        let (device, batch) = (self.model.device.clone(), self.space.batch);
+        // Two of each, so that the host fills and empties one while the device is at work on the other.
+        let area = images.len() / n.max(1);
+        let mut shown = [(); 2].map(|()| device.transfer(batch * area));
+        let mut answers = [(); 2].map(|()| device.transfer(batch * neurons));
+        let mut before = None;
+        for (i, chunk) in images.axis_chunks_iter(Axis(0), batch).enumerate() {
+            let count = chunk.len_of(Axis(0));
+            let to = self.space.images.slice_mut(0..count * area);
+            shown[i % 2].send(to, |pixels| {
+                pixels
+                    .iter_mut()
+                    .zip(&chunk)
+                    .for_each(|(to, &from)| *to = from);
+            });
+            self.run(count);
+            readout::rates(self.model, self.index, &mut self.buffers, count);
+            answers[i % 2].fetch(self.buffers.rates.slice(0..count * neurons));
+            if let Some((i, len)) = before.replace((i, count * neurons)) {
+                rates.extend_from_slice(answers[i % 2].values(len));
+            }
         }
-        self.model.device.check()?;
+        if let Some((i, len)) = before {
+            rates.extend_from_slice(answers[i % 2].values(len));
+        }
+        device.check()?;
         Array2::from_shape_vec((n, neurons), rates)
             .map_err(|e| Error::Other(format!("predictions: {e}")))
     }
@@ -71,6 +94,11 @@ impl Predictor<'_> {
     fn forward(&mut self, count: usize, draw: impl FnOnce(ViewMut)) {
         let (height, width) = self.space.image;
         draw(self.space.images.slice_mut(0..count * height * width));
+        self.run(count);
+    }
+
+    /// From the first `count` images to the drives of their rates.
+    fn run(&mut self, count: usize) {
         let (model, space) = (&mut *self.model, &mut self.space);
         core::forward(model, space, count, Mode::Prediction);
         let (buffers, mode) = (&mut self.buffers, Mode::Prediction);
@@ -99,8 +127,24 @@ impl Model {
     /// # Errors
     /// As [`Model::predict`].
     pub fn rates(&mut self, index: usize, images: ArrayView3<f32>) -> Result<Array2<f32>> {
-        let batch = BATCH.min(images.len_of(Axis(0)).max(1));
+        let batch = self.prediction_batch(index, images.len_of(Axis(0)));
         self.predictor(index, batch)?.rates(images)
+    }
+
+    /// Images of a batch if there are `count`: as many as a card is best at, if its memory holds them.
+    fn prediction_batch(&self, index: usize, count: usize) -> usize {
+        let most = match self.device {
+            Device::Cuda(_) => CARD_BATCH,
+            _ => BATCH,
+        };
+        let fits = |batch: &usize| {
+            let image = self.readouts[index].image;
+            let bytes = Workspace::bytes(&self.device, &self.config, image, *batch, false);
+            self.device.require("prediction", 2 * bytes).is_ok()
+        };
+        let halves = std::iter::successors(Some(most), |&batch| Some(batch / 2));
+        let mut larger = halves.take_while(|&batch| batch > BATCH);
+        larger.find(fits).unwrap_or(BATCH).min(count.max(1))
     }
 
     /// Buffers for one prediction after another, of readout `index`, `batch` images at a time.

@@ -124,7 +124,7 @@ impl Fit {
             ..Options::default()
         };
         let mut config = self.config.clone();
-        config.training.precision = device.precision();
+        config.training.precision = device.precision().into();
         let mut trainer = Trainer::new(device, &config, &self.recordings, &options).unwrap();
         let losses = trainer.steps(self.steps);
         let losses = losses.iter().map(|&l| f64::from(l)).collect();

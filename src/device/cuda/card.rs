@@ -4,7 +4,7 @@ use super::super::fault::Fault;
 use super::super::kernels;
 use super::super::launch::{Image, Kernel};
 use crate::{Error, Result};
-use cudarc::driver::{CudaContext, CudaModule, CudaStream, DriverError, sys};
+use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, sys};
 use cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
 use std::fmt;
@@ -13,12 +13,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Environment: has the driver compile the kernels' text, as for cards that are newer than the program.
 const FROM_TEXT: &str = "STRIATE_CUDA_PTX";
 
+/// Environment: waits for every kernel, so that an error names the one that failed. Slow.
+const WAIT: &str = "STRIATE_CUDA_WAIT";
+
+/// What the card takes of shared memory for each block beside what the kernel asks for, in bytes.
+const SHARED_PER_BLOCK: usize = 1024;
+
 /// What all that lies on a card shares.
 pub struct Card {
     pub(super) context: Arc<CudaContext>,
     pub(super) stream: Arc<CudaStream>,
     capability: u32,
     from_text: bool,
+    /// Whether every kernel is waited for.
+    pub(in crate::device) waits: bool,
     functions: Mutex<HashMap<(&'static str, usize), Function>>,
     modules: Mutex<HashMap<(&'static str, usize), Arc<CudaModule>>>,
     pub(in crate::device) fault: Fault,
@@ -48,6 +56,7 @@ impl Card {
             stream,
             capability,
             from_text: std::env::var_os(FROM_TEXT).is_some(),
+            waits: std::env::var_os(WAIT).is_some(),
             functions: Mutex::default(),
             modules: Mutex::default(),
             fault: Fault::default(),
@@ -93,9 +102,26 @@ impl Card {
         let function = module
             .load_function(kernel.name)
             .map_err(|e| format!("{}: {e}", kernel.name))?;
+        self.make_room(&function, kernel)
+            .map_err(|e| format!("{}: sharing out memory: {e}", kernel.name))?;
         let handle = Function(function.cu_function());
         functions.insert((kernel.name, precision), handle);
         Ok(handle)
+    }
+
+    /// Divides the memory of a multiprocessor between cache and shared memory, so that as many blocks fit as the kernel is made
+    /// for: the driver's own guess may leave room for one.
+    fn make_room(&self, function: &CudaFunction, kernel: &Kernel) -> Result<(), DriverError> {
+        if kernel.resident == 1 {
+            return Ok(());
+        }
+        let most =
+            sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR;
+        let all = self.context.attribute(most)?.max(1) as usize;
+        let of_block = function.shared_size_bytes()? as usize + SHARED_PER_BLOCK;
+        let percent = (100 * kernel.resident * of_block).div_ceil(all).min(100);
+        let share = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
+        function.set_attribute(share, percent as i32)
     }
 
     fn module(&self, name: &'static str, precision: usize) -> Result<Arc<CudaModule>, String> {
@@ -121,9 +147,17 @@ impl Card {
         Ok(module)
     }
 
+    /// The error, and how to learn what failed where an earlier launch did.
+    pub(super) fn explain(&self, error: DriverError) -> String {
+        match kernel_failed(error) && !self.waits {
+            true => format!("{error} (a kernel failed before; {WAIT}=1 names it)"),
+            false => error.to_string(),
+        }
+    }
+
     pub(super) fn keep<T>(&self, what: &str, outcome: Result<T, DriverError>) -> Option<T> {
         outcome
-            .map_err(|e| self.fault.set(format!("{what}: {e}")))
+            .map_err(|e| self.fault.set(format!("{what}: {}", self.explain(e))))
             .ok()
     }
 
@@ -142,4 +176,16 @@ impl Card {
             .max_by_key(|i| i.capability)
             .or_else(|| images(true).max_by_key(|i| i.capability))
     }
+}
+
+/// Whether an error tells of a kernel that was asked for earlier.
+fn kernel_failed(error: DriverError) -> bool {
+    use sys::CUresult as C;
+    matches!(
+        error.0,
+        C::CUDA_ERROR_LAUNCH_FAILED
+            | C::CUDA_ERROR_ILLEGAL_ADDRESS
+            | C::CUDA_ERROR_MISALIGNED_ADDRESS
+            | C::CUDA_ERROR_ILLEGAL_INSTRUCTION
+    )
 }

@@ -167,6 +167,30 @@ impl<'a, T: Element> Span<'a, T> {
         }
     }
 
+    /// Has the card read `values`, pinned memory that must stay as it is until it has.
+    pub(in crate::device) fn start_upload(self, values: &[T]) {
+        assert_eq!(values.len(), self.len);
+        let ((address, bytes), card) = (self.place(), &self.memory.card);
+        if bytes == 0 || !card.is_ready() {
+            return;
+        }
+        // SAFETY: the allocation is live and as long; the owner of the host's copy waits before it touches it.
+        let copied = unsafe { result::memcpy_htod_async(address, values, card.stream.cu_stream()) };
+        card.keep("copying to the card", copied);
+    }
+
+    /// Has the card write `values`, pinned memory that must not be used until it has.
+    pub(in crate::device) fn start_download(self, values: &mut [T]) {
+        assert_eq!(values.len(), self.len);
+        let ((address, bytes), card) = (self.place(), &self.memory.card);
+        if bytes == 0 || !card.is_ready() {
+            return;
+        }
+        // SAFETY: as for `start_upload`.
+        let copied = unsafe { result::memcpy_dtoh_async(values, address, card.stream.cu_stream()) };
+        card.keep("copying from the card", copied);
+    }
+
     /// Waits for all that was asked of the card before.
     pub(in crate::device) fn download(self) -> Vec<T> {
         let mut values = vec![T::zeroed(); self.len];

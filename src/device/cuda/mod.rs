@@ -6,12 +6,14 @@ mod card;
 mod graph;
 mod mark;
 mod memory;
+mod pinned;
 mod scratch;
 
 pub use card::Card;
 pub use graph::Graph;
 pub use mark::Mark;
 pub use memory::{Memory, Span};
+pub use pinned::Pinned;
 use scratch::Scratch;
 
 use super::ViewMut;
@@ -134,8 +136,12 @@ impl Cuda {
                 self.card.stream.cu_stream(),
                 &mut pointers,
             )
+            .and_then(|()| match self.card.waits {
+                true => result::stream::synchronize(self.card.stream.cu_stream()),
+                false => Ok(()),
+            })
         }
-        .map_err(|e| format!("{}: {e}", kernel.name))
+        .map_err(|e| format!("{}: {}", kernel.name, self.card.explain(e)))
     }
 }
 

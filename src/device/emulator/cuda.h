@@ -156,6 +156,16 @@ inline void sincospif(float v, float* sine, float* cosine) {
     *cosine = cospif(v);
 }
 
+// As far off as the special function unit may be, to the side that the bits choose.
+inline float approximate(double exact, double scale, float of) {
+    double off = std::ldexp(scale, -22);
+    float v = static_cast<float>(emulator::bits_of(of) * 0x9e3779b9u >> 31 ? exact + off : exact - off);
+    return std::fabs(v) < 0x1p-126f ? 0.0f : v;
+}
+inline float fast_exp2(float v) { return approximate(std::exp2(double(v)), std::exp2(double(v)), v); }
+inline float fast_log2(float v) { return approximate(std::log2(double(v)), std::max(1.0, std::fabs(std::log2(double(v)))), v); }
+inline float fast_reciprocal(float v) { return approximate(1.0 / v, 1.0 / v, v); }
+
 inline uint32_t to_tf32(float v) { return emulator::rounded(v, 13, true); }
 inline uint32_t pack_bf16(float low, float high) {
     return (emulator::rounded(low, 16, false) >> 16) | emulator::rounded(high, 16, false);

@@ -4,7 +4,8 @@
 // As late as a real one may be: nothing in the stream is done before somebody waits for it, so that the host's memory must hold
 // until then, and what fails is told by the wait. Stricter than a real one: every thread must have bound the card, memory is
 // checked at every copy, and while a step is recorded nothing may be allocated, freed, uploaded, downloaded or waited for.
-// STRIATE_DRIVER_MEMORY sets the card's bytes (1 GiB); kernels are found by their code.
+// A kernel for which no room was made (cuFuncSetAttribute) for the blocks that are to share a multiprocessor is refused.
+// STRIATE_DRIVER_MEMORY sets the card's bytes (1 GiB), STRIATE_DRIVER_FAILS names a kernel that fails; kernels are found by their code.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -12,8 +13,10 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <malloc.h>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,7 +24,7 @@
 struct Entry {
     uint64_t code;
     const char* name;
-    int parameters;
+    int parameters, resident, shared_bytes;  // resident: blocks that are to fit on a multiprocessor
     void (*run)(void**);
     void (*shared)(uint32_t**);
 };
@@ -45,6 +48,10 @@ std::unique_ptr<Work> recording;
 Work asked;
 int failed = SUCCESS;
 thread_local void* current = nullptr;
+
+std::set<void*> pinned;
+const int SHARED_MEMORY = 228 << 10;
+std::map<const Entry*, int> shared_percent;
 
 size_t capacity() {
     const char* text = std::getenv("STRIATE_DRIVER_MEMORY");
@@ -94,7 +101,8 @@ CALL cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal =
 CALL cuDeviceGetName(char* name, int size, int) { return std::snprintf(name, size, "driver without a card"), SUCCESS; }
 CALL cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = capacity(), SUCCESS; }
 CALL cuDeviceGetAttribute(int* value, int attribute, int) {
-    *value = attribute == 75 ? 9 : 0;  // compute capability 9.0
+    // Compute capability 9.0; shared memory of a multiprocessor.
+    *value = attribute == 75 ? 9 : attribute == 81 ? SHARED_MEMORY : 0;
     return SUCCESS;
 }
 CALL cuDevicePrimaryCtxRetain(void** context, int) { return *context = &used, SUCCESS; }
@@ -140,6 +148,19 @@ CALL cuMemFree_v2(uint64_t address) {
     blocks.erase(block);
     std::free(reinterpret_cast<void*>(address));
     return SUCCESS;
+}
+CALL cuMemHostAlloc(void** block, size_t bytes, unsigned) {
+    NOT_WHILE_RECORDING;
+    *block = std::malloc(bytes);
+    std::memset(*block, 0x7f, bytes);
+    pinned.insert(*block);
+    return SUCCESS;
+}
+CALL cuMemFreeHost(void* block) {
+    NOT_WHILE_RECORDING;
+    if (!pinned.erase(block)) return INVALID;
+    std::memset(block, 0x7f, malloc_usable_size(block));
+    return std::free(block), SUCCESS;
 }
 CALL cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
     NOT_WHILE_RECORDING;
@@ -249,9 +270,18 @@ CALL cuModuleGetFunction(const void** function, void* module, const char* name) 
     }
     return NOT_FOUND;
 }
+CALL cuFuncGetAttribute(int* value, int attribute, const Entry* entry) {
+    return *value = entry->shared_bytes, attribute == 1 ? SUCCESS : INVALID;
+}
+CALL cuFuncSetAttribute(const Entry* entry, int attribute, int value) {
+    NOT_WHILE_RECORDING;
+    shared_percent[entry] = value;
+    return attribute == 9 ? SUCCESS : INVALID;
+}
 CALL cuLaunchKernel(const Entry* entry, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned, unsigned, unsigned,
                     void*, void** arguments, void**) {
     BOUND;
+    if (entry->resident > 1 && shared_percent[entry] / 100.0 * SHARED_MEMORY < entry->resident * (entry->shared_bytes + 1024)) return INVALID;
     std::vector<uint64_t> values(entry->parameters);
     for (int i = 0; i < entry->parameters; ++i) std::memcpy(&values[i], arguments[i], 8);
     return stream([=]() mutable {
@@ -263,6 +293,8 @@ CALL cuLaunchKernel(const Entry* entry, unsigned gx, unsigned gy, unsigned gz, u
         entry->shared(shared);
         int failed = striate_emulate(entry->run, pointers.data(), grid, threads, 0, nullptr, nullptr, nullptr, 0, shared, message, sizeof message);
         if (failed) std::fprintf(stderr, "%s: %s\n", entry->name, message);
+        const char* fails = std::getenv("STRIATE_DRIVER_FAILS");
+        failed |= fails && std::strcmp(fails, entry->name) == 0;
         return failed ? LAUNCH_FAILED : SUCCESS;
     });
 }

@@ -2,12 +2,13 @@
 
 mod check;
 mod kinds;
+mod precision;
 mod text;
 
-pub use crate::device::Precision;
 use crate::ops::activation::{Activation, Output};
 pub use crate::ops::loss::Loss;
 use documented::DocumentedFields;
+pub use precision::Precision;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -208,7 +209,7 @@ pub struct Training {
     /// The learning rate is divided by this after each phase.
     pub decay: f64,
     /// "f32", "tf32" or "bf16": the numbers that a GPU multiplies, and with "bf16" keeps the core's maps in; sums and weights
-    /// are float32 in all of them. A CPU always uses f32.
+    /// are float32 in all of them. "auto" is "tf32". A CPU always uses f32.
     pub precision: Precision,
     /// Parts that stay as --init gave them: "core", whose normalisation keeps its statistics, too.
     pub frozen: Vec<Frozen>,
@@ -309,7 +310,7 @@ impl Default for Training {
             patience: 5,
             phases: 2,
             decay: 10.0,
-            precision: Precision::F32,
+            precision: Precision::Auto,
             frozen: Vec::new(),
             trial_fraction: 1.0,
             neurons: String::new(),

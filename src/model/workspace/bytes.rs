@@ -88,7 +88,7 @@ mod tests {
         config.core.features = vec![2, 3];
         config.core.dense = 7;
         for precision in Precision::ALL {
-            config.training.precision = precision;
+            config.training.precision = precision.into();
             let device = Device::Emulated(Emulator::new(Order::Forward, precision));
             let population = Population {
                 name: "r".into(),

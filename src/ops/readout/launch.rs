@@ -3,42 +3,38 @@
 use super::{Gradients, Shape, Weights};
 use crate::device::kernels::readout as kernels;
 use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
-use kernels::{NEURONS, THREADS, TILE, WHOLE_STEP};
+use kernels::{NEURONS, THREADS, TILE, TURN, WHOLE_STEP};
 
 /// Kernels count within these arrays in 32 bits.
 fn check(shape: &Shape) {
-    let pixels = shape.pixels.next_multiple_of(WHOLE_STEP);
-    let largest = shape.neurons * pixels.max(shape.channels).max(shape.batch);
+    let (pixels, neurons) = (filled(shape.pixels), filled(shape.neurons));
+    let largest = neurons * pixels.max(shape.channels).max(filled(shape.batch));
     assert!(largest < 1 << 31, "{shape:?}");
 }
 
-/// Whether rows of x lie in memory as the kernels want them stored at bf16: in whole steps.
-fn whole(shape: &Shape) -> bool {
-    shape.pixels.is_multiple_of(WHOLE_STEP)
-}
-
-/// Numbers of x and of |mask| that are stored at bf16 beside x itself.
-fn halves(shape: &Shape) -> (usize, usize) {
-    let row = shape.pixels.next_multiple_of(WHOLE_STEP);
-    let of_x = if whole(shape) {
-        0
-    } else {
-        shape.batch * shape.channels * row
-    };
-    (of_x, shape.neurons * row)
-}
-
-/// Floats that [`forward`] leaves for [`backward`]: what both read as bf16.
-pub fn kept(device: &Device, shape: &Shape) -> usize {
-    let (x, mask) = halves(shape);
+/// Numbers of x and of |mask| that are stored for the products beside x and the mask themselves: rounded, in whole steps.
+fn numbers(device: &Device, shape: &Shape) -> (usize, usize) {
+    let row = filled(shape.pixels);
+    let of_x = shape.batch * shape.channels * row;
     match device.precision() {
-        Precision::Bf16 => (x + mask) / 2,
-        _ => 0,
+        Precision::F32 => (0, 0),
+        // Maps are bf16 already.
+        Precision::Bf16 if row == shape.pixels => (0, shape.neurons * row),
+        _ => (of_x, shape.neurons * row),
     }
 }
 
-/// Lends x and |mask| as the kernels want them stored: as they are, or filled up and rounded into `memory`, or as they lie
-/// there already.
+/// Floats that hold them.
+fn floats(device: &Device, (x, mask): (usize, usize)) -> usize {
+    (x + mask) * device.precision().map_bytes() / size_of::<f32>()
+}
+
+/// Floats that [`forward`] leaves for [`backward`]: what both read.
+pub fn kept(device: &Device, shape: &Shape) -> usize {
+    floats(device, numbers(device, shape))
+}
+
+/// Lends x and |mask| as the kernels want them stored: as they are, or rounded into `memory`, or as they lie there already.
 fn stored(
     device: &Device,
     shape: &Shape,
@@ -48,16 +44,20 @@ fn stored(
     body: impl FnOnce(MapView, MapView),
 ) {
     check(shape);
-    if device.precision() != Precision::Bf16 {
+    let (mut of_x, of_mask) = numbers(device, shape);
+    if of_mask == 0 {
         return body(x, mask.into());
     }
-    let (mut of_x, of_mask) = halves(shape);
     // Without x there is none of it to store.
     if x.is_empty() {
         of_x = 0;
     }
-    let fill_and_lend = |memory: ViewMut| {
-        let (mut maps, mut masks) = MapViewMut::Half(memory.halves()).split_at(of_x);
+    let round_and_lend = |memory: ViewMut| {
+        let memory = match device.precision() {
+            Precision::Bf16 => MapViewMut::Half(memory.halves()),
+            _ => MapViewMut::Float(memory),
+        };
+        let (mut maps, mut masks) = memory.split_at(of_x);
         if !rounded {
             if of_x > 0 {
                 let (grid, rows) = fill(shape, of_x);
@@ -72,15 +72,15 @@ fn stored(
         body(x, masks.read());
     };
     match memory {
-        Some(memory) => fill_and_lend(memory),
-        None => device.scratch((of_x + of_mask) / 2, fill_and_lend),
+        Some(memory) => round_and_lend(memory),
+        None => device.scratch(floats(device, (of_x, of_mask)), round_and_lend),
     }
 }
 
 /// The grid that stores so many numbers, and their rows.
-fn fill(shape: &Shape, halves: usize) -> ([usize; 3], usize) {
-    let rows = halves / shape.pixels.next_multiple_of(WHOLE_STEP);
-    ([halves.div_ceil(4 * THREADS), 1, 1], rows)
+fn fill(shape: &Shape, numbers: usize) -> ([usize; 3], usize) {
+    let rows = numbers / filled(shape.pixels);
+    ([numbers.div_ceil(4 * THREADS), 1, 1], rows)
 }
 
 pub fn forward(
@@ -155,19 +155,66 @@ fn to_input(
     dh: View,
     dx: MapViewMut,
 ) {
-    let rows = shape.batch * shape.channels;
-    kernels::readout_backward_input(
+    let (rows, row) = (shape.batch * shape.channels, filled(shape.neurons));
+    let (of_features, of_dh) = (shape.channels * row, shape.batch * row);
+    device.scratch(of_features + of_dh, |scratch| {
+        let (mut features, mut own_dh) = scratch.split_at(of_features);
+        let of = (shape.neurons, shape.channels);
+        let positive = shape.positive_features;
+        turn(
+            device,
+            of,
+            weights.features,
+            features.reborrow(),
+            positive,
+            false,
+        );
+        kernels::readout_fill(
+            device,
+            [of_dh.div_ceil(4 * THREADS), 1, 1],
+            dh,
+            own_dh.reborrow(),
+            shape.batch,
+            shape.neurons,
+        );
+        kernels::readout_backward_input(
+            device,
+            [shape.pixels.div_ceil(TILE), rows.div_ceil(TILE), 1],
+            mask,
+            features.read(),
+            own_dh.read(),
+            dx,
+            shape.batch,
+            shape.channels,
+            shape.pixels,
+            shape.neurons,
+        );
+    });
+}
+
+/// A row of so many numbers, in whole steps.
+fn filled(length: usize) -> usize {
+    length.next_multiple_of(WHOLE_STEP)
+}
+
+/// A matrix (rows, columns) as (columns, rows filled up).
+fn turn(
+    device: &Device,
+    (rows, columns): (usize, usize),
+    from: View,
+    to: ViewMut,
+    positive: bool,
+    is_operand: bool,
+) {
+    kernels::readout_turn(
         device,
-        [shape.pixels.div_ceil(TILE), rows.div_ceil(TILE), 1],
-        mask,
-        weights.features,
-        dh,
-        dx,
-        shape.batch,
-        shape.channels,
-        shape.pixels,
-        shape.neurons,
-        shape.positive_features.into(),
+        [columns.div_ceil(TURN), rows.div_ceil(TURN), 1],
+        from,
+        to,
+        rows,
+        columns,
+        positive.into(),
+        is_operand.into(),
     );
 }
 
@@ -180,7 +227,17 @@ fn to_weights(
     gradients: Gradients,
 ) {
     let (tiles, features) = (shape.pixels.div_ceil(TILE), weights.features.len());
-    device.scratch(tiles * features, |mut parts| {
+    let of_dh = shape.neurons * filled(shape.batch);
+    device.scratch(of_dh + tiles * features, |scratch| {
+        let (mut own_dh, mut parts) = scratch.split_at(of_dh);
+        turn(
+            device,
+            (shape.batch, shape.neurons),
+            dh,
+            own_dh.reborrow(),
+            false,
+            true,
+        );
         kernels::readout_backward_weights(
             device,
             [shape.neurons.div_ceil(NEURONS), tiles, 1],
@@ -188,7 +245,7 @@ fn to_weights(
             mask,
             weights.mask,
             weights.features,
-            dh,
+            own_dh.read(),
             gradients.mask,
             parts.reborrow(),
             shape.batch,
