@@ -275,10 +275,6 @@ impl Model {
         } = self.preprocessing;
         out.hold("input.mean".into(), &[1], vec![image_mean]);
         out.hold("input.sd".into(), &[1], vec![image_sd]);
-        if let (Some(_), Some(readout)) = (&self.kindel, self.readouts.first()) {
-            let (height, width) = readout.image;
-            out.hold("input.size".into(), &[2], vec![height as f32, width as f32]);
-        }
         out.lend_arena("", params);
         out.lend_arena("", statistics);
         for r in &self.readouts {

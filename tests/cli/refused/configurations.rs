@@ -88,10 +88,10 @@ pub fn cases() -> Vec<Case> {
             &["gone", "neither ./gone nor gone"],
         ),
         case(
-            "kind of another version",
+            "penalty that a kind has none of",
             configured("orientations = 4", "kind = \"kindel\""),
             TRAIN,
-            &["core.kind", "in this version"],
+            &["penalties.smoothness is 0.001", "kindel"],
         ),
         case(
             "negative penalty",
