@@ -161,7 +161,8 @@ fn one_step_moves_sampled_places_as_automatic_differentiation_would() {
             output: Output::Softplus,
         };
         let (gradient, each) = (Some(dh.view_mut()), losses.view_mut());
-        loss::poisson(&cpu, &of_loss, h.view(), responses.view(), gradient, each);
+        let (kind, at, r) = (loss::Loss::Poisson, h.view(), responses.view());
+        loss::losses(&cpu, &of_loss, kind, at, r, gradient, each);
         let [position, spread, features, bias] = &mut grown;
         let gradients = gaussian::Gradients {
             position: position.view_mut(),

@@ -56,7 +56,7 @@ pub fn model(device: &Device, kind: &str, padding: &str) -> Model {
     }
     model
         .params
-        .view_mut(readout.mask)
+        .view_mut(readout.masks().unwrap())
         .fill_from(&narrow(&masks));
     model
 }
