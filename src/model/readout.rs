@@ -73,7 +73,7 @@ impl Readout {
                 Spatial::Masks(params.declare_aligned(name("mask"), shape))
             }
             (_, ReadoutKind::Gaussian) => {
-                Spatial::Places(Places::declare(config, &name, neurons, params))
+                Spatial::Places(Places::declare(config, name, neurons, params))
             }
         };
         let features = match config.core.kind {
@@ -236,6 +236,7 @@ pub fn forward(
         }
     };
     let shape = readout.shape(&model.config, batch);
+    let x = space.output_part(batch * shape.channels * shape.pixels);
     let keep = buffers
         .kept
         .as_mut()
