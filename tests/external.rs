@@ -105,8 +105,11 @@ fn gaussian_readouts_predict_what_grid_sample_does() {
         let (wanted, _) = npy::read(&run.join("predictions.npy")).unwrap();
         let images = images.into_dimensionality::<Ix3>().unwrap();
         let got = model.predict(0, images.view()).unwrap();
-        let flat = |a: &mut dyn Iterator<Item = &f32>| a.map(|&v| f64::from(v)).collect::<Vec<_>>();
-        let error = relative(&flat(&mut got.iter()), &flat(&mut wanted.iter()));
+        let (got, wanted): (Vec<f32>, Vec<f32>) = (
+            got.iter().copied().collect(),
+            wanted.iter().copied().collect(),
+        );
+        let error = relative(&widen(&got), &widen(&wanted));
         assert!(error <= 1e-5, "{name}: {error:e}");
     }
 }
