@@ -176,7 +176,10 @@ fn model(device: &Device, precision: Precision, neurons: usize) -> Result<Model,
         }
     }
     let readout = model.readouts[0].clone();
-    model.params.view_mut(readout.mask).fill_from(&masks);
+    model
+        .params
+        .view_mut(readout.masks().expect("a factorised readout"))
+        .fill_from(&masks);
     // Features that make stimuli matter.
     let n = model.params.layout.slots[readout.features].range().len();
     let features: Vec<f32> = (0..n).map(|_| rng.random_range(-0.3..0.3)).collect();
@@ -278,7 +281,10 @@ fn exciting(a: &Arguments, model: Model) -> Result<Value, Failure> {
 /// The images that clusters share.
 fn clusters(a: &Arguments, model: &mut Model) -> Result<Value, Failure> {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
-    let masks = model.params.view(model.readouts[0].mask).download();
+    let masks = model
+        .params
+        .view(model.readouts[0].masks().expect("a factorised readout"))
+        .download();
     let middle = |mask: &[f32]| {
         let weigh = |at: fn(usize) -> usize| {
             let pairs = mask.iter().enumerate();
