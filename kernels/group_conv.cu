@@ -76,13 +76,7 @@ __device__ __forceinline__ void mix(const Shared& shared, const Sizes& s, Part p
 struct Ending {
     const float *mean, *variance, *gain, *offset;
     int groups, has_gain, code;
-    int first, step;  // group of the block's first channel; from one orientation's channel to the next one's
 };
-
-__device__ __forceinline__ Ending ending_of(const float* mean, const float* variance, const float* gain, const float* offset,
-                                            int groups, int has_gain, int code, int out_features) {
-    return {mean, variance, gain, offset, groups, has_gain, code, (int)blockIdx.y * GROUP_CONV_FEATURES % groups, out_features % groups};
-}
 
 // Inverse transform of the block's sums, through shared memory.
 __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Tile tile, int chunk, Part part,
@@ -109,7 +103,7 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
         float v[ORIENTATIONS];
 #pragma unroll
         for (int c = 0; c < ORIENTATIONS; ++c) v[c] = c < 2 * s.units ? sums[at(c, feature, pixel)] : 0.0f;
-        int group = ending.first + feature;
+        int group = channel;
         while (group >= ending.groups) group -= ending.groups;
 #pragma unroll 1
         for (int q = 0; q < s.orientations; ++q) {
@@ -129,8 +123,8 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
             if (ending.code >= 0) {
                 Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, ending.has_gain, group);
                 sum = activation_value(ending.code, line.at(sum));
-                group += ending.step;
-                if (group >= ending.groups) group -= ending.groups;
+                group += s.out_features;
+                while (group >= ending.groups) group -= ending.groups;
             }
             store(y + (((size_t)tile.image * s.orientations * s.out_features + out) * area + row * s.out_width + column), sum);
         }
@@ -140,7 +134,8 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
 // Of `rows` rows, where O is usual.
 template <int K> constexpr int usual_rows() { return K <= 5 ? 4 : 2; }
 
-// N: orientations at most.
+// N: orientations at most. `tile` is found before the paths part, so that no division stands between matrix products; float32,
+// which has none, lacks the registers.
 template <int K, int N>
 __device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, Tile tile, const Map* x, const float* transform,
                                          const float* table, const u32* places, const u32* weights, Ending ending, Map* y) {
@@ -192,10 +187,11 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<3>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = ending_of(mean, variance, gain, offset, groups, has_gain, ending - 1, out_features);
+    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     Tile tile = tile_of(s, blockIdx.x);
     by_orientations<usual_rows<3>()>(s, [&](const Sizes& s, auto most) {
-        convolve<3, most.COUNT>(shared, s, tile, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+        Tile own = PRECISION == F32 ? tile_of(s, blockIdx.x) : tile;
+        convolve<3, most.COUNT>(shared, s, own, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
     });
 }
 
@@ -209,10 +205,11 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<5>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = ending_of(mean, variance, gain, offset, groups, has_gain, ending - 1, out_features);
+    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     Tile tile = tile_of(s, blockIdx.x);
     by_orientations<usual_rows<5>()>(s, [&](const Sizes& s, auto most) {
-        convolve<5, most.COUNT>(shared, s, tile, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+        Tile own = PRECISION == F32 ? tile_of(s, blockIdx.x) : tile;
+        convolve<5, most.COUNT>(shared, s, own, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
     });
 }
 
@@ -226,10 +223,11 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_f
     __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
     Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
     Sizes s = sizes_of<7>(orientations, in_features, out_features, height, width, padding, rows);
-    Ending end = ending_of(mean, variance, gain, offset, groups, has_gain, ending - 1, out_features);
+    Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     Tile tile = tile_of(s, blockIdx.x);
     by_orientations<usual_rows<7>()>(s, [&](const Sizes& s, auto most) {
-        convolve<7, most.COUNT>(shared, s, tile, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+        Tile own = PRECISION == F32 ? tile_of(s, blockIdx.x) : tile;
+        convolve<7, most.COUNT>(shared, s, own, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
     });
 }
 
