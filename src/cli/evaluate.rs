@@ -119,7 +119,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let table = Table::stacked(parts, several.then_some("recording"));
     let path = results.path().to_path_buf();
     results.write(&table, Vec::new())?;
-    summary(&table, &path)
+    let report = summary(&table, &path)?;
+    Ok(report.line(&format!(
+        "look at it: striate report {}",
+        arguments.run.display()
+    )))
 }
 
 /// The means of the scores, and where the table is.

@@ -13,7 +13,8 @@ use striate::recording::{Recording, Tier};
 const ORIGIN: &str = "recording_hash,model_hash,made_with";
 
 const SCORES: &str = "neuron,correlation_to_average,single_trial_correlation,oracle_correlation,fraction_oracle,maximum_correlation,fev,feve,\
-    single_trial_fev,cc_abs,cc_max,cc_norm,mask_blobs,mask_mass_in_radius,mask_at_border";
+    single_trial_fev,cc_abs,cc_max,cc_norm,fve,r_max,image_selectivity,\
+    mask_blobs,mask_mass_in_radius,mask_at_border";
 
 fn predictions(file: &std::path::Path) -> Array2<f32> {
     npy::read(file)

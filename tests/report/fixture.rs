@@ -271,11 +271,11 @@ pub fn full(folder: &Path) -> PathBuf {
 /// A run of a search of two systems with three fits each, one of which failed: its directory.
 pub fn searched(folder: &Path) -> PathBuf {
     let search = folder.join("search");
-    let home = search.join("plain <b>CNN</b>");
+    let home = search.join("plain <b>CNN");
     fs::create_dir_all(&home).unwrap();
     let run = home.join("draw-001");
     fs::rename(bare(folder), &run).unwrap();
-    let name = |s: usize| ["equivariant", "plain <b>CNN</b>"][s];
+    let name = |s: usize| ["equivariant", "plain <b>CNN"][s];
     lines(
         &search,
         "search.csv",

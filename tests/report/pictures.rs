@@ -100,6 +100,7 @@ fn many_points_are_painted_where_each_of_them_is() {
         vec![1.0; 8 * count],
     );
     tensors.insert("readout.r.mask".into(), &[count, 1, 1], vec![1.0; count]);
+    tensors.insert("readout.r.bias".into(), &[count], vec![0.0; count]);
     tensors.write(&path).unwrap();
     let mut text = String::from("neuron,oracle_correlation,single_trial_correlation\n");
     for i in 0..count {
