@@ -203,7 +203,7 @@ impl Workspace {
     /// The core's output (B, C, P) of the last forward pass.
     ///
     /// # Panics
-    /// Without layers: see [`Workspace::output_part`].
+    /// Without layers: see `output_part`.
     pub fn output(&self) -> &Maps {
         &self.after[self.after.len() - 1]
     }

@@ -5,14 +5,16 @@ use crate::report::figure::{Figure, Section};
 use crate::report::plot::BLUE;
 use crate::report::source::{Found, Source};
 
-/// Columns of the three families of scores, and what they are called.
-const SCORES: [(&str, &str); 9] = [
+/// Columns of the families of scores, and what they are called.
+const SCORES: [(&str, &str); 11] = [
     ("single_trial_correlation", "r, single trials"),
     ("correlation_to_average", "r, to the average"),
     ("oracle_correlation", "r of the oracle"),
     ("single_trial_fev", "FEV, single trials"),
     ("feve", "FEVE"),
     ("fve", "FVE of averages"),
+    ("r_max", "r max"),
+    ("image_selectivity", "selectivity"),
     ("cc_abs", "CC abs"),
     ("cc_max", "CC max"),
     ("cc_norm", "CC norm"),
@@ -46,7 +48,7 @@ pub fn scores(found: &Found) -> Option<Figure> {
     let words = [
         "scores",
         "Scores",
-        "Every score over all neurons that have it; dashed, the mean. Sensorium: correlations. Du et al. 2025: FEV and FEVE. Wang et al. 2025: CC.",
+        "Every score over all neurons that have it; dashed, the mean. Sensorium: correlations. Du et al. 2025: FEV and FEVE. Kindel et al. 2019: FVE, r max and selectivity. Wang et al. 2025: CC.",
     ];
     multiples(words, "score", &SCORES, found)
 }
