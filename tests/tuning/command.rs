@@ -42,11 +42,11 @@ fn the_command_writes_curves_axes_and_indices() {
     let told = striate(f.path(), "tune run --device cpu").ok();
     assert!(told.contains("orientation_index"), "{told}");
     let text = fs::read_to_string(f.path().join("run/tuning.csv")).unwrap();
-    let header = "neuron,orientation_index,phase_index,suppression_index,contrast_index,plaid_index,gabor_vs_dog,\
+    let header = "neuron,orientation_index,phase_index,suppression_index,contrast_index,plaid_index,circular_variance,gabor_vs_dog,\
                   gabor_vs_mei,dog_vs_mei,nonlinearity_index,model_hash,array_hash,made_with";
     assert_eq!(text.lines().next().unwrap(), header);
     // No optimal Gabor, no difference, no image; a GLM worse than nothing.
-    assert_eq!(text.lines().last().unwrap(), "3,,,,,,,,,,,,");
+    assert_eq!(text.lines().last().unwrap(), "3,,,,,,,,,,,,,");
     let table = Table::read_csv(&f.path().join("run/tuning.csv")).unwrap();
     let column = |name: &str| table.numbers(name).unwrap().to_vec();
     let nonlinearity = column("nonlinearity_index");
