@@ -84,8 +84,16 @@ impl Axis {
         if self.log {
             return self.log_ticks();
         }
-        let step = round((self.high - self.low) / count.max(1) as f64);
-        let (first, last) = ((self.low / step).ceil(), (self.high / step).floor());
+        let ends = |step: f64| ((self.low / step).ceil(), (self.high / step).floor());
+        let span = self.high - self.low;
+        let steps = (count.max(1)..count + 9).map(|n| round(span / n as f64));
+        // One tick alone tells no scale.
+        let step = steps.reduce(|wide, next| match ends(wide) {
+            (first, last) if first < last => wide,
+            _ => next,
+        });
+        let step = step.unwrap_or(span);
+        let (first, last) = ends(step);
         let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
         let word = |v: f64| match (1e-6..1e5).contains(&step) {
             true => format!("{v:.decimals$}"),
@@ -156,5 +164,31 @@ pub fn shown(v: f64) -> String {
         }
     } else {
         format!("{v:.0e}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_axis_has_two_ticks_within() {
+        for (low, high) in [
+            (0.01, 0.09),
+            (-0.1, 1.2),
+            (0.94, 0.999),
+            (3.0, 3.5),
+            (-57.0, 2.0),
+            (1e-7, 9e-7),
+        ] {
+            for count in 2..8 {
+                let ticks = Axis::new("", low, high).ticks(count);
+                assert!(
+                    ticks.len() >= 2 && ticks.len() <= 2 * count + 2,
+                    "{low} to {high}, {count}: {ticks:?}"
+                );
+                assert!(ticks.iter().all(|(v, _)| (low..=high).contains(v)));
+            }
+        }
     }
 }
