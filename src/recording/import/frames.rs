@@ -2,7 +2,7 @@
 
 use super::assemble::Pictures;
 use crate::hdf5::Dataset;
-use crate::npy::{Kind, shown};
+use crate::npy::{Kind, Rows, shown};
 use crate::recording::part::Progress;
 use crate::recording::sink::Pixels;
 use crate::{Error, Result};
@@ -242,6 +242,24 @@ impl Pictures for Frames {
                 })?
             }
         };
+        grey(values, number, self.place())
+    }
+}
+
+/// An `.npy` file of (images, height, width).
+impl Pictures for Rows {
+    fn size(&self) -> (usize, usize) {
+        let shape = &self.header().shape;
+        (shape[1], shape[2])
+    }
+
+    fn prepare(&mut self, _: &[usize], _: Option<&Path>, _: &mut Progress) -> Result<()> {
+        Ok(())
+    }
+
+    fn pixels(&self, number: usize) -> Result<Pixels> {
+        let mut values = Vec::new();
+        self.read(number, 1, &mut values)?;
         grey(values, number, self.place())
     }
 }

@@ -1,7 +1,7 @@
 //! Images of a part: in the file itself, or a film that lies beside several.
 
 use super::super::assemble::Pictures;
-use super::super::frames::{Frames, grey};
+use super::super::frames::Frames;
 use crate::hdf5::File;
 use crate::npy::{Rows, shown};
 use crate::recording::part::Progress;
@@ -12,13 +12,7 @@ use std::path::{Path, PathBuf};
 /// Where images are.
 pub(super) enum Images {
     Own(Box<Frames>),
-    Shared(Film),
-}
-
-/// A film of one channel in an `.npy` of (1, frames, height, width).
-pub(super) struct Film {
-    rows: Rows,
-    size: (usize, usize),
+    Shared(Rows),
 }
 
 impl Images {
@@ -36,13 +30,13 @@ impl Images {
             );
             return Err(Error::file(file.path(), what));
         }
-        Film::open(&shared).map(Self::Shared)
+        shared_film(&shared).map(Self::Shared)
     }
 
     pub(super) fn count(&self) -> usize {
         match self {
             Self::Own(frames) => frames.count,
-            Self::Shared(film) => film.rows.count(),
+            Self::Shared(rows) => rows.count(),
         }
     }
 
@@ -50,27 +44,23 @@ impl Images {
     pub(super) fn place(&self) -> &Path {
         match self {
             Self::Own(frames) => frames.place(),
-            Self::Shared(film) => film.rows.place(),
+            Self::Shared(rows) => rows.place(),
         }
     }
 }
 
-impl Film {
-    fn open(place: &Path) -> Result<Self> {
-        let rows = Rows::open(place)?;
-        let shape = rows.header().shape.clone();
-        match *shape {
-            [1, t, h, w] if t * h * w > 0 => Ok(Self {
-                rows: rows.of_first(),
-                size: (h, w),
-            }),
-            _ => Err(Error::bad(
-                place.display(),
-                "shape",
-                shown(&shape),
-                "(1, frames, height, width): one grey channel",
-            )),
-        }
+/// The frames of a film of one channel: an `.npy` of (1, frames, height, width).
+fn shared_film(place: &Path) -> Result<Rows> {
+    let rows = Rows::open(place)?;
+    let shape = &rows.header().shape;
+    match **shape {
+        [1, t, h, w] if t * h * w > 0 => Ok(rows.of_first()),
+        _ => Err(Error::bad(
+            place.display(),
+            "shape",
+            shown(shape),
+            "(1, frames, height, width): one grey channel",
+        )),
     }
 }
 
@@ -78,7 +68,7 @@ impl Pictures for Images {
     fn size(&self) -> (usize, usize) {
         match self {
             Self::Own(frames) => frames.size(),
-            Self::Shared(film) => film.size,
+            Self::Shared(rows) => rows.size(),
         }
     }
 
@@ -97,11 +87,7 @@ impl Pictures for Images {
     fn pixels(&self, number: usize) -> Result<Pixels> {
         match self {
             Self::Own(frames) => frames.pixels(number),
-            Self::Shared(film) => {
-                let mut values: Vec<f32> = Vec::new();
-                film.rows.read(number, 1, &mut values)?;
-                grey(values, number, film.rows.place())
-            }
+            Self::Shared(rows) => rows.pixels(number),
         }
     }
 }

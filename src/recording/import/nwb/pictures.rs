@@ -167,7 +167,7 @@ impl Pictures for Images {
         match self {
             Self::Stack(frames) => frames.size(),
             Self::Each(all) => (all[0].shape()[0], all[0].shape()[1]),
-            Self::Npy(rows) => (rows.header().shape[1], rows.header().shape[2]),
+            Self::Npy(rows) => rows.size(),
         }
     }
 
@@ -187,11 +187,7 @@ impl Pictures for Images {
         match self {
             Self::Stack(frames) => frames.pixels(number),
             Self::Each(all) => grey(all[number].numbers()?, number, all[number].place()),
-            Self::Npy(rows) => {
-                let mut values = Vec::new();
-                rows.read(number, 1, &mut values)?;
-                grey(values, number, rows.place())
-            }
+            Self::Npy(rows) => rows.pixels(number),
         }
     }
 }
