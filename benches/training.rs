@@ -3,7 +3,10 @@
 //!
 //!     benches/peers/setup.sh target/peer                    # once: the peer's Python environment
 //!     cargo bench --bench training -- [--batch 32] [--neurons 500,6005] [--rounds 3] [--python target/peer/bin/python]
-//!         [--device cpu] [--precision f32,tf32,bf16] [--window 16] [--out FILE.json]
+//!         [--device cpu] [--precision f32,tf32,bf16] [--window 16] [--system kindel] [--out FILE.json]
+//!
+//! `--system gaussian` puts a Gaussian readout (Lurz et al. 2021) behind the same core, `--system kindel` trains the network of Kindel
+//! et al. 2017, each beside the same in PyTorch.
 //!
 //! With `--window` striate's masks lie in windows of so many pixels (`readout.window`), put where fresh masks happen to hold most:
 //! all over the map, in more groups than receptive fields would make. The peer is the published model all the same.
@@ -38,6 +41,8 @@ struct Arguments {
     batch: usize,
     #[arg(long, value_delimiter = ',', default_value = "500")]
     neurons: Vec<usize>,
+    #[arg(long, value_enum, default_value_t = System::Equivariant)]
+    system: System,
     /// readout.window
     #[arg(long, default_value_t = 0)]
     window: usize,
@@ -52,8 +57,26 @@ struct Arguments {
     bench: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum System {
+    Equivariant,
+    Gaussian,
+    Kindel,
+}
+
+impl System {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Equivariant => "equivariant",
+            Self::Gaussian => "gaussian",
+            Self::Kindel => "kindel",
+        }
+    }
+}
+
 /// What is measured.
 struct Work {
+    system: System,
     device: Device,
     precision: Precision,
     batch: usize,
@@ -73,6 +96,7 @@ fn main() -> Result<(), Failure> {
     for &neurons in &a.neurons {
         for precision in &a.precision {
             let work = Work {
+                system: a.system,
                 device: device.clone(),
                 precision: serde_json::from_value(precision.as_str().into())?,
                 batch: a.batch,
@@ -143,13 +167,15 @@ fn compare(work: &Work, rounds: usize, peer: Option<&Peer>) -> Result<Vec<Value>
     for (i, mode) in MODES.into_iter().enumerate() {
         let (ours, theirs) = (median(&ours[i]), median(&theirs[i]));
         println!(
-            "{mode}, {precision:?}, {} neurons, window {}, batch {batch}: striate {ours:.1} images/s ({:.2} steps/s)",
+            "{mode}, {}, {precision:?}, {} neurons, window {}, batch {batch}: striate {ours:.1} images/s ({:.2} steps/s)",
+            work.system.name(),
             work.neurons,
             work.window,
             ours / batch as f64
         );
         let mut result = json!({
             "mode": mode,
+            "system": work.system.name(),
             "precision": precision,
             "neurons": work.neurons,
             "batch": batch,
@@ -185,7 +211,7 @@ impl Work {
         let (batch, neurons) = (self.batch.to_string(), self.neurons.to_string());
         let dtype = serde_json::to_value(self.precision).map_err(|e| e.to_string())?;
         let mut arguments = vec!["--mode", "train,predict", "--batch", &batch];
-        arguments.extend(["--neurons", &neurons]);
+        arguments.extend(["--neurons", &neurons, "--system", self.system.name()]);
         arguments.extend(["--dtype", dtype.as_str().unwrap_or("f32")]);
         arguments.extend(match self.on_card() {
             true => "--device cuda --blocks 3 --steps 5 --warmup 3 --compile default,reduce-overhead",
@@ -231,7 +257,13 @@ fn trainer(a: &Work) -> Result<Trainer, Failure> {
         response_unit: None,
         source: None,
     };
-    let mut config = Config::default();
+    let kind = match a.system {
+        System::Equivariant => "",
+        System::Gaussian => "[readout]\nkind = \"gaussian\"\n",
+        System::Kindel => "[core]\nkind = \"kindel\"\n",
+    };
+    let text = format!("recordings = [\"noise\"]\n{kind}");
+    let mut config = Config::parse(&text, a.system.name(), &[])?;
     config.training.batch_size = a.batch;
     config.training.precision = a.precision.into();
     config.readout.window = a.window;

@@ -333,6 +333,14 @@ class Twin(nn.Module):
         terms["smoothness"], terms["group_sparsity"] = self.core.penalties(filters)
         return terms
 
+    def loss(self, images, responses):
+        """Of one step on one recording."""
+        (name,) = self.readouts
+        return sum(self.losses({name: (images, responses)}).values())
+
+    def optimiser(self):
+        return torch.optim.Adam(self.parameters(), lr=0.002, fused=True)
+
     # Tensors by the names that run directories use.
 
     def named(self):

@@ -1,4 +1,5 @@
-"""Speed of the PyTorch peer on the standard model: filters 13/5/5, 16 features x 8 orientations, SAME padding.
+"""Speed of the PyTorch peer on the standard model: filters 13/5/5, 16 features x 8 orientations, SAME padding; with --system on
+the same core behind a Gaussian readout, or on Kindel et al.'s network.
 
     python benches/peers/train.py --device cpu --threads 2 --batch 32 --neurons 500 --mode train,predict --json
 
@@ -24,6 +25,7 @@ sys.dont_write_bytecode = True
 import torch
 
 from model import Config, Predictor, Twin
+from systems import Gaussian, Kindel
 
 
 def arguments():
@@ -31,6 +33,7 @@ def arguments():
     p.add_argument("--device", default="cpu", help="cpu or cuda")
     p.add_argument("--mode", default="train", help="train, predict or train,predict")
     p.add_argument("--batch", type=int, default=32)
+    p.add_argument("--system", choices=["equivariant", "gaussian", "kindel"], default="equivariant")
     p.add_argument("--neurons", type=int, default=500)
     p.add_argument("--height", type=int, default=36)
     p.add_argument("--width", type=int, default=64)
@@ -51,9 +54,15 @@ def prepare(args, mode, last, order, compiled):
     torch.manual_seed(1)
     device = torch.device(args.device)
     layout = torch.channels_last if last else torch.contiguous_format
-    maps = {"r": (args.neurons, args.height, args.width)}
-    twin = Twin(Config(), maps, order=order).to(device)
-    twin.core.layout = layout
+    system = {
+        "equivariant": lambda: Twin(Config(), {"r": (args.neurons, args.height, args.width)}, order=order),
+        "gaussian": lambda: Gaussian(Config(), args.neurons),
+        "kindel": lambda: Kindel(args.neurons, args.height, args.width),
+    }[args.system]().to(device)
+    if args.system == "kindel":
+        system.convolutions.to(memory_format=layout)
+    else:
+        system.core.layout = layout
     batches = []
     for _ in range(4):
         images = torch.randn(args.batch, 1, args.height, args.width).to(device, memory_format=layout)
@@ -61,9 +70,11 @@ def prepare(args, mode, last, order, compiled):
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=args.dtype == "bf16")
 
     if mode == "predict":
-        twin.eval()
-        with autocast:
-            predictor = Predictor(twin, "r", last)
+        system.eval()
+        predictor = system
+        if args.system == "equivariant":
+            with autocast:
+                predictor = Predictor(system, "r", last)
         call = torch.compile(predictor.__call__, mode=compiled) if compiled else predictor
 
         def predict(step):
@@ -72,11 +83,9 @@ def prepare(args, mode, last, order, compiled):
 
         return predict
 
-    twin.train()
-    optimiser = torch.optim.Adam(twin.parameters(), lr=0.002, fused=True)
-
-    def loss(images, responses):
-        return sum(twin.losses({"r": (images, responses)}).values())
+    system.train()
+    optimiser = system.optimiser()
+    loss = system.loss
 
     call = torch.compile(loss, mode=compiled) if compiled else loss
 
@@ -145,6 +154,8 @@ def fastest(variants):
 def measured(args, mode):
     layouts = [False, True] if args.channels_last is None else [args.channels_last]
     orders = ["mask", "features"] if args.readout is None else [args.readout]
+    if args.system != "equivariant":
+        orders = ["features"]
     variants = [tried(args, mode, last, order, None) for last, order in itertools.product(layouts, orders)]
     eager = fastest(variants)
     if eager is None:
@@ -166,7 +177,7 @@ def main():
         "peer": f"PyTorch {torch.__version__}",
         "device": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
         "capability": None if cuda else torch.backends.cpu.get_cpu_capability(),
-        **{k: getattr(args, k) for k in ("batch", "neurons", "height", "width", "threads", "blocks", "steps", "warmup", "dtype")},
+        **{k: getattr(args, k) for k in ("system", "batch", "neurons", "height", "width", "threads", "blocks", "steps", "warmup", "dtype")},
         "load_before": load,
         "load_after": os.getloadavg()[0],
         **modes,

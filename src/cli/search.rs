@@ -22,9 +22,10 @@ pub struct Arguments {
     /// The directory of all fits; any number of processes may work in it at once
     #[arg(long, value_name = "DIR", required = true)]
     out: Option<PathBuf>,
-    /// Fits at a time in this process, each on its share of the processors
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    jobs: usize,
+    /// Fits at a time in this process, each on its share of the processors [default: on a CPU as many as it has, with 4 GiB of
+    /// memory each; on a card 1]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
     /// Take over a fit whose process was not heard of for so long
     #[arg(long, default_value_t = STALE, value_name = "SECONDS")]
     stale: f64,
@@ -49,7 +50,7 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
     let (Some(file), Some(out)) = (&a.search, &a.out) else {
         unreachable!("clap asks for both");
     };
-    if a.jobs == 0 {
+    if a.jobs == Some(0) {
         return Err(Error::bad("--jobs", "the number", 0, "at least 1"));
     }
     if !(a.stale > 0.0 && a.stale <= 1e9) {
@@ -64,11 +65,26 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
     let device = Device::open(&global.device)?;
     let settings = Settings {
         stale: Duration::from_secs_f64(a.stale),
-        jobs: a.jobs,
+        jobs: a
+            .jobs
+            .unwrap_or_else(|| usual_jobs(&device))
+            .min(plan.jobs().len()),
     };
     let place = Place::new(out);
     search::run(&place, &plan, &device, settings, &interrupts)?;
     report(&place, &plan, settings.stale)
+}
+
+/// Fits that are trained side by side, one processor each, are faster than one after another on all of them (`benches/search.py`).
+fn usual_jobs(device: &Device) -> usize {
+    const MEMORY: u64 = 4 << 30;
+    match device {
+        Device::Cpu => {
+            let room = device.memory().map_or(1, |bytes| (bytes / MEMORY) as usize);
+            room.clamp(1, rayon::current_num_threads())
+        }
+        _ => 1,
+    }
 }
 
 fn report(place: &Place, plan: &Plan, stale: Duration) -> Result<Report> {
@@ -76,10 +92,15 @@ fn report(place: &Place, plan: &Plan, stale: Duration) -> Result<Report> {
     let count = |f: &dyn Fn(&Status) -> bool| fits.iter().filter(|(_, s)| f(s)).count();
     let ended = |end: End| count(&|s| matches!(s, Status::Finished(f) if f.status == end));
     let (done, diverged, failed) = (ended(End::Done), ended(End::Diverged), ended(End::Failed));
+    let stopped = ended(End::Stopped);
     let running = count(&|s| *s == Status::Running);
     let all = plan.jobs().len();
+    let early = match stopped {
+        0 => String::new(),
+        _ => format!(", {stopped} stopped early"),
+    };
     let mut text = format!(
-        "{all} fits: {done} done, {diverged} diverged, {failed} failed, {running} running\n"
+        "{all} fits: {done} done, {diverged} diverged, {failed} failed, {running} running{early}\n"
     );
     let table = comparison(plan, &fits);
     text.push_str(&lines(&table));
@@ -98,6 +119,7 @@ fn report(place: &Place, plan: &Plan, stale: Duration) -> Result<Report> {
         .fact("diverged", diverged)
         .fact("failed", failed)
         .fact("running", running)
+        .fact("stopped", stopped)
         .fact("systems", systems(&table))
         .fact("comparison", path("comparison.csv"))
         .fact("search", path("search.csv")))
@@ -105,8 +127,8 @@ fn report(place: &Place, plan: &Plan, stale: Duration) -> Result<Report> {
 
 fn reasons(fits: &[(Job, Status)]) -> Vec<(&Job, &str)> {
     let of = fits.iter().filter_map(|(job, status)| match status {
-        Status::Finished(f) => f.reason.as_deref().map(|r| (job, r)),
-        Status::Running => None,
+        Status::Finished(f) if f.status != End::Stopped => f.reason.as_deref().map(|r| (job, r)),
+        _ => None,
     });
     of.collect()
 }

@@ -5,16 +5,20 @@ use crate::{Error, Result};
 use std::path::Path;
 
 impl Device {
+    /// Bytes that this process may have of its memory: of a card what is free; unknown where nothing tells.
+    pub fn memory(&self) -> Option<u64> {
+        match self {
+            Self::Cuda(cuda) => cuda.memory().map(|(free, _)| free as u64),
+            _ => host(),
+        }
+    }
+
     /// Refuses what this device could not hold even if it were empty.
     ///
     /// # Errors
     /// Names what wants the memory, the bytes wanted and the bytes there are.
     pub fn require(&self, what: &str, bytes: u128) -> Result<()> {
-        let most = match self {
-            Self::Cuda(cuda) => cuda.memory().map(|(free, _)| free as u64),
-            _ => host(),
-        };
-        match most {
+        match self.memory() {
             Some(most) if bytes > u128::from(most) => {
                 let whose = match self {
                     Self::Cuda(_) => "what the card has free",

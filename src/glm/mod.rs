@@ -91,6 +91,8 @@ impl Settings {
 pub struct Glms {
     /// `neuron,penalty,intercept,test_correlation,converged`, and what `neurons.csv` says.
     pub table: Table,
+    /// The columns of `evaluation.csv` (see [`crate::scoring::metrics`]), one row per neuron; none without test images.
+    pub scores: Option<Table>,
     /// Weights on z-scored pixels, (neurons, height, width).
     pub weights: Array3<f32>,
     /// Rows of the recording without anything to fit: silent or constant on all training and validation trials.
@@ -143,7 +145,11 @@ pub fn fit(
             *to = from as f32;
         }
     }
-    let correlations = test_correlations(recording, neurons, &weights, &intercepts)?;
+    let scores = scored(recording, neurons, &weights, &intercepts)?;
+    let correlations = scores
+        .as_ref()
+        .and_then(|s| s.numbers("correlation_to_average"));
+    let correlations = correlations.map_or(vec![f64::NAN; neurons.len()], |c| c.to_vec());
     let unconverged = fitted.iter().zip(&fits.converged).filter(|(_, c)| !**c);
     let mut converged = vec![false; neurons.len()];
     for (row, good) in rows.iter().zip(&fits.converged) {
@@ -163,6 +169,7 @@ pub fn fit(
     }
     Ok(Glms {
         table,
+        scores,
         weights,
         not_fitted: rest.iter().map(|row| neurons[*row]).collect(),
         unconverged: unconverged.map(|(n, _)| *n).collect(),
@@ -305,16 +312,16 @@ impl Fits {
     }
 }
 
-/// Correlation of predicted rates with repeat averages, as `correlation_to_average` of `evaluation.csv`.
-fn test_correlations(
+/// Predicted rates against the responses to the test images.
+fn scored(
     recording: &Recording,
     neurons: &[usize],
     weights: &Array3<f32>,
     intercepts: &[f64],
-) -> Result<Vec<f64>> {
+) -> Result<Option<Table>> {
     let images = recording.images_of(Tier::Test);
     if images.is_empty() {
-        return Ok(vec![f64::NAN; neurons.len()]);
+        return Ok(None);
     }
     let fitted = preprocess::Preprocessing::images(std::slice::from_ref(recording))?;
     let z = fitted.z_score(recording.images.select(Axis(0), &images).view());
@@ -327,13 +334,15 @@ fn test_correlations(
     let drive = flat(z)?.dot(&flat(weights.clone())?.t()) + Array1::from(intercepts.to_vec());
     let scale = preprocess::response_scale(recording);
     let responses = preprocess::normalised_responses(recording, scale.view());
-    let scores = evaluate(
+    let mut scores = evaluate(
         drive.mapv(f64::exp).view(),
         &recording.repeats(Tier::Test),
         responses.select(Axis(1), neurons).view(),
     )?;
-    let column = scores.numbers("correlation_to_average");
-    Ok(column.unwrap_or_default().to_vec())
+    if let Some(known) = &recording.neurons {
+        scores = carry_neurons(scores, &known.select(neurons))?;
+    }
+    Ok(Some(scores))
 }
 
 #[cfg(test)]

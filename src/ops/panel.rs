@@ -7,14 +7,15 @@
 //! L images may be interleaved, pixel by pixel: (pixel, L). Then S is L times as long, rounded to whole tiles, and tap (a, b)
 //! shifts by a S + b L. In small images most tiles would hang over; here whole tiles do, and are left out.
 
-use pulp::Simd;
+use pulp::{Arch, Simd, WithSimd};
 use std::cell::RefCell;
 
 /// Pixels per tile: three 16-lane vectors, one register block of the widest instructions.
 pub const TILE: usize = 48;
 /// Output rows per packed block of weights.
 pub const ROWS: usize = 8;
-const VECTORS: usize = 3;
+/// Rows of a block whose sums fit into 16 registers.
+const HALF: usize = ROWS / 2;
 
 /// Where the pixels of one image lie, padded and flattened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,10 +181,12 @@ impl Parts {
 ///
 /// The depth may come in several `parts`, a step apart in the panel and in the weights.
 ///
-/// `out` has rows of [`TILE`] floats, a multiple of [`ROWS`] of them.
+/// `out` has rows of [`TILE`] floats, a multiple of [`ROWS`] of them, of which the first `rows` are wanted; what is left in the
+/// others means nothing.
 ///
 /// # Safety
 /// `panel` must have `depth` rows readable for a tile; `weights` packed by [`pack`].
+#[allow(clippy::too_many_arguments)]
 #[inline(always)]
 pub unsafe fn product<S: Simd>(
     simd: S,
@@ -191,34 +194,38 @@ pub unsafe fn product<S: Simd>(
     panel: impl Panel,
     depth: usize,
     parts: Parts,
+    rows: usize,
     out: &mut [f32],
     add: bool,
 ) {
-    let block = VECTORS * S::F32_LANES;
-    debug_assert!(TILE.is_multiple_of(block));
-    debug_assert!((parts.count - 1) * parts.weights + out.len() / TILE * depth <= weights.len());
-    let row_blocks = out.len() / (TILE * ROWS);
+    let vectors = if S::REGISTER_COUNT >= 32 { 3 } else { 2 };
+    let block = vectors * S::F32_LANES;
+    let padded = rows.next_multiple_of(ROWS);
+    debug_assert!(TILE.is_multiple_of(block) && padded * TILE <= out.len());
+    debug_assert!((parts.count - 1) * parts.weights + padded * depth <= weights.len());
     let mut p = 0;
     while p < TILE {
-        for r in 0..row_blocks {
+        for r in (0..rows).step_by(ROWS) {
             // SAFETY: the caller vouches for the panel; weights and out are within their slices by the check above.
             unsafe {
-                let w = weights.as_ptr().add(r * depth * ROWS);
-                let o = out.as_mut_ptr().add(r * ROWS * TILE + p);
+                let w = weights.as_ptr().add(r * depth);
+                let o = out.as_mut_ptr().add(r * TILE + p);
+                let is_whole = r + HALF < rows;
                 if S::REGISTER_COUNT >= 32 {
-                    product_block::<S, _, 8>(simd, w, panel, depth, parts, p, o, add);
-                } else {
-                    product_block::<S, _, 4>(simd, w, panel, depth, parts, p, o, add);
-                    product_block::<S, _, 4>(
-                        simd,
-                        w.add(4),
-                        panel,
-                        depth,
-                        parts,
-                        p,
-                        o.add(4 * TILE),
-                        add,
-                    );
+                    match is_whole {
+                        true => {
+                            product_block::<S, _, 3, ROWS>(simd, w, panel, depth, parts, p, o, add)
+                        }
+                        false => {
+                            product_block::<S, _, 3, HALF>(simd, w, panel, depth, parts, p, o, add)
+                        }
+                    }
+                    continue;
+                }
+                product_block::<S, _, 2, HALF>(simd, w, panel, depth, parts, p, o, add);
+                if is_whole {
+                    let (w, o) = (w.add(HALF), o.add(HALF * TILE));
+                    product_block::<S, _, 2, HALF>(simd, w, panel, depth, parts, p, o, add);
                 }
             }
         }
@@ -228,7 +235,7 @@ pub unsafe fn product<S: Simd>(
 
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
-unsafe fn product_block<S: Simd, P: Panel, const R: usize>(
+unsafe fn product_block<S: Simd, P: Panel, const V: usize, const R: usize>(
     simd: S,
     weights: *const f32,
     panel: P,
@@ -239,7 +246,7 @@ unsafe fn product_block<S: Simd, P: Panel, const R: usize>(
     add: bool,
 ) {
     unsafe {
-        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
         if add {
             for (i, sum) in sums.iter_mut().enumerate() {
                 let from = out.add(i * TILE).cast::<S::f32s>();
@@ -252,14 +259,15 @@ unsafe fn product_block<S: Simd, P: Panel, const R: usize>(
             let mut w = weights.add(part * parts.weights);
             for k in 0..depth {
                 let source = panel.row(k).add(part * parts.panel + p).cast::<S::f32s>();
-                let v0 = source.read_unaligned();
-                let v1 = source.add(1).read_unaligned();
-                let v2 = source.add(2).read_unaligned();
+                let mut v = [simd.splat_f32s(0.0); V];
+                for (n, v) in v.iter_mut().enumerate() {
+                    *v = source.add(n).read_unaligned();
+                }
                 for (i, sum) in sums.iter_mut().enumerate() {
                     let a = simd.splat_f32s(*w.add(i));
-                    sum[0] = simd.mul_add_e_f32s(a, v0, sum[0]);
-                    sum[1] = simd.mul_add_e_f32s(a, v1, sum[1]);
-                    sum[2] = simd.mul_add_e_f32s(a, v2, sum[2]);
+                    for (sum, &v) in sum.iter_mut().zip(&v) {
+                        *sum = simd.mul_add_e_f32s(a, v, *sum);
+                    }
                 }
                 w = w.add(ROWS);
             }
@@ -273,14 +281,25 @@ unsafe fn product_block<S: Simd, P: Panel, const R: usize>(
     }
 }
 
-/// Rows that [`outer`] wants in `right`: a multiple of every vector's length.
-pub const fn padded_rows(rows: usize) -> usize {
-    rows.next_multiple_of(16)
+/// Rows that [`outer`] wants in `right`: whole vectors of this machine.
+pub fn padded_rows(rows: usize) -> usize {
+    rows.next_multiple_of(Arch::new().dispatch(Lanes))
+}
+
+struct Lanes;
+
+impl WithSimd for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::F32_LANES
+    }
 }
 
 /// `sums[k][r] += sum_p panel[k][p] right[p][r]` over consecutive pixels p.
 ///
-/// `right` is (pixels, rows) and `sums` (depth, rows) with rows a multiple of 16.
+/// `right` is (pixels, rows) and `sums` (depth, rows) with rows padded by [`padded_rows`].
 ///
 /// # Safety
 /// `panel` must have `depth` rows readable for all the pixels.
@@ -292,12 +311,12 @@ pub unsafe fn outer<S: Simd>(
     rows: usize,
     sums: &mut [f32],
 ) {
-    debug_assert!(rows.is_multiple_of(16) && sums.len().is_multiple_of(rows));
-    debug_assert!(right.len().is_multiple_of(rows));
     let lanes = S::F32_LANES;
+    debug_assert!(rows.is_multiple_of(lanes) && sums.len().is_multiple_of(rows));
+    debug_assert!(right.len().is_multiple_of(rows));
     let mut r = 0;
     while r < rows {
-        // SAFETY: the caller vouches for the panel; rows is a multiple of 16, so whole vectors fit.
+        // SAFETY: the caller vouches for the panel; rows are whole vectors.
         unsafe {
             if r + 2 * lanes <= rows {
                 outer_columns::<S, _, 2>(simd, panel, right, rows, r, sums);
@@ -329,9 +348,14 @@ unsafe fn outer_columns<S: Simd, P: Panel, const V: usize>(
             for block in 0..blocks {
                 let end = (block + 1) * depth / blocks;
                 match end - k {
-                    $($c if $c * V <= 24 => unsafe {
-                        outer_block::<S, P, $c, V>(simd, panel, k, right, rows, r, sums)
-                    },)*
+                    $($c if $c * V <= 24 => apart(simd, OuterBlock::<P, $c, V> {
+                        panel,
+                        k,
+                        right,
+                        rows,
+                        r,
+                        sums,
+                    }),)*
                     _ => unreachable!("at most {most} rows"),
                 }
                 k = end;
@@ -341,42 +365,57 @@ unsafe fn outer_columns<S: Simd, P: Panel, const V: usize>(
     sizes!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
 }
 
-#[inline(always)]
-unsafe fn outer_block<S: Simd, P: Panel, const C: usize, const V: usize>(
-    simd: S,
+/// Does it in a function of its own: among others, inlined, the compiler spills sums that have room in registers.
+#[inline(never)]
+fn apart<S: Simd, W: WithSimd>(simd: S, work: W) -> W::Output {
+    simd.vectorize(work)
+}
+
+/// C rows of the panel from k on, V vectors of columns from r on.
+struct OuterBlock<'a, P, const C: usize, const V: usize> {
     panel: P,
     k: usize,
-    right: &[f32],
+    right: &'a [f32],
     rows: usize,
     r: usize,
-    sums: &mut [f32],
-) {
-    unsafe {
-        let mut total = [[simd.splat_f32s(0.0); V]; C];
-        let mut from = [std::ptr::null(); C];
-        for (c, from) in from.iter_mut().enumerate() {
-            *from = panel.row(k + c);
-        }
-        let pixels = right.len() / rows;
-        let right = right.as_ptr().add(r);
-        for p in 0..pixels {
-            let source = right.add(p * rows).cast::<S::f32s>();
-            let mut v = [simd.splat_f32s(0.0); V];
-            for (n, v) in v.iter_mut().enumerate() {
-                *v = source.add(n).read_unaligned();
-            }
-            for (c, total) in total.iter_mut().enumerate() {
-                let a = simd.splat_f32s(*from[c].add(p));
-                for (n, t) in total.iter_mut().enumerate() {
-                    *t = simd.mul_add_e_f32s(a, v[n], *t);
+    sums: &'a mut [f32],
+}
+
+impl<P: Panel, const C: usize, const V: usize> WithSimd for OuterBlock<'_, P, C, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self {
+            panel,
+            k,
+            right,
+            rows,
+            r,
+            sums,
+        } = self;
+        // SAFETY: the caller vouches for the panel's rows and for whole vectors of columns.
+        unsafe {
+            let mut total = [[simd.splat_f32s(0.0); V]; C];
+            let from: [*const f32; C] = std::array::from_fn(|c| panel.row(k + c));
+            let pixels = right.len() / rows;
+            let right = right.as_ptr().add(r);
+            for p in 0..pixels {
+                let source = right.add(p * rows).cast::<S::f32s>();
+                let v: [S::f32s; V] = std::array::from_fn(|n| source.add(n).read_unaligned());
+                for (total, from) in total.iter_mut().zip(&from) {
+                    let a = simd.splat_f32s(*from.add(p));
+                    for (t, &v) in total.iter_mut().zip(&v) {
+                        *t = simd.mul_add_e_f32s(a, v, *t);
+                    }
                 }
             }
-        }
-        for (c, total) in total.iter().enumerate() {
-            let to = sums.as_mut_ptr().add((k + c) * rows + r).cast::<S::f32s>();
-            for (n, &t) in total.iter().enumerate() {
-                let old = to.add(n).read_unaligned();
-                to.add(n).write_unaligned(simd.add_f32s(old, t));
+            for (c, total) in total.iter().enumerate() {
+                let to = sums.as_mut_ptr().add((k + c) * rows + r).cast::<S::f32s>();
+                for (n, &t) in total.iter().enumerate() {
+                    let old = to.add(n).read_unaligned();
+                    to.add(n).write_unaligned(simd.add_f32s(old, t));
+                }
             }
         }
     }

@@ -4,14 +4,19 @@
 //! `DIR/comparison.csv` one per system. `DIR/.search` holds the plan, and who is at what.
 
 mod claim;
+mod glm;
+mod halving;
 mod plan;
 mod tables;
 mod worker;
 
-pub use plan::{Job, Plan, Search, Seeds, System};
+pub use halving::Halving;
+pub use plan::{Job, Kind, Plan, Search, Seeds, System};
 pub use tables::{Status, comparison, fits};
 pub use worker::{Settings, run};
 
+use crate::statistics::mean_of_known;
+use crate::table::Table;
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -40,6 +45,19 @@ pub struct Finished {
     pub maximum_correlation: Option<f64>,
 }
 
+impl Finished {
+    /// Takes the means over neurons of an `evaluation.csv`.
+    fn score(&mut self, scores: &Table) {
+        let column = |name: &str| {
+            let mean = mean_of_known(&scores.numbers(name).unwrap_or_default());
+            mean.is_finite().then_some(mean)
+        };
+        self.test_correlation = column("correlation_to_average");
+        self.single_trial_correlation = column("single_trial_correlation");
+        self.maximum_correlation = column("maximum_correlation");
+    }
+}
+
 /// How a fit ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,6 +66,8 @@ pub enum End {
     Done,
     /// The loss is no longer a number.
     Diverged,
+    /// Others were better after as many steps.
+    Stopped,
     /// It could not be made.
     #[default]
     Failed,
@@ -94,21 +114,25 @@ impl Place {
     /// # Errors
     /// Names the file that makes no sense.
     pub fn finished(&self, plan: &Plan, job: &Job) -> Result<Option<Finished>> {
-        let path = self.run(plan, job).join(FINISHED);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = files::read_text(&path)?;
-        toml::from_str(&text)
-            .map(Some)
-            .map_err(|e| Error::file(&path, format!("not the result of a fit: {e}")))
+        read(&self.run(plan, job).join(FINISHED))
     }
 
     fn finish(&self, plan: &Plan, job: &Job, finished: &Finished) -> Result<()> {
-        let text = toml::to_string(finished).map_err(|e| Error::Other(e.to_string()))?;
-        let run = self.run(plan, job);
-        files::create_directory(&run)?;
-        files::write(&run.join(FINISHED), |w| w.write_all(text.as_bytes()))
+        write(&self.run(plan, job).join(FINISHED), finished)
+    }
+
+    fn comparison(&self, plan: &Plan, job: &Job, rung: u32) -> PathBuf {
+        let of = self.hidden().join("halving").join(plan.run(job));
+        of.join(format!("{rung}.toml"))
+    }
+
+    /// How a fit stood at a comparison of [`Halving`], if it has come so far.
+    fn compared(&self, plan: &Plan, job: &Job, rung: u32) -> Result<Option<Finished>> {
+        read(&self.comparison(plan, job, rung))
+    }
+
+    fn compare(&self, plan: &Plan, job: &Job, rung: u32, stands: &Finished) -> Result<()> {
+        write(&self.comparison(plan, job, rung), stands)
     }
 
     /// The plan of the search that lies here.
@@ -147,6 +171,22 @@ impl Place {
         let text = toml::to_string(plan).map_err(|e| Error::Other(e.to_string()))?;
         files::write(&self.plan_file(), |w| w.write_all(text.as_bytes()))
     }
+}
+
+fn read(path: &Path) -> Result<Option<Finished>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = files::read_text(path)?;
+    toml::from_str(&text)
+        .map(Some)
+        .map_err(|e| Error::file(path, format!("not the result of a fit: {e}")))
+}
+
+fn write(path: &Path, finished: &Finished) -> Result<()> {
+    let text = toml::to_string(finished).map_err(|e| Error::Other(e.to_string()))?;
+    files::create_directory(path.parent().unwrap_or(Path::new("")))?;
+    files::write(path, |w| w.write_all(text.as_bytes()))
 }
 
 /// In the run of a finished fit.

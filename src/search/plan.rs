@@ -1,5 +1,6 @@
 //! What is to be fitted: systems, draws, grids, seeds (random search: Bergstra & Bengio 2012).
 
+use super::Halving;
 use crate::model::Config;
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub struct Search {
     /// Training seeds of each draw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Seeds>,
+    /// Whether hopeless draws are stopped early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<Halving>,
 }
 
 /// One of the systems that are compared.
@@ -42,9 +46,30 @@ pub struct Search {
 pub struct System {
     /// Its name, and that of its directory.
     pub name: String,
+    /// What is fitted.
+    #[serde(default, skip_serializing_if = "Kind::is_network")]
+    pub kind: Kind,
     /// Keys that override the base.
     #[serde(default)]
     pub set: BTreeMap<String, toml::Value>,
+}
+
+/// What a system fits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// What `train` trains.
+    #[default]
+    Network,
+    /// A generalised linear model per neuron, which chooses its own penalty and starts at 0: one fit, whatever the draws and
+    /// seeds of the others.
+    Glm,
+}
+
+impl Kind {
+    fn is_network(&self) -> bool {
+        *self == Self::Network
+    }
 }
 
 /// `[seeds]`.
@@ -98,6 +123,7 @@ impl Plan {
             let stem = search.base.file_stem().unwrap_or_default();
             search.systems.push(System {
                 name: stem.to_string_lossy().into_owned(),
+                kind: Kind::Network,
                 set: BTreeMap::new(),
             });
         }
@@ -178,8 +204,26 @@ impl Plan {
                 return Err(Error::bad(place, "system.name", got, "different names"));
             }
         }
+        if let Some(halving) = s.halving
+            && halving.factor < 2
+        {
+            return Err(Error::bad(
+                place,
+                "halving.factor",
+                halving.factor,
+                "at least 2",
+            ));
+        }
         for job in self.jobs().iter().filter(|j| j.seed == 1) {
-            self.config(job)?;
+            let every = self.config(job)?.training.validate_every;
+            if let Some(halving) = s.halving
+                && halving.steps < every
+            {
+                let wanted = format!(
+                    "at least training.validate_every = {every}, or nothing can be compared"
+                );
+                return Err(Error::bad(place, "halving.steps", halving.steps, wanted));
+            }
         }
         Ok(())
     }
@@ -193,23 +237,31 @@ impl Plan {
         keys
     }
 
-    /// Draws of each system.
-    pub fn draws(&self) -> usize {
-        let grid: usize = self.search.grid.values().map(Vec::len).product();
-        grid * self.search.draws.unwrap_or(1)
+    /// Draws of a system.
+    pub fn draws(&self, system: usize) -> usize {
+        match self.search.systems[system].kind {
+            Kind::Glm => 1,
+            Kind::Network => {
+                let grid: usize = self.search.grid.values().map(Vec::len).product();
+                grid * self.search.draws.unwrap_or(1)
+            }
+        }
     }
 
-    /// Fits of each draw.
-    pub fn seeds(&self) -> u64 {
-        self.search.seeds.map_or(1, |s| s.count)
+    /// Fits of each draw of a system.
+    pub fn seeds(&self, system: usize) -> u64 {
+        match self.search.systems[system].kind {
+            Kind::Glm => 1,
+            Kind::Network => self.search.seeds.map_or(1, |s| s.count),
+        }
     }
 
     /// All fits, by system, draw, seed.
     pub fn jobs(&self) -> Vec<Job> {
         let mut jobs = Vec::new();
         for system in 0..self.search.systems.len() {
-            for draw in 0..self.draws() {
-                jobs.extend((1..=self.seeds()).map(|seed| Job { system, draw, seed }));
+            for draw in 0..self.draws(system) {
+                jobs.extend((1..=self.seeds(system)).map(|seed| Job { system, draw, seed }));
             }
         }
         jobs
@@ -231,8 +283,11 @@ impl Plan {
     /// The searched keys of a draw: a function of the search's seed, the system's name, and the draw's number.
     pub fn drawn(&self, job: &Job) -> BTreeMap<String, toml::Value> {
         let s = &self.search;
-        let system = &s.systems[job.system].name;
-        let uniform = |key: &str| uniform(s.seed, system, job.draw, key);
+        let System { name, kind, .. } = &s.systems[job.system];
+        if *kind == Kind::Glm {
+            return BTreeMap::new();
+        }
+        let uniform = |key: &str| uniform(s.seed, name, job.draw, key);
         let mut drawn = BTreeMap::new();
         for (key, [least, most]) in &s.log_uniform {
             let value = (least.ln() + uniform(key) * (most / least).ln()).exp();
@@ -285,14 +340,17 @@ impl Plan {
     pub fn grows_into(&self, other: &Self) -> bool {
         let mut grown = self.clone();
         grown.search.draws = other.search.draws;
-        let kept = self.search.grid.is_empty() || self.search.draws == other.search.draws;
+        // What was stopped was compared with those that there were.
+        let free = self.search.grid.is_empty() && self.search.halving.is_none();
+        let kept = free || self.search.draws == other.search.draws;
         let seeds = |p: &Self| p.search.seeds.map(|s| s.count);
         let more_seeds = match (seeds(self), seeds(other)) {
-            (Some(a), Some(b)) => a <= b,
+            (Some(a), Some(b)) if free => a <= b,
             (a, b) => a == b,
         };
         grown.search.seeds = other.search.seeds;
-        grown == *other && kept && self.draws() <= other.draws() && more_seeds
+        let draws = |p: &Self| p.search.draws.unwrap_or(1);
+        grown == *other && kept && draws(self) <= draws(other) && more_seeds
     }
 }
 
@@ -422,6 +480,8 @@ mod tests {
                 "twice",
             ),
             ("[seeds]\ncount = 0", "seeds.count"),
+            ("[halving]\nsteps = 9999\nfactor = 1", "halving.factor"),
+            ("[halving]\nsteps = 1", "halving.steps is 1"),
         ] {
             let told = plan(&format!("base = \"base.toml\"\n{text}\n"))
                 .unwrap_err()
@@ -445,5 +505,13 @@ mod tests {
         assert!(plans[0].grows_into(&plans[1]));
         assert!(!plans[1].grows_into(&plans[0]));
         assert!(!plans[1].grows_into(&plans[2]));
+        // Whom more draws would have beaten was stopped already.
+        for plan in &mut plans {
+            plan.search.halving = Some(Halving {
+                steps: 100,
+                factor: 3,
+            });
+        }
+        assert!(!plans[0].grows_into(&plans[1]));
     }
 }

@@ -48,6 +48,7 @@ pub(super) fn table(plan: &Plan, fits: &[(Job, Status)]) -> Table {
         Status::Finished(f) => match f.status {
             End::Done => "done",
             End::Diverged => "diverged",
+            End::Stopped => "stopped",
             End::Failed => "failed",
         },
     });
@@ -135,9 +136,9 @@ pub fn comparison(plan: &Plan, fits: &[(Job, Status)]) -> Table {
 
 /// The draws of a system that are done, lowest validation loss first; those without one come last.
 fn draws(plan: &Plan, system: usize, fits: &[(Job, Status)]) -> Vec<Draw> {
-    let seeds = plan.seeds() as usize;
+    let seeds = plan.seeds(system) as usize;
     let mut draws = Vec::new();
-    for draw in 0..plan.draws() {
+    for draw in 0..plan.draws(system) {
         let own = fits
             .iter()
             .filter(|(job, _)| (job.system, job.draw) == (system, draw));

@@ -1,13 +1,14 @@
 //! The loop of a process: takes a fit that nobody is at, fits it, writes down what it came to; until none is left.
 
 use super::claim::Claim;
+use super::glm;
+use super::halving::{self, Next};
 use super::tables::{self, Status};
-use super::{End, Finished, Job, Place, Plan};
+use super::{End, Finished, Job, Kind, Place, Plan};
 use crate::device::Device;
 use crate::lock::Lock;
-use crate::model::checkpoint::MODEL;
+use crate::model::checkpoint::{CONFIG, MODEL};
 use crate::recording::Recording;
-use crate::statistics::mean_of_known;
 use crate::table::Table;
 use crate::training::{self, Interrupts, Options, Progress, Trainer};
 use crate::{Error, Result, files, results, say, scoring};
@@ -73,6 +74,18 @@ pub fn run(
     ended
 }
 
+/// What training left.
+enum Stands {
+    /// A fit that ended.
+    End(Finished),
+    /// One that can take more steps.
+    Between(Finished),
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or("-".into(), |v| format!("{v:.4}"))
+}
+
 impl Shared<'_> {
     /// Several workers, each with its share of the processors.
     fn side_by_side(&self, jobs: usize) -> Result<()> {
@@ -93,7 +106,7 @@ impl Shared<'_> {
     fn work(&self) -> Result<()> {
         loop {
             let (mut worked, mut left) = (false, false);
-            for job in self.plan.jobs() {
+            for (job, next) in halving::next(self.place, self.plan)? {
                 if let Some(signal) = self.interrupts.signal() {
                     return Err(Error::Paused(signal));
                 }
@@ -101,13 +114,16 @@ impl Shared<'_> {
                     continue;
                 }
                 left = true;
+                if next == Next::Wait {
+                    continue;
+                }
                 let claims = self.place.claims(self.plan, &job);
                 let Some(claim) = Claim::take(&claims, self.settings.stale)? else {
                     continue;
                 };
-                // It may have been finished since it was looked at.
-                if self.place.finished(self.plan, &job)?.is_none() {
-                    worked |= self.fit(&job)?;
+                // It may have come so far since it was looked at.
+                if !self.is_done(&job, next)? {
+                    worked |= self.go_on(&job, next)?;
                 }
                 drop(claim);
                 if self.place.finished(self.plan, &job)?.is_some() {
@@ -123,8 +139,35 @@ impl Shared<'_> {
         }
     }
 
-    /// Whether there is a result now.
-    fn fit(&self, job: &Job) -> Result<bool> {
+    fn is_done(&self, job: &Job, next: Next) -> Result<bool> {
+        if self.place.finished(self.plan, job)?.is_some() {
+            return Ok(true);
+        }
+        match next {
+            Next::Compare { rung, .. } => {
+                let compared = self.place.compared(self.plan, job, rung)?;
+                Ok(compared.is_some())
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether it is farther now.
+    fn go_on(&self, job: &Job, next: Next) -> Result<bool> {
+        let steps = match next {
+            Next::Compare { steps, .. } => Some(steps),
+            Next::Whole => None,
+            Next::Wait => return Ok(false),
+            Next::Stop { rung } => {
+                let at = self.place.compared(self.plan, job, rung)?;
+                let halving = self.plan.search.halving;
+                if let (Some(at), Some(halving)) = (at, &halving) {
+                    let finished = halving::stopped(at, rung, halving);
+                    self.place.finish(self.plan, job, &finished)?;
+                }
+                return Ok(true);
+            }
+        };
         let run = self.place.run(self.plan, job);
         let name = self.plan.run(job);
         files::create_directory(&run)?;
@@ -134,17 +177,33 @@ impl Shared<'_> {
         if Lock::whole(&run, "search").is_err() {
             return Ok(false);
         }
-        say(format_args!("{}: begins", name.display()));
-        let finished = match self.fitted(job) {
-            Ok(finished) => finished,
+        match run.join(CONFIG).exists() {
+            true => say(format_args!("{}: goes on", name.display())),
+            false => say(format_args!("{}: begins", name.display())),
+        }
+        let stands = match self.fitted(job, steps) {
+            Ok(stands) => stands,
             Err(Error::Interrupted(signal) | Error::Stopped(signal)) => {
                 return Err(Error::Paused(signal));
             }
-            Err(e) => Finished {
+            Err(e) => Stands::End(Finished {
                 status: End::Failed,
                 reason: Some(e.to_string()),
                 ..Finished::default()
-            },
+            }),
+        };
+        let finished = match (stands, next) {
+            (Stands::Between(at), Next::Compare { rung, .. }) => {
+                self.place.compare(self.plan, job, rung, &at)?;
+                let loss = shown(at.validation_loss);
+                let steps = at.steps.unwrap_or(0);
+                say(format_args!(
+                    "{}: validation loss {loss} after {steps} steps",
+                    name.display()
+                ));
+                return Ok(true);
+            }
+            (Stands::Between(finished) | Stands::End(finished), _) => finished,
         };
         self.place.finish(self.plan, job, &finished)?;
         self.write()?;
@@ -152,10 +211,19 @@ impl Shared<'_> {
         Ok(true)
     }
 
-    fn fitted(&self, job: &Job) -> Result<Finished> {
-        let config = self.plan.config(job)?;
+    /// To its end, or as many steps as are given.
+    fn fitted(&self, job: &Job, steps: Option<u64>) -> Result<Stands> {
+        let mut config = self.plan.config(job)?;
+        let all = config.training.max_steps;
+        config.training.max_steps = steps.map_or(all, |steps| steps.min(all));
         let recordings =
             self.recordings(&config.recordings, || training::open_recordings(&config))?;
+        if self.plan.search.systems[job.system].kind == Kind::Glm {
+            let out = self.place.run(self.plan, job);
+            let is_shown = self.settings.jobs == 1;
+            let finished = glm::fitted(&out, &config, &recordings, self.interrupts, is_shown)?;
+            return Ok(Stands::End(finished));
+        }
         let options = Options {
             out: self.place.run(self.plan, job),
             resume: true,
@@ -166,7 +234,7 @@ impl Shared<'_> {
         let mut trainer = Trainer::new(self.device, &config, &recordings, &options)?;
         let mut progress = match self.settings.jobs {
             1 => Progress::stderr(),
-            _ => Progress::hidden(),
+            _ => Progress::named(self.plan.run(job).display().to_string()),
         };
         let outcome = trainer.run(self.interrupts, &mut progress)?;
         let mut finished = Finished {
@@ -181,24 +249,21 @@ impl Shared<'_> {
             finished.status = End::Diverged;
             let told = "the loss is no longer a number; try a lower training.learning_rate";
             finished.reason = Some(told.into());
-            return Ok(finished);
+            return Ok(Stands::End(finished));
+        }
+        if outcome.end == training::End::OutOfSteps && config.training.max_steps < all {
+            return Ok(Stands::Between(finished));
         }
         let mut model = trainer.into_best();
         let hash = files::hash_of(&options.out.join(MODEL))?;
         model.hash = results::shown(&hash);
         let scores = scoring::score_own(&mut model, &recordings)?;
-        let column = |name: &str| {
-            let mean = mean_of_known(&scores.numbers(name).unwrap_or_default());
-            mean.is_finite().then_some(mean)
-        };
-        finished.test_correlation = column("correlation_to_average");
-        finished.single_trial_correlation = column("single_trial_correlation");
-        finished.maximum_correlation = column("maximum_correlation");
+        finished.score(&scores);
         let origin = model.origin(results::USUAL.into());
         let names: Vec<String> = model.readouts.iter().map(|r| r.name.clone()).collect();
         results::Results::open(&options.out, ("evaluation.csv", &[]), origin, &names, None)?
             .write(&scores, Vec::new())?;
-        Ok(finished)
+        Ok(Stands::End(finished))
     }
 
     /// The recordings at these paths: read once, as long as fits ask for the same.
@@ -234,15 +299,14 @@ impl Shared<'_> {
             self.plan.jobs().len(),
             fits.iter().filter(is_finished).count(),
         );
-        let text = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.4}"));
         let what = match finished.status {
             End::Done => format!(
                 "validation loss {}, test correlation {}",
-                text(finished.validation_loss),
-                text(finished.test_correlation)
+                shown(finished.validation_loss),
+                shown(finished.test_correlation)
             ),
             End::Diverged => "diverged".into(),
-            End::Failed => finished.reason.clone().unwrap_or_default(),
+            End::Failed | End::Stopped => finished.reason.clone().unwrap_or_default(),
         };
         say(format_args!(
             "{}: {what}; {done} of {all} fits after {}",

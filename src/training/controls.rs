@@ -8,6 +8,7 @@ use ndarray::Axis;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 impl Training {
@@ -22,22 +23,29 @@ impl Training {
     }
 }
 
-/// The part of the recordings that a fit sees; nothing where it is all of them.
-pub(super) fn seen(
+/// What a fit sees of its recordings.
+///
+/// # Errors
+/// When there are no such neurons.
+pub(crate) fn seen<'a>(
     settings: &Training,
-    recordings: &[Recording],
-) -> Result<Option<Vec<Recording>>> {
-    if settings.sees_all() {
-        return Ok(None);
+    recordings: &'a [Recording],
+) -> Result<Cow<'a, [Recording]>> {
+    let mut seen = Cow::Borrowed(recordings);
+    if !settings.sees_all() {
+        let part = |recording: &Recording| {
+            let some = fraction(recording, settings);
+            match settings.neurons.as_str() {
+                "" => Ok(some),
+                choice => some.of_neurons(choice),
+            }
+        };
+        seen = recordings.iter().map(part).collect::<Result<_>>()?;
     }
-    let part = |recording: &Recording| {
-        let some = fraction(recording, settings);
-        match settings.neurons.as_str() {
-            "" => Ok(some),
-            choice => some.of_neurons(choice),
-        }
-    };
-    recordings.iter().map(part).collect::<Result<_>>().map(Some)
+    if settings.average_repeats {
+        seen = seen.iter().map(Recording::averaged).collect();
+    }
+    Ok(seen)
 }
 
 /// The recording with the first so many of its training images, in an order of the seed's.
@@ -125,8 +133,9 @@ mod tests {
     }
 
     fn kept(trial_fraction: f64, seed: u64) -> Vec<usize> {
-        let all = seen(&of(trial_fraction, "", seed), &[recording()]).unwrap();
-        all.unwrap()[0].images_of(Tier::Train)
+        let all = [recording()];
+        let part = seen(&of(trial_fraction, "", seed), &all).unwrap();
+        part[0].images_of(Tier::Train)
     }
 
     #[test]
@@ -140,7 +149,8 @@ mod tests {
             before = now;
         }
         assert_ne!(kept(0.2, 1), kept(0.2, 2));
-        let part = seen(&of(0.2, "", 1), &[recording()]).unwrap().unwrap();
+        let all = [recording()];
+        let part = seen(&of(0.2, "", 1), &all).unwrap();
         assert_eq!(part[0].trials_of(Tier::Train).len(), 2 * 3);
         for tier in [Tier::Validation, Tier::Test] {
             assert_eq!(
@@ -156,12 +166,12 @@ mod tests {
 
     #[test]
     fn chosen_neurons_keep_their_responses() {
-        let part = seen(&of(1.0, "3,0-2:2", 1), &[recording()])
-            .unwrap()
-            .unwrap();
+        let all = [recording()];
+        let part = seen(&of(1.0, "3,0-2:2", 1), &all).unwrap();
         assert_eq!(part[0].responses.row(7).to_vec(), [73.0, 70.0, 72.0]);
-        assert!(seen(&of(1.0, "", 1), &[recording()]).unwrap().is_none());
-        let message = seen(&of(1.0, "0-4", 1), &[recording()]).unwrap_err();
+        let whole = seen(&of(1.0, "", 1), &all).unwrap();
+        assert!(matches!(whole, Cow::Borrowed(_)));
+        let message = seen(&of(1.0, "0-4", 1), &all).unwrap_err();
         let message = message.to_string();
         assert!(
             message.contains("training.neurons") && message.contains("0 to 3"),

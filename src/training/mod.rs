@@ -14,6 +14,7 @@ mod step;
 mod validation;
 mod windows;
 
+pub(crate) use controls::seen;
 pub use history::History;
 pub use progress::{PAUSE, Progress};
 pub use run::{locate, open_recordings};
@@ -190,16 +191,8 @@ impl Trainer {
     ) -> Result<Self> {
         run::check_names(recordings)?;
         let whole = recordings;
-        let part = controls::seen(&config.training, whole)?;
-        let recordings = part.as_deref().unwrap_or(whole);
-        let averaged: Vec<Recording>;
-        let recordings = match config.training.average_repeats {
-            true => {
-                averaged = recordings.iter().map(Recording::averaged).collect();
-                &averaged[..]
-            }
-            false => recordings,
-        };
+        let seen = seen(&config.training, whole)?;
+        let recordings = &seen[..];
         let preprocessing = Preprocessing::images(recordings)?;
         let resumes = options.resume && options.out.join(resume::FILE).exists();
         let windows_first = config.readout.window_after == 0 && !resumes;

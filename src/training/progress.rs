@@ -27,6 +27,8 @@ enum Reader {
 pub struct Progress {
     reader: Reader,
     every: Duration,
+    /// Of one of several fits that tell of themselves: no bar, and nothing at validations.
+    name: Option<String>,
     bar: Option<ProgressBar>,
     started: Instant,
     told: Instant,
@@ -41,11 +43,20 @@ impl Progress {
         Self {
             reader: Reader::People,
             every: PAUSE,
+            name: None,
             bar: None,
             started: Instant::now(),
             told: Instant::now(),
             taken: 0,
             max_steps: 0,
+        }
+    }
+
+    /// A line every so often, for one of several fits at a time.
+    pub fn named(name: String) -> Self {
+        Self {
+            name: Some(name),
+            ..Self::stderr()
         }
     }
 
@@ -73,7 +84,8 @@ impl Progress {
     pub(super) fn start(&mut self, settings: &Training, step: u64) {
         (self.started, self.max_steps) = (Instant::now(), settings.max_steps);
         (self.told, self.taken) = (self.started, 0);
-        if self.reader == Reader::People && std::io::stderr().is_terminal() {
+        let has_terminal = self.reader == Reader::People && self.name.is_none();
+        if has_terminal && std::io::stderr().is_terminal() {
             let style =
                 ProgressStyle::with_template("{bar:32} step {pos}/{len}, {eta} left  {msg}")
                     .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -91,7 +103,11 @@ impl Progress {
             self.told = Instant::now();
             match self.reader {
                 Reader::Programs => self.tell(step, json!({})),
-                _ => say(format_args!("step {step}: {}", self.pace(step))),
+                _ => {
+                    let name = self.name.as_ref().map(|n| format!("{n}: "));
+                    let name = name.unwrap_or_default();
+                    say(format_args!("{name}step {step}: {}", self.pace(step)));
+                }
             }
         }
     }
@@ -119,7 +135,7 @@ impl Progress {
     }
 
     pub(super) fn validated(&mut self, row: &Row, step: u64, worse: u64) {
-        if self.reader == Reader::Nobody {
+        if self.reader == Reader::Nobody || self.name.is_some() {
             return;
         }
         if self.reader == Reader::Programs {

@@ -129,7 +129,7 @@ fn two_processes_share_the_fits_and_do_none_twice() {
 
 #[test]
 fn a_search_killed_again_and_again_ends_as_if_it_had_not_been() {
-    let f = searched(SEARCH);
+    let f = searched(&format!("{SEARCH}[halving]\nsteps = 5\nfactor = 2\n"));
     striate(f.path(), "search search.toml --out undisturbed").ok();
     for (i, draw) in noise(10, 5).into_iter().enumerate() {
         let mut child = begin(f.path(), "search search.toml --out s");
@@ -153,6 +153,44 @@ fn a_search_killed_again_and_again_ends_as_if_it_had_not_been() {
             );
         }
     }
+    // Half of the draws were stopped, and the others are what they are in a search that stops none.
+    fs::write(f.path().join("search.toml"), SEARCH).unwrap();
+    striate(f.path(), "search search.toml --out whole").ok();
+    let halved = table(&ours);
+    let status = halved.text("status").unwrap();
+    for rows in status.chunks(4) {
+        assert_eq!(rows.iter().filter(|s| *s == "done").count(), 2, "{rows:?}");
+        assert_eq!(
+            rows.iter().filter(|s| *s == "stopped").count(),
+            2,
+            "{rows:?}"
+        );
+    }
+    for (row, (system, status)) in halved
+        .text("system")
+        .unwrap()
+        .iter()
+        .zip(status)
+        .enumerate()
+    {
+        let name = format!("draw-{:03}-seed-{}", row / 2 % 2, row % 2 + 1);
+        let of = |search: &str, file: &str| {
+            fs::read_to_string(f.path().join(search).join(system).join(&name).join(file)).unwrap()
+        };
+        if status == "done" {
+            for file in ["evaluation.csv", "config.toml"] {
+                assert_eq!(of("s", file), of("whole", file), "{system} {name}");
+            }
+        } else {
+            let why = of("s", "draw.toml");
+            assert!(
+                why.contains("not among the best 1 of 2 after 5 steps"),
+                "{why}"
+            );
+        }
+    }
+    let compared = Table::read_csv(&f.path().join("s/comparison.csv")).unwrap();
+    assert_eq!(compared.numbers("draws").unwrap().to_vec(), [1.0, 1.0]);
 }
 
 #[test]
@@ -160,18 +198,31 @@ fn what_fails_or_diverges_says_why_and_does_not_stop_the_others() {
     let f = searched(
         "base = \"c.toml\"\n[[system]]\nname = \"good\"\n\
          [[system]]\nname = \"wild\"\nset = { \"training.learning_rate\" = 1e30 }\n\
-         [[system]]\nname = \"too wide\"\nset = { \"core.filter_sizes\" = [25, 3], \"core.padding\" = \"valid\" }\n",
+         [[system]]\nname = \"glm\"\nkind = \"glm\"\n[[system]]\nname = \"too wide\"\nset = { \"core.filter_sizes\" = [25, 3], \"core.padding\" = \"valid\" }\n",
     );
     striate(f.path(), "search search.toml --out s").ok();
     let found = table(&f.path().join("s"));
     assert_eq!(
         found.text("status").unwrap(),
-        ["done", "diverged", "failed"]
+        ["done", "diverged", "done", "failed"]
     );
     let why = fs::read_to_string(f.path().join("s/too wide/draw-000/draw.toml")).unwrap();
     assert!(why.contains("reason = "), "{why}");
     let compared = Table::read_csv(&f.path().join("s/comparison.csv")).unwrap();
-    assert_eq!(compared.numbers("draws").unwrap().to_vec(), [1.0, 0.0, 0.0]);
+    assert_eq!(
+        compared.numbers("draws").unwrap().to_vec(),
+        [1.0, 0.0, 1.0, 0.0]
+    );
+    // The GLM of a search is that of the command.
+    striate(f.path(), "glm rec --out by-hand").ok();
+    let read = |path: &str| fs::read_to_string(f.path().join(path)).unwrap();
+    assert_eq!(read("s/glm/draw-000/glm.csv"), read("by-hand/glm.csv"));
+    let glm = Table::read_csv(&f.path().join("by-hand/glm.csv")).unwrap();
+    let scores = Table::read_csv(&f.path().join("s/glm/draw-000/evaluation.csv")).unwrap();
+    assert_eq!(
+        scores.numbers("correlation_to_average").unwrap(),
+        glm.numbers("test_correlation").unwrap()
+    );
 }
 
 #[test]

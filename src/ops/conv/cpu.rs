@@ -120,6 +120,7 @@ impl WithSimd for Correlate<'_> {
                     Scattered(from, offsets),
                     offsets.len(),
                     Parts::ONE,
+                    s.out_channels,
                     tile_out,
                     false,
                 );

@@ -369,6 +369,7 @@ fn use_panel<S: Simd>(
                     Contiguous(numbers.as_ptr()),
                     depth,
                     parts,
+                    plan.shape.out_features,
                     out,
                     add,
                 )

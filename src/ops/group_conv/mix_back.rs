@@ -73,7 +73,7 @@ pub(super) fn mix_back<S: Simd>(
         .zip(weights)
         .zip(spectrum.chunks_exact(step))
     {
-        // Writes zeros beyond the product's rows, where the next ones go.
+        // What is written beyond the product's rows is where the next ones go.
         let out =
             &mut numbers[product.start * TILE..][..product.depth().next_multiple_of(ROWS) * TILE];
         // SAFETY: the product has rows for all output features.
@@ -84,6 +84,7 @@ pub(super) fn mix_back<S: Simd>(
                 Contiguous(from.as_ptr()),
                 plan.shape.out_features,
                 Parts::ONE,
+                product.depth(),
                 out,
                 false,
             );
