@@ -62,7 +62,7 @@ mod enabled {
             .include(format!("{manifest}/kernels"))
             .file(format!("{manifest}/src/device/emulator/emulator.cpp"));
         for file in files {
-            for precision in 0..if file.by_precision { 3 } else { 1 } {
+            for precision in file.precisions.clone() {
                 let path = out.join(format!("{}_{precision}.cpp", file.name));
                 let text = unit(file, precision, &manifest);
                 // Untouched when nothing changed.
@@ -128,17 +128,18 @@ mod enabled {
                 let of_kernel = image.resources.iter().find(|r| r.kernel == kernel.name);
                 let _ = writeln!(
                     rows,
-                    "    {{{hash}u, \"{}\", {}, {}, {}, {run}, {shared}}},",
+                    "    {{{hash}u, \"{}\", {}, {}, {}, {}, {run}, {shared}}},",
                     kernel.name,
                     kernel.parameters.len(),
                     kernel.resident,
                     of_kernel.map_or(0, |r| r.shared),
+                    kernel.dynamic,
                 );
             }
         }
         Ok(format!(
-            "{declarations}}}\nstruct Entry {{ uint64_t code; const char* name; int parameters, resident, shared_bytes; void (*run)(void**); void (*shared)(uint32_t**); }};\n\
-             extern const Entry striate_entries[] = {{\n{rows}    {{0, \"\", 0, 0, 0, nullptr, nullptr}}}};\n\
+            "{declarations}}}\nstruct Entry {{ uint64_t code; const char* name; int parameters, resident, shared_bytes, dynamic_bytes; void (*run)(void**); void (*shared)(uint32_t**); }};\n\
+             extern const Entry striate_entries[] = {{\n{rows}    {{0, \"\", 0, 0, 0, 0, nullptr, nullptr}}}};\n\
              extern const size_t striate_entry_count = sizeof striate_entries / sizeof striate_entries[0] - 1;\n"
         ))
     }

@@ -146,7 +146,7 @@ impl Compiler {
         let out = &kept;
         let mut jobs = Vec::new();
         for file in files {
-            for precision in 0..if file.by_precision { 3 } else { 1 } {
+            for precision in file.precisions.clone() {
                 for target in TARGETS {
                     jobs.push(Job {
                         file,

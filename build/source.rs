@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// One `.cu` file.
@@ -14,6 +15,8 @@ pub struct File {
     pub constants: BTreeMap<String, usize>,
     /// Whether it is compiled once per precision.
     pub by_precision: bool,
+    /// Those that it is compiled for, in the order of `striate.cuh`.
+    pub precisions: Range<usize>,
     /// The file with everything that it includes, for the fingerprint.
     pub everything: String,
 }
@@ -24,6 +27,8 @@ pub struct Kernel {
     pub threads: usize,
     /// Blocks that are to fit on a multiprocessor at once.
     pub resident: usize,
+    /// Bytes of shared memory that a launch asks for.
+    pub dynamic: usize,
     pub parameters: Vec<Parameter>,
 }
 
@@ -47,6 +52,9 @@ pub enum Kind {
     Float,
 }
 
+/// What a block may have on every card from sm_80 on.
+const MOST_SHARED: usize = 99 << 10;
+
 const HEAD: &str = "extern \"C\" __global__";
 
 /// Reads every `.cu` in `directory`; headers lie there and in `others`.
@@ -63,9 +71,7 @@ pub fn read(directory: &str, others: &[&str]) -> Result<Vec<File>, String> {
         .filter(|p| has_extension(p, "cuh"))
         .collect();
     for path in &headers {
-        if without_comments(&text_of(path)?).contains("__shared__") {
-            return Err(format!("{}: {SHARED_OUTSIDE}", path.display()));
-        }
+        outside_of_kernels(&text_of(path)?).map_err(|e| format!("{}: {e}", path.display()))?;
     }
     paths
         .iter()
@@ -110,20 +116,31 @@ fn file(path: &Path, headers: &[&PathBuf]) -> Result<File, String> {
         let open = after
             .find('{')
             .ok_or_else(|| at("a kernel without a body".into()))?;
-        kernels.push(kernel(&after[..open], &constants).map_err(at)?);
-        rest = &after[end_of_body(after, open)..];
+        let end = end_of_body(after, open);
+        let mut kernel = kernel(&after[..open], &constants).map_err(at)?;
+        kernel.dynamic = dynamic(&after[open..end], &constants).map_err(at)?;
+        kernels.push(kernel);
+        rest = &after[end..];
     }
     outside_of_kernels(rest).map_err(at)?;
     if kernels.is_empty() {
         return Err(at(format!("no `{HEAD}` function")));
     }
+    let by_precision = included
+        .iter()
+        .any(|(own, text)| own != "striate.cuh" && without_comments(text).contains("PRECISION"));
+    let precisions = match by_precision {
+        false => 0..1,
+        true if text.contains("static_assert(PRECISION == F32") => 0..1,
+        true if text.contains("static_assert(PRECISION != F32") => 1..3,
+        true => 0..3,
+    };
     Ok(File {
         path: path.to_owned(),
         name,
         kernels,
-        by_precision: included.iter().any(|(own, text)| {
-            own != "striate.cuh" && without_comments(text).contains("PRECISION")
-        }),
+        by_precision,
+        precisions,
         constants,
         everything: included.into_values().collect(),
     })
@@ -154,7 +171,9 @@ fn include(
 }
 
 fn outside_of_kernels(text: &str) -> Result<(), String> {
-    if without_comments(text).contains("__shared__") {
+    let text = without_comments(text);
+    let mut lines = text.lines().filter(|line| !line.starts_with("#define "));
+    if lines.any(|line| line.contains("__shared__")) {
         return Err(SHARED_OUTSIDE.into());
     }
     Ok(())
@@ -234,8 +253,25 @@ fn kernel(text: &str, constants: &BTreeMap<String, usize>) -> Result<Kernel, Str
         name: name.trim().to_owned(),
         threads,
         resident,
+        dynamic: 0,
         parameters,
     })
+}
+
+/// Bytes of the `DYNAMIC_SHARED(name, words)` of a kernel's body.
+fn dynamic(body: &str, constants: &BTreeMap<String, usize>) -> Result<usize, String> {
+    let Some((_, rest)) = body.split_once("DYNAMIC_SHARED(") else {
+        return Ok(0);
+    };
+    let words = rest.split([',', ')']).nth(1).map(str::trim);
+    let words = words.and_then(|w| constants.get(w)).copied();
+    let bytes = 4 * words.ok_or("DYNAMIC_SHARED wants a name and an integer `#define`")?;
+    match bytes <= MOST_SHARED {
+        true => Ok(bytes),
+        false => Err(format!(
+            "{bytes} bytes of shared memory, wanted at most {MOST_SHARED}"
+        )),
+    }
 }
 
 /// At commas outside comments; a comment belongs to the parameter before it, also after its comma.

@@ -38,7 +38,7 @@ pub fn kernels(
     }
     text.push_str("];\n");
     let what = "What every kernel takes on every architecture, as `kernels/resources.csv` has it.";
-    constant(&mut text, "RESOURCES", what, &resources(images));
+    constant(&mut text, "RESOURCES", what, &resources(files, images));
     let what = "What every kernel's machine code consists of, as `kernels/sass.csv` has it.";
     constant(&mut text, "SASS", what, &super::sass::table(images)?);
     Ok(text)
@@ -56,10 +56,14 @@ fn constant(text: &mut String, name: &str, what: &str, lines: &[String]) {
     text.push_str("\";\n");
 }
 
-fn resources(images: &[Image]) -> Vec<String> {
+fn resources(files: &[File], images: &[Image]) -> Vec<String> {
+    let kernels = || files.iter().flat_map(|f| &f.kernels);
     let mut lines = vec!["kernel,precision,arch,registers,spilled_bytes,shared_bytes".to_owned()];
     for image in images.iter().filter(|i| !i.ptx) {
         for r in &image.resources {
+            let dynamic = kernels()
+                .find(|k| k.name == r.kernel)
+                .map_or(0, |k| k.dynamic);
             lines.push(format!(
                 "{},{},{},{},{},{}",
                 r.kernel,
@@ -67,7 +71,7 @@ fn resources(images: &[Image]) -> Vec<String> {
                 image.arch,
                 r.registers,
                 r.spills,
-                r.shared
+                r.shared + dynamic
             ));
         }
     }
@@ -84,10 +88,9 @@ fn module(text: &mut String, file: &File, emulated: bool) {
     for (name, value) in &file.constants {
         let _ = writeln!(text, "    pub const {name}: usize = {value};");
     }
-    let precisions = if file.by_precision { 3 } else { 1 };
     if emulated {
         text.push_str("    unsafe extern \"C\" {\n");
-        for p in 0..precisions {
+        for p in file.precisions.clone() {
             let _ = writeln!(
                 text,
                 "        fn {}(range: *mut *mut u32);",
@@ -104,20 +107,21 @@ fn module(text: &mut String, file: &File, emulated: bool) {
         text.push_str("    }\n");
     }
     for kernel in &file.kernels {
-        function(text, file, kernel, precisions, emulated);
+        function(text, file, kernel, emulated);
     }
     text.push_str("}\n");
 }
 
-fn function(text: &mut String, file: &File, kernel: &Kernel, precisions: usize, emulated: bool) {
+fn function(text: &mut String, file: &File, kernel: &Kernel, emulated: bool) {
     let upper = kernel.name.to_uppercase();
-    let codes: Vec<String> = (0..precisions)
-        .map(|p| {
-            format!(
-                "super::Emulated {{ run: {}, shared: {} }}",
+    let codes: Vec<String> = (0..file.precisions.end)
+        .map(|p| match file.precisions.contains(&p) {
+            true => format!(
+                "Some(super::Emulated {{ run: {}, shared: {} }})",
                 symbol(&kernel.name, p),
                 range(&file.name, p)
-            )
+            ),
+            false => "None".into(),
         })
         .collect();
     let code = if emulated {
@@ -127,8 +131,8 @@ fn function(text: &mut String, file: &File, kernel: &Kernel, precisions: usize, 
     };
     let _ = writeln!(
         text,
-        "    pub static {upper}: Kernel = Kernel {{ module: {:?}, name: {:?}, threads: {}, resident: {}, by_precision: {},{code} }};",
-        file.name, kernel.name, kernel.threads, kernel.resident, file.by_precision
+        "    pub static {upper}: Kernel = Kernel {{ module: {:?}, name: {:?}, threads: {}, resident: {}, dynamic: {}, by_precision: {},{code} }};",
+        file.name, kernel.name, kernel.threads, kernel.resident, kernel.dynamic, file.by_precision
     );
     let mut parameters = String::new();
     let mut arguments = Vec::new();

@@ -15,7 +15,8 @@
 //
 // An operand is AlongK or AcrossK of a source, by what lies next to a number in memory: its neighbour along k or the next row.
 // A source reads raw numbers (fetch) and makes of them the factor of the product (value); outside its matrix it gives 0.
-// pairs.cuh has the same two for numbers that lie in global memory as bf16 already.
+//
+// pipeline.cuh has the faster product of operands that are stored as the precision wants them.
 #pragma once
 #include "run.cuh"
 
@@ -72,12 +73,11 @@ __device__ __forceinline__ void fetch_quad(const Map* row, int k, int length, bo
 typedef Four<Map> Quad;
 #endif
 
-// Rounds four neighbours along k, if they are not ROUNDED, and puts them into a row of shared memory.
-template <bool ROUNDED = false>
+// Rounds four neighbours along k and puts them into a row of shared memory.
 __device__ __forceinline__ void store_quad(float* row, int k, float a, float b, float c, float d) {
     if constexpr (PRECISION == BF16) {
         *(float2*)(row + k / 2) = make_float2(__uint_as_float(pack_bf16(a, b)), __uint_as_float(pack_bf16(c, d)));
-    } else if constexpr (PRECISION == TF32 && !ROUNDED) {
+    } else if constexpr (PRECISION == TF32) {
         *(float4*)(row + k) = make_float4(__uint_as_float(to_tf32(a)), __uint_as_float(to_tf32(b)),
                                           __uint_as_float(to_tf32(c)), __uint_as_float(to_tf32(d)));
     } else {
@@ -94,8 +94,7 @@ __device__ __forceinline__ int quad_row(int q) {
 __device__ __forceinline__ int quad_k() { return threadIdx.x % 4 * 4; }
 
 // An operand whose numbers lie next to each other along k. Source: Held with at(i), fetch(step, q, row, k, Held&), value(float).
-// ROUNDED: they are numbers of the precision already.
-template <int ROWS, class Source, bool ROUNDED = false> struct AlongK {
+template <int ROWS, class Source> struct AlongK {
     static constexpr int QUADS = ROWS * STEP / 4 / BLOCK;
     Source source;
     typename Source::Held held[QUADS];
@@ -108,7 +107,7 @@ template <int ROWS, class Source, bool ROUNDED = false> struct AlongK {
 #pragma unroll
         for (int q = 0; q < QUADS; ++q) {
             const typename Source::Held& v = held[q];
-            store_quad<ROUNDED>(stage + quad_row(q) * PITCH, quad_k(), source.value(v.at(0)), source.value(v.at(1)),
+            store_quad(stage + quad_row(q) * PITCH, quad_k(), source.value(v.at(0)), source.value(v.at(1)),
                                 source.value(v.at(2)), source.value(v.at(3)));
         }
     }
@@ -119,7 +118,7 @@ template <int ROWS> __device__ __forceinline__ int own_row() { return threadIdx.
 template <int ROWS> __device__ __forceinline__ int own_k() { return threadIdx.x / ROWS * (ROWS * STEP / BLOCK); }
 
 // An operand whose rows lie next to each other. Source: Held, fetch(step, k, Held (&)[COUNT]), value(Held).
-template <int ROWS, class Source, bool ROUNDED = false> struct AcrossK {
+template <int ROWS, class Source> struct AcrossK {
     static constexpr int COUNT = ROWS * STEP / BLOCK;
     Source source;
     typename Source::Held held[COUNT];
@@ -128,7 +127,7 @@ template <int ROWS, class Source, bool ROUNDED = false> struct AcrossK {
     __device__ __forceinline__ void store(float* stage) const {
 #pragma unroll
         for (int i = 0; i < COUNT; i += 4)
-            store_quad<ROUNDED>(stage + own_row<ROWS>() * PITCH, own_k<ROWS>() + i, source.value(held[i]), source.value(held[i + 1]),
+            store_quad(stage + own_row<ROWS>() * PITCH, own_k<ROWS>() + i, source.value(held[i]), source.value(held[i + 1]),
                                 source.value(held[i + 2]), source.value(held[i + 3]));
     }
 };
@@ -163,14 +162,17 @@ template <bool ABSOLUTE, class Number = float> struct Column {
     __device__ __forceinline__ Number value(Number v) const { return ABSOLUTE ? fabsf(v) : v; }
 };
 
-// This thread's share of a block's ROWS x COLS sums: SLOTS of rows by SLOTS of columns.
-template <int ROWS_, int COLS_> struct Sums {
-    static constexpr int ROWS = ROWS_, COLS = COLS_;
-    static constexpr int ROW_SLOTS = ROWS / 16, COL_SLOTS = COLS / 16;
+// This thread's share of a block's ROWS x COLS sums: SLOTS of rows by SLOTS of columns. Warps share the tile as DOWN x ACROSS.
+template <int ROWS_, int COLS_, int DOWN_ = 2> struct Sums {
+    static constexpr int ROWS = ROWS_, COLS = COLS_, DOWN = DOWN_, ACROSS = BLOCK / 32 / DOWN;
+    static constexpr int WARP_ROWS = ROWS / DOWN, WARP_COLS = COLS / ACROSS;
+    static constexpr int ROW_SLOTS = WARP_ROWS / 8, COL_SLOTS = WARP_COLS / 4;
     float d[ROW_SLOTS / 2][COL_SLOTS / 2][4];  // a tensor core's results
 
-    static __device__ __forceinline__ int first_row() { return threadIdx.x / 128 * (ROWS / 2); }
-    static __device__ __forceinline__ int first_col() { return threadIdx.x / 32 % 4 * (COLS / 4); }
+    static __device__ __forceinline__ int warp_down() { return threadIdx.x / 32 / ACROSS; }
+    static __device__ __forceinline__ int warp_across() { return threadIdx.x / 32 % ACROSS; }
+    static __device__ __forceinline__ int first_row() { return warp_down() * WARP_ROWS; }
+    static __device__ __forceinline__ int first_col() { return warp_across() * WARP_COLS; }
     static __device__ __forceinline__ int row(int r) { return first_row() + r * 8 + threadIdx.x % 32 / 4; }
     static __device__ __forceinline__ int col(int c) { return first_col() + c / 2 * 8 + threadIdx.x % 4 * 2 + c % 2; }
 
@@ -191,25 +193,27 @@ template <int ROWS_, int COLS_> struct Sums {
     // Calls put(row, i, run) for the runs of every row, run i from column run_col(i) on. All lanes must come.
     static constexpr int RUNS = COL_SLOTS / (PRECISION == BF16 ? 8 : RUN);
     static __device__ __forceinline__ int run_col(int i) {
-        return PRECISION == BF16 ? first_col() + threadIdx.x % 4 * RUN : col(i * RUN);
+        return PRECISION == BF16 ? first_col() + i * 4 * RUN + threadIdx.x % 4 * RUN : col(i * RUN);
     }
     template <class Put> __device__ __forceinline__ void for_each_run(Put put) {
 #pragma unroll
         for (int r = 0; r < ROW_SLOTS; ++r) {
+#pragma unroll
+            for (int i = 0; i < RUNS; ++i) {
 #if PRECISION == BF16
-            static_assert(COL_SLOTS == 8, "the four lanes of a row exchange their four pairs");
-            u32 pairs[4];
+                static_assert(COL_SLOTS % 8 == 0, "the four lanes of a row exchange their four pairs");
+                u32 pairs[4];
 #pragma unroll
-            for (int i = 0; i < 4; ++i) pairs[i] = pack_bf16(at(r, 2 * i), at(r, 2 * i + 1));
-            put(row(r), 0, Run(pairs));
+                for (int j = 0; j < 4; ++j) pairs[j] = pack_bf16(at(r, 8 * i + 2 * j), at(r, 8 * i + 2 * j + 1));
+                put(row(r), i, Run(pairs));
 #else
-#pragma unroll
-            for (int i = 0; i < RUNS; ++i) put(row(r), i, Run{at(r, i * RUN), at(r, i * RUN + 1)});
+                put(row(r), i, Run{at(r, i * RUN), at(r, i * RUN + 1)});
 #endif
+            }
         }
     }
 
-    // For every column the sum of term(row, col, sum) over its rows, as one part per half of the rows: parts (2, COLS).
+    // For every column the sum of term(row, col, sum) over its rows, as one part per row of warps: parts (DOWN, COLS).
     template <class Term> __device__ __forceinline__ void over_rows(float* parts, Term term) {
 #pragma unroll
         for (int c = 0; c < COL_SLOTS; ++c) {
@@ -218,13 +222,13 @@ template <int ROWS_, int COLS_> struct Sums {
             for (int r = 0; r < ROW_SLOTS; ++r) total += term(row(r), col(c), at(r, c));
 #pragma unroll
             for (int step = 4; step < 32; step *= 2) total += __shfl_xor_sync(ALL_LANES, total, step);
-            if (threadIdx.x % 32 < 4) parts[threadIdx.x / 128 * COLS + col(c)] = total;
+            if (threadIdx.x % 32 < 4) parts[warp_down() * COLS + col(c)] = total;
             if (c % 2) __syncwarp();  // keeps what `term` loads for later columns out of registers
         }
     }
 
-    // For every row the sum of both terms(r, c) of slots c and c + 1 over its columns, as one part per quarter of the columns:
-    // parts (4, ROWS).
+    // For every row the sum of both terms(r, c) of slots c and c + 1 over its columns, as one part per column of
+    // warps: parts (ACROSS, ROWS).
     template <class Terms> __device__ __forceinline__ void over_cols(float* parts, Terms terms) {
 #pragma unroll
         for (int r = 0; r < ROW_SLOTS; ++r) {
@@ -237,7 +241,7 @@ template <int ROWS_, int COLS_> struct Sums {
             }
 #pragma unroll
             for (int step = 1; step < 4; step *= 2) total += __shfl_xor_sync(ALL_LANES, total, step);
-            if (threadIdx.x % 4 == 0) parts[threadIdx.x / 32 % 4 * ROWS + row(r)] = total;
+            if (threadIdx.x % 4 == 0) parts[warp_across() * ROWS + row(r)] = total;
         }
     }
 

@@ -88,22 +88,17 @@ readout_windows_forward(const Map* x /* (B, C, P) */, const float* mask /* (insi
         Sums<TILE, NEURONS> sums;
         sums.clear();
         product(sums, a, masks, steps_of(pixels), shared, [](int) {});
-        for (int image = 0; image < here; ++image) {
-            sums.over_rows(parts, [&](int row, int col, float sum) {
-                int c = first_row + row - image * channels, n = first_neuron + col;
-                if (c < 0 || c >= channels || n >= group.neurons) return 0.0f;
-                return counted(features[(size_t)(group.first + n) * channels + c], positive) * sum;
-            });
-            __syncthreads();
-            int n = first_neuron + threadIdx.x;
-            if (threadIdx.x < NEURONS && n < group.neurons) {
-                u32 neuron = order[group.first + n];
-                float* to = h + (size_t)(first_image + image) * neurons + neuron;
-                float before = first_row == 0 ? bias[neuron] : *to;
-                *to = before + (parts[threadIdx.x] + parts[NEURONS + threadIdx.x]);
-            }
-            __syncthreads();
-        }
+        auto weight = [&](int c, int col) {
+            int n = first_neuron + col;
+            return n < group.neurons ? counted(features[(size_t)(group.first + n) * channels + c], positive) : 0.0f;
+        };
+        contract(sums, parts, first_row, here, channels, weight, [&](int image, int col, float sum) {
+            int n = first_neuron + col;
+            if (n >= group.neurons) return;
+            u32 neuron = order[group.first + n];
+            float* to = h + (size_t)(first_image + image) * neurons + neuron;
+            *to = (first_row == 0 ? bias[neuron] : *to) + sum;
+        });
     }
 }
 

@@ -1,9 +1,10 @@
 // What every kernel may use. Two compilers read it: NVRTC, and g++ for the emulator, which brings its own versions of
 // what the hardware does (threads, barriers, shuffles, matrix fragments).
 //
-// House rules: one-dimensional blocks, static shared memory, one writer per element, no float atomics, a fixed order of
-// every sum. Kernels are `extern "C" __global__ void __launch_bounds__(THREADS) name(...)`; build.rs reads signatures and
-// integer `#define`s and writes them as Rust. A file that mentions PRECISION is compiled once per precision.
+// House rules: one-dimensional blocks, static shared memory or one DYNAMIC_SHARED, one writer per element, no float atomics, a
+// fixed order of every sum. Kernels are `extern "C" __global__ void __launch_bounds__(THREADS) name(...)`; build.rs reads
+// signatures and integer `#define`s and writes them as Rust. A file that mentions PRECISION is compiled once per precision, but
+// those that a `static_assert(PRECISION == F32` or `!= F32` of its own excludes.
 #pragma once
 
 #define F32 0   // float32 multiply-adds
@@ -47,6 +48,54 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const u32 (&a)[4], const
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+
+// The same number, of which the compiler knows nothing: what is made of it is made anew, not kept in registers.
+__device__ __forceinline__ int opaque(int v) {
+    asm volatile("" : "+r"(v));
+    return v;
+}
+
+// A pair of bf16 numbers by a pair.
+__device__ __forceinline__ u32 multiply_pairs(u32 a, u32 b) {
+    u32 product;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(product) : "r"(a), "r"(b), "r"(0x80008000u));
+    return product;
+}
+
+// 8 x 8 matrices of 16-bit numbers from shared memory, r[i] of matrix i; lane 8 i + j says where row j of matrix i begins, 16
+// bytes of it. A lane gets (g, 2t..), so of words the one at (g, t); turned: (2t, g) and (2t + 1, g).
+__device__ __forceinline__ void load_matrices(u32 (&r)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"((u32)__cvta_generic_to_shared(row))
+                 : "memory");
+}
+__device__ __forceinline__ void load_matrices_turned(u32 (&r)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"((u32)__cvta_generic_to_shared(row))
+                 : "memory");
+}
+
+// Begins to copy 16 bytes of global memory to shared memory, or zeros if not `inside`. `reused`: through the first cache.
+__device__ __forceinline__ void begin_copy(void* to, const void* from, bool inside, bool reused = false) {
+    u32 at = (u32)__cvta_generic_to_shared(to), bytes = inside ? 16 : 0;
+    if (reused) {
+        asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(from), "r"(bytes) : "memory");
+    } else {
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(from), "r"(bytes) : "memory");
+    }
+}
+// What this thread began to copy since it last closed a group is one.
+__device__ __forceinline__ void close_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// Waits for all of this thread's groups but the last LEFT; other threads see them behind the next barrier.
+template <int LEFT> __device__ __forceinline__ void wait_for_copies() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
+}
+
+// More shared memory than may be static: up to 99 KiB, which every card from sm_80 on has. At the head of a kernel's body, with
+// an integer `#define` as its size; the launch asks for it.
+#define DYNAMIC_SHARED(name, words) extern __shared__ uint4 name##_memory[]; u32* name = (u32*)name##_memory
 
 // 2^v, log2(v) and 1 / v of the special function unit, one instruction each: off by less than 2^-22, relatively, of log2 near 1
 // absolutely; numbers below 2^-126 count as 0.

@@ -131,11 +131,12 @@ impl Emulator {
         args: &[Arg],
     ) -> Result<(), String> {
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let code = &kernel.emulated[if kernel.by_precision {
-            self.precision as usize
-        } else {
-            0
-        }];
+        let precision = match kernel.by_precision {
+            true => self.precision as usize,
+            false => 0,
+        };
+        let code = kernel.emulated.get(precision).and_then(Option::as_ref);
+        let code = code.ok_or_else(|| format!("{}: not for {:?}", kernel.name, self.precision))?;
         let mut guarded = Vec::new();
         for arg in args {
             match arg {
@@ -346,6 +347,37 @@ mod tests {
                 .collect();
             assert_eq!(on_d.download(), wanted, "{precision:?}");
         }
+    }
+
+    #[test]
+    fn what_nobody_waited_for_is_not_there() {
+        let d = device(Order::Forward);
+        let x: Vec<f32> = (0..8 * N).map(|i| i as f32).collect();
+        let (x, mut y) = (d.upload(&x, &[8 * N]), d.zeros(&[2 * N]));
+        planted::planted_wait_for_half(&d, [1, 1, 1], x.view(), y.view_mut());
+        d.check().unwrap();
+        let y: Vec<f32> = y.download();
+        let (waited, other) = y.split_at(N);
+        assert!((0..N).all(|i| waited[i] == (4 * ((i + 1) % N) + 1) as f32));
+        assert!(other.iter().all(|v| v.is_nan()));
+    }
+
+    #[test]
+    fn matrices_reach_the_lanes_that_products_want_them_in() {
+        let d = device(Order::Shuffled);
+        let mut y = d.zeros::<u32>(&[256]);
+        planted::planted_matrices(&d, [1, 1, 1], y.view_mut());
+        d.check().unwrap();
+        let wanted: Vec<u32> = (0..32u32)
+            .flat_map(|lane| {
+                let (g, t) = (lane / 4, lane % 4);
+                let number = |i: u32, row: u32, column: u32| 8 * (8 * i + row) + column;
+                let along = move |i| number(i, g, 2 * t) | number(i, g, 2 * t + 1) << 16;
+                let turned = move |i| number(i, 2 * t, g) | number(i, 2 * t + 1, g) << 16;
+                (0..4).map(along).chain((0..4).map(turned))
+            })
+            .collect();
+        assert_eq!(y.download(), wanted);
     }
 
     #[test]

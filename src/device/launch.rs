@@ -15,11 +15,13 @@ pub struct Kernel {
     pub threads: usize,
     /// Blocks that are to run on a multiprocessor at once, as `__launch_bounds__` says.
     pub resident: usize,
+    /// Bytes of shared memory that a launch asks for, beside what the kernel declares.
+    pub dynamic: usize,
     /// Whether there is one for each precision.
     pub by_precision: bool,
-    /// Compiled for this machine's processor: one, or one per precision.
+    /// Compiled for this machine's processor: one, or one per precision that there is.
     #[cfg(feature = "emulator")]
-    pub emulated: &'static [Emulated],
+    pub emulated: &'static [Option<Emulated>],
 }
 
 /// A kernel compiled for this machine's processor.

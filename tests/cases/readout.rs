@@ -15,9 +15,14 @@ pub fn cases() -> Vec<Case> {
         // More neurons and pixels than a tile; rows that may be read in quads.
         (2, 5, 132, 130),
         (17, 3, 150, 70),
-        // Two steps of pixels without a tail, and one number more.
+        // A span of pixels without a tail, and one number more.
         (2, 3, 32, 4),
         (2, 3, 33, 4),
+        // Two spans of images; channels that fill no unit.
+        (40, 3, 5, 3),
+        (3, 40, 64, 33),
+        // More channels than a block has units of.
+        (1, 270, 10, 3),
         (1, 128, 16, 128),
     ]
     .into_iter()

@@ -109,16 +109,20 @@ impl Card {
         Ok(handle)
     }
 
-    /// Divides the memory of a multiprocessor between cache and shared memory, so that as many blocks fit as the kernel is made
-    /// for: the driver's own guess may leave room for one.
+    /// Allows what the kernel's launches ask for, and divides the memory of a multiprocessor between cache and shared memory, so
+    /// that as many blocks fit as the kernel is made for: the driver's own guess may leave room for one.
     fn make_room(&self, function: &CudaFunction, kernel: &Kernel) -> Result<(), DriverError> {
+        if kernel.dynamic > 0 {
+            let most = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            function.set_attribute(most, kernel.dynamic as i32)?;
+        }
         if kernel.resident == 1 {
             return Ok(());
         }
         let most =
             sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR;
         let all = self.context.attribute(most)?.max(1) as usize;
-        let of_block = function.shared_size_bytes()? as usize + SHARED_PER_BLOCK;
+        let of_block = function.shared_size_bytes()? as usize + kernel.dynamic + SHARED_PER_BLOCK;
         let percent = (100 * kernel.resident * of_block).div_ceil(all).min(100);
         let share = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
         function.set_attribute(share, percent as i32)

@@ -132,7 +132,7 @@ impl Cuda {
                 function.0,
                 (grid[0], grid[1], grid[2]),
                 (kernel.threads as u32, 1, 1),
-                0,
+                kernel.dynamic as u32,
                 self.card.stream.cu_stream(),
                 &mut pointers,
             )

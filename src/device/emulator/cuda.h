@@ -37,6 +37,12 @@ template <typename T> T shuffle(T value, int source, int line) {
 
 inline int lane() { return static_cast<int>(thread_index.x % 32); }
 
+// Copies to shared memory that this thread began. A card makes each at any time until the thread waits for it: here the place is NaN
+// at once, and what is copied is there after the wait.
+void begin_copy(void* to, const void* from, bool inside);
+void close_copies();
+void wait_for_copies(unsigned left);
+
 inline float number(uint32_t bits) {
     float v;
     std::memcpy(&v, &bits, 4);
@@ -92,6 +98,9 @@ template <typename Unpack> void matrix_product(float (&d)[4], const uint32_t (&a
 #define __restrict__ __restrict
 #define __constant__ static const
 #define __shared__ static __attribute__((section(STRIATE_SHARED)))
+#define DYNAMIC_SHARED(name, words)               \
+    __shared__ uint4 name##_memory[(words) / 4]; \
+    u32* name = reinterpret_cast<u32*>(name##_memory)
 
 #define threadIdx emulator::thread_index
 #define blockIdx emulator::block_index
@@ -170,6 +179,36 @@ inline uint32_t to_tf32(float v) { return emulator::rounded(v, 13, true); }
 inline uint32_t pack_bf16(float low, float high) {
     return (emulator::rounded(low, 16, false) >> 16) | emulator::rounded(high, 16, false);
 }
+inline int opaque(int v) { return v; }
+inline uint32_t multiply_pairs(uint32_t a, uint32_t b) {
+    using emulator::number;
+    return pack_bf16(number(a << 16) * number(b << 16), number(a & 0xffff0000u) * number(b & 0xffff0000u));
+}
+
+namespace emulator {
+
+template <bool TURNED> void load_matrices(uint32_t (&r)[4], const void* row) {
+    if (reinterpret_cast<uintptr_t>(row) % 16 != 0) __builtin_trap();
+    std::memcpy(deposit(), row, 16);
+    warp_barrier(TURNED ? -4 : -3);
+    int g = lane() / 4, t = lane() % 4;
+    auto half = [](int i, int row, int column) {
+        return static_cast<const uint16_t*>(deposited(8 * i + row))[column];
+    };
+    for (int i = 0; i < 4; ++i) {
+        uint32_t low = TURNED ? half(i, 2 * t, g) : half(i, g, 2 * t);
+        uint32_t high = TURNED ? half(i, 2 * t + 1, g) : half(i, g, 2 * t + 1);
+        r[i] = low | high << 16;
+    }
+}
+
+}  // namespace emulator
+
+inline void load_matrices(uint32_t (&r)[4], const void* row) { emulator::load_matrices<false>(r, row); }
+inline void load_matrices_turned(uint32_t (&r)[4], const void* row) { emulator::load_matrices<true>(r, row); }
+inline void begin_copy(void* to, const void* from, bool inside, bool = false) { emulator::begin_copy(to, from, inside); }
+inline void close_copies() { emulator::close_copies(); }
+template <int LEFT> void wait_for_copies() { emulator::wait_for_copies(LEFT); }
 inline void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     emulator::matrix_product(d, a, b, 1, [](uint32_t word, int) { return emulator::number(word & 0xffffe000u); }, -1);
 }

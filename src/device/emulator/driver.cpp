@@ -4,7 +4,8 @@
 // As late as a real one may be: nothing in the stream is done before somebody waits for it, so that the host's memory must hold
 // until then, and what fails is told by the wait. Stricter than a real one: every thread must have bound the card, memory is
 // checked at every copy, and while a step is recorded nothing may be allocated, freed, uploaded, downloaded or waited for.
-// A kernel for which no room was made (cuFuncSetAttribute) for the blocks that are to share a multiprocessor is refused.
+// A kernel for which no room was made (cuFuncSetAttribute) for the blocks that are to share a multiprocessor is refused, and so is one
+// that asks for more shared memory than it was allowed, or for another amount than its code takes.
 // STRIATE_DRIVER_MEMORY sets the card's bytes (1 GiB), STRIATE_DRIVER_FAILS names a kernel that fails; kernels are found by their code.
 #include <chrono>
 #include <cstdint>
@@ -24,7 +25,7 @@
 struct Entry {
     uint64_t code;
     const char* name;
-    int parameters, resident, shared_bytes;  // resident: blocks that are to fit on a multiprocessor
+    int parameters, resident, shared_bytes, dynamic_bytes;  // resident: blocks that are to fit on a multiprocessor
     void (*run)(void**);
     void (*shared)(uint32_t**);
 };
@@ -51,7 +52,8 @@ thread_local void* current = nullptr;
 
 std::set<void*> pinned;
 const int SHARED_MEMORY = 228 << 10;
-std::map<const Entry*, int> shared_percent;
+const int MOST_STATIC = 48 << 10;  // more is dynamic, and allowed before a launch asks for it
+std::map<const Entry*, int> shared_percent, allowed_bytes;
 
 size_t capacity() {
     const char* text = std::getenv("STRIATE_DRIVER_MEMORY");
@@ -275,13 +277,16 @@ CALL cuFuncGetAttribute(int* value, int attribute, const Entry* entry) {
 }
 CALL cuFuncSetAttribute(const Entry* entry, int attribute, int value) {
     NOT_WHILE_RECORDING;
+    if (attribute == 8) return allowed_bytes[entry] = value, SUCCESS;
     shared_percent[entry] = value;
     return attribute == 9 ? SUCCESS : INVALID;
 }
-CALL cuLaunchKernel(const Entry* entry, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned, unsigned, unsigned,
+CALL cuLaunchKernel(const Entry* entry, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned, unsigned, unsigned dynamic,
                     void*, void** arguments, void**) {
     BOUND;
-    if (entry->resident > 1 && shared_percent[entry] / 100.0 * SHARED_MEMORY < entry->resident * (entry->shared_bytes + 1024)) return INVALID;
+    int bytes = entry->shared_bytes + dynamic;
+    if (int(dynamic) != entry->dynamic_bytes || (bytes > MOST_STATIC && allowed_bytes[entry] < int(dynamic))) return INVALID;
+    if (entry->resident > 1 && shared_percent[entry] / 100.0 * SHARED_MEMORY < entry->resident * (bytes + 1024)) return INVALID;
     std::vector<uint64_t> values(entry->parameters);
     for (int i = 0; i < entry->parameters; ++i) std::memcpy(&values[i], arguments[i], 8);
     return stream([=]() mutable {

@@ -53,8 +53,14 @@ using Context = void*;
 using Context = ucontext_t;
 #endif
 
+struct Copy {
+    void* to;
+    const void* from;  // or null: zeros
+};
+
 struct Fiber {
     Context context;
+    std::vector<std::vector<Copy>> copies;  // groups, the last one open
     State state;
     int line;
     unsigned parity;
@@ -101,6 +107,7 @@ void prepare(unsigned t) {
     Fiber& f = fibers[t];
     f.state = State::Runnable;
     f.parity = 0;
+    f.copies.assign(1, {});
     unsigned char* top = stacks.data() + (t + 1) * STACK;
 #if defined(__x86_64__)
     auto** sp = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(top) & ~uintptr_t(15));
@@ -226,6 +233,26 @@ void block_barrier(int line) { yield(State::AtBlock, line); }
 void warp_barrier(int line) {
     yield(State::AtWarp, line);
     fibers[current].parity ^= 1;
+}
+
+void begin_copy(void* to, const void* from, bool inside) {
+    if (reinterpret_cast<uintptr_t>(to) % 16 != 0 || (inside && reinterpret_cast<uintptr_t>(from) % 16 != 0)) __builtin_trap();
+    for (int i = 0; i < 4; ++i) static_cast<uint32_t*>(to)[i] = FRESH;
+    fibers[current].copies.back().push_back({to, inside ? from : nullptr});
+}
+
+void close_copies() { fibers[current].copies.emplace_back(); }
+
+void wait_for_copies(unsigned left) {
+    auto& copies = fibers[current].copies;
+    if (copies.size() <= left + 1) return;
+    auto end = copies.end() - (left + 1);
+    for (auto group = copies.begin(); group != end; ++group)
+        for (const Copy& copy : *group) {
+            if (copy.from) std::memcpy(copy.to, copy.from, 16);
+            else std::memset(copy.to, 0, 16);
+        }
+    copies.erase(copies.begin(), end);
 }
 
 void* deposit() { return fibers[current].deposits[fibers[current].parity]; }

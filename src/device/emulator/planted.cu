@@ -50,6 +50,31 @@ extern "C" __global__ void __launch_bounds__(PLANTED_THREADS) planted_wide_load(
     if (threadIdx.x == 0) y[0] = reinterpret_cast<const float4*>(x)->w;
 }
 
+// Copies two groups, waits for one, and reads both.
+extern "C" __global__ void __launch_bounds__(PLANTED_THREADS)
+planted_wait_for_half(const float* x /* (2, THREADS, 4) */, float* y /* (2, THREADS) */) {
+    __shared__ float4 lines[2][PLANTED_THREADS];
+    for (int i = 0; i < 2; ++i) {
+        begin_copy(&lines[i][threadIdx.x], x + 4 * (i * PLANTED_THREADS + threadIdx.x), true);
+        close_copies();
+    }
+    wait_for_copies<1>();
+    __syncthreads();
+    for (int i = 0; i < 2; ++i) y[i * PLANTED_THREADS + threadIdx.x] = lines[i][(threadIdx.x + 1) % PLANTED_THREADS].y;
+}
+
+// What a lane gets of four matrices that hold 0, 1, 2 ..
+extern "C" __global__ void __launch_bounds__(32) planted_matrices(u32* y /* (32, 2, 4) */) {
+    __shared__ uint4 rows[32];
+    u32 first = 8 * threadIdx.x, pair = first | first + 1 << 16;
+    rows[threadIdx.x] = make_uint4(pair, pair + 0x20002, pair + 0x40004, pair + 0x60006);
+    __syncthreads();
+    u32 along[4], turned[4];
+    load_matrices(along, rows + threadIdx.x);
+    load_matrices_turned(turned, rows + threadIdx.x);
+    for (int i = 0; i < 4; ++i) y[threadIdx.x * 8 + i] = along[i], y[threadIdx.x * 8 + 4 + i] = turned[i];
+}
+
 // One product a (16, k) b (k, 8), k = 8 for TF32 and 16 for bf16, one warp per block.
 extern "C" __global__ void __launch_bounds__(32) planted_product(const float* a /* (16, k) */, const float* b /* (k, 8) */, float* d /* (16, 8) */) {
     int g = threadIdx.x / 4, t = threadIdx.x % 4;

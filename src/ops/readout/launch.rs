@@ -1,9 +1,11 @@
-//! The passes as launches of `kernels/readout.cu`.
+//! The passes as launches of `kernels/readout.cu` and, their products, of `kernels/readout_plain.cu` or `kernels/readout_tensor.cu`.
 
 use super::{Gradients, Shape, Weights};
-use crate::device::kernels::readout as kernels;
+use crate::device::kernels::{
+    readout as kernels, readout_plain as plain, readout_tensor as tensor,
+};
 use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
-use kernels::{NEURONS, THREADS, TILE, TURN, WHOLE_STEP};
+use kernels::{THREADS, TURN, WHOLE_ROW};
 
 /// Kernels count within these arrays in 32 bits.
 fn check(shape: &Shape) {
@@ -53,11 +55,7 @@ fn stored(
         of_x = 0;
     }
     let round_and_lend = |memory: ViewMut| {
-        let memory = match device.precision() {
-            Precision::Bf16 => MapViewMut::Half(memory.halves()),
-            _ => MapViewMut::Float(memory),
-        };
-        let (mut maps, mut masks) = memory.split_at(of_x);
+        let (mut maps, mut masks) = as_maps(device, memory).split_at(of_x);
         if !rounded {
             if of_x > 0 {
                 let (grid, rows) = fill(shape, of_x);
@@ -77,11 +75,42 @@ fn stored(
     }
 }
 
+/// Memory for maps.
+fn as_maps<'a>(device: &Device, memory: ViewMut<'a>) -> MapViewMut<'a> {
+    match device.precision() {
+        Precision::Bf16 => MapViewMut::Half(memory.halves()),
+        _ => MapViewMut::Float(memory),
+    }
+}
+
+/// Whether the products run on tensor cores.
+fn on_tensor_cores(device: &Device) -> bool {
+    device.precision() != Precision::F32
+}
+
 /// The grid that stores so many numbers, and their rows.
 fn fill(shape: &Shape, numbers: usize) -> ([usize; 3], usize) {
     let rows = numbers / filled(shape.pixels);
     ([numbers.div_ceil(4 * THREADS), 1, 1], rows)
 }
+
+type Forward = fn(
+    &Device,
+    [usize; 3],
+    MapView,
+    MapView,
+    View,
+    View,
+    ViewMut,
+    usize,
+    usize,
+    usize,
+    usize,
+    usize,
+    usize,
+);
+
+type Input = fn(&Device, [usize; 3], MapView, MapView, MapViewMut, usize, usize, usize, usize);
 
 pub fn forward(
     device: &Device,
@@ -91,14 +120,28 @@ pub fn forward(
     h: ViewMut,
     keep: Option<ViewMut>,
 ) {
-    let images = (TILE / shape.channels).max(1);
+    let (launch, rows, cols, most) = match on_tensor_cores(device) {
+        true => (
+            tensor::readout_tensor_forward as Forward,
+            tensor::ROWS,
+            tensor::COLS,
+            tensor::IMAGES,
+        ),
+        false => (
+            plain::readout_forward as Forward,
+            plain::TILE,
+            plain::TILE,
+            plain::TILE,
+        ),
+    };
+    let images = (rows / shape.channels).clamp(1, most);
     let grid = [
-        shape.neurons.div_ceil(TILE),
+        shape.neurons.div_ceil(cols),
         shape.batch.div_ceil(images),
         1,
     ];
     stored(device, shape, (x, weights.mask), keep, false, |x, mask| {
-        kernels::readout_forward(
+        launch(
             device,
             grid,
             x,
@@ -155,34 +198,44 @@ fn to_input(
     dh: View,
     dx: MapViewMut,
 ) {
-    let (rows, row) = (shape.batch * shape.channels, filled(shape.neurons));
+    let row = filled(shape.neurons);
     let (of_features, of_dh) = (shape.channels * row, shape.batch * row);
-    device.scratch(of_features + of_dh, |scratch| {
-        let (mut features, mut own_dh) = scratch.split_at(of_features);
+    let (launch, rows, cols) = match on_tensor_cores(device) {
+        true => {
+            let per_image = shape.channels.div_ceil(tensor::UNIT);
+            assert!(per_image <= tensor::MOST_UNITS, "{shape:?}");
+            let units = shape.batch * per_image;
+            let rows = units.div_ceil(tensor::ROWS / tensor::UNIT);
+            (
+                tensor::readout_tensor_backward_input as Input,
+                rows,
+                tensor::COLS,
+            )
+        }
+        false => {
+            let rows = (shape.batch * shape.channels).div_ceil(plain::TILE);
+            (plain::readout_backward_input as Input, rows, plain::TILE)
+        }
+    };
+    device.scratch(floats(device, (of_features, of_dh)), |scratch| {
+        let mut factors = as_maps(device, scratch);
+        let (features, own_dh) = factors.reborrow().split_at(of_features);
         let of = (shape.neurons, shape.channels);
         let positive = shape.positive_features;
-        turn(
-            device,
-            of,
-            weights.features,
-            features.reborrow(),
-            positive,
-            false,
-        );
+        turn(device, of, weights.features, features, positive, false);
         kernels::readout_fill(
             device,
             [of_dh.div_ceil(4 * THREADS), 1, 1],
             dh,
-            own_dh.reborrow(),
+            own_dh,
             shape.batch,
             shape.neurons,
         );
-        kernels::readout_backward_input(
+        launch(
             device,
-            [shape.pixels.div_ceil(TILE), rows.div_ceil(TILE), 1],
+            [shape.pixels.div_ceil(cols), rows, 1],
             mask,
-            features.read(),
-            own_dh.read(),
+            factors.read(),
             dx,
             shape.batch,
             shape.channels,
@@ -192,9 +245,9 @@ fn to_input(
     });
 }
 
-/// A row of so many numbers, in whole steps.
+/// A row of so many numbers, filled up.
 fn filled(length: usize) -> usize {
-    length.next_multiple_of(WHOLE_STEP)
+    length.next_multiple_of(WHOLE_ROW)
 }
 
 /// A matrix (rows, columns) as (columns, rows filled up).
@@ -202,7 +255,7 @@ fn turn(
     device: &Device,
     (rows, columns): (usize, usize),
     from: View,
-    to: ViewMut,
+    to: MapViewMut,
     positive: bool,
     is_operand: bool,
 ) {
@@ -226,10 +279,15 @@ fn to_weights(
     dh: View,
     gradients: Gradients,
 ) {
-    let (tiles, features) = (shape.pixels.div_ceil(TILE), weights.features.len());
-    let of_dh = shape.neurons * filled(shape.batch);
+    let (rows, cols) = match on_tensor_cores(device) {
+        true => (tensor::NEURONS, tensor::COLS),
+        false => (plain::NEURONS, plain::TILE),
+    };
+    let (tiles, features) = (shape.pixels.div_ceil(cols), weights.features.len());
+    let of_dh = floats(device, (0, shape.neurons * filled(shape.batch)));
     device.scratch(of_dh + tiles * features, |scratch| {
-        let (mut own_dh, mut parts) = scratch.split_at(of_dh);
+        let (own_dh, mut parts) = scratch.split_at(of_dh);
+        let mut own_dh = as_maps(device, own_dh);
         turn(
             device,
             (shape.batch, shape.neurons),
@@ -238,22 +296,41 @@ fn to_weights(
             false,
             true,
         );
-        kernels::readout_backward_weights(
-            device,
-            [shape.neurons.div_ceil(NEURONS), tiles, 1],
-            x,
-            mask,
-            weights.mask,
-            weights.features,
-            own_dh.read(),
-            gradients.mask,
-            parts.reborrow(),
-            shape.batch,
-            shape.channels,
-            shape.pixels,
-            shape.neurons,
-            shape.positive_features.into(),
-        );
+        let grid = [shape.neurons.div_ceil(rows), tiles, 1];
+        if on_tensor_cores(device) {
+            tensor::readout_tensor_backward_weights(
+                device,
+                grid,
+                x,
+                mask,
+                weights.mask,
+                weights.features,
+                own_dh.read(),
+                gradients.mask,
+                parts.reborrow(),
+                shape.batch,
+                shape.channels,
+                shape.pixels,
+                shape.neurons,
+                shape.positive_features.into(),
+            );
+        } else {
+            plain::readout_backward_weights(
+                device,
+                grid,
+                x,
+                mask,
+                weights.features,
+                own_dh.read(),
+                gradients.mask,
+                parts.reborrow(),
+                shape.batch,
+                shape.channels,
+                shape.pixels,
+                shape.neurons,
+                shape.positive_features.into(),
+            );
+        }
         kernels::readout_backward_features(
             device,
             [features.div_ceil(THREADS), 1, 1],

@@ -7,8 +7,8 @@
 //!
 //! The inner sum is one matrix product. On the CPU its (B, C, N) result is formed for a few images at a time, or kept from
 //! the forward pass for the backward one where memory is given for it ([`Shape::kept`]); elsewhere it never leaves the
-//! registers (`kernels/readout.cu`). There, at bf16, the product's factor |mask| is rounded once and lies in memory as bf16, as
-//! x does already; given memory, the forward pass keeps it. Sums, parameters and their gradients are float32.
+//! registers (`kernels/readout.cu`). There, on tensor cores, what enters the products is rounded once and lies in memory so: |mask|, and
+//! x where it does not yet; given memory, the forward pass keeps these. Sums, parameters and their gradients are float32.
 
 mod cpu;
 pub mod ladder;

@@ -1,0 +1,276 @@
+// The products of the readout on tensor cores, of stored operands (see readout.cu).
+#include "pipeline.cuh"
+#include "readout.cuh"
+
+#define THREADS 256
+#define ROWS 256           // (b, c) of a block
+#define COLS 128           // neurons or pixels of a block
+#define NEURONS 128        // rows of readout_tensor_backward_weights, which keeps two tiles
+#define IMAGES 32          // most of a block of readout_tensor_forward
+#define UNIT 16            // channels of one image, filled up: what a block of readout_tensor_backward_input counts in
+#define INVERSE_BITS 22    // enough to divide by up to MOST_UNITS
+#define MOST_UNITS 1024    // of an image
+#define FACTORS 260        // most rows of v and dh that ROWS rows have to do with, and a few to lie well
+#define SHARED_WORDS 24832
+#define WEIGHTS_WORDS 17408
+
+static_assert(PRECISION != F32, "readout_plain.cu has that");
+static_assert(STAGES * (ROWS + COLS) * SPAN_WORDS <= SHARED_WORDS, "stages of the forward pass");
+static_assert(IMAGES * 4 * COLS <= SHARED_WORDS, "its parts");
+static_assert(STAGES * (FACTORS + COLS) * SPAN_WORDS <= SHARED_WORDS, "stages of the input's pass");
+static_assert(STAGES * (NEURONS + COLS) * SPAN_WORDS + 2 * 4 * NEURONS <= WEIGHTS_WORDS, "stages and parts of the weights' pass");
+
+// For every column the sum over this warp's rows of weight(r, col) times the sum in slot r.
+template <class Tile, class Weight> __device__ __forceinline__ void over_own_rows(Tile& sums, float* parts /* (COLS) */, Weight weight) {
+    constexpr int AT_ONCE = 4;
+#pragma unroll
+    for (int first = 0; first < Tile::COL_SLOTS; first += AT_ONCE) {
+        float v[AT_ONCE][Tile::ROW_SLOTS];
+#pragma unroll
+        for (int c = 0; c < AT_ONCE; ++c)
+#pragma unroll
+            for (int r = 0; r < Tile::ROW_SLOTS; ++r) v[c][r] = weight(r, Tile::col(first + c));
+#pragma unroll
+        for (int c = 0; c < AT_ONCE; ++c) {
+            float total = 0.0f;
+#pragma unroll
+            for (int r = 0; r < Tile::ROW_SLOTS; ++r) total = fmaf(v[c][r], sums.at(r, first + c), total);
+#pragma unroll
+            for (int step = 4; step < 32; step *= 2) total += __shfl_xor_sync(ALL_LANES, total, step);
+            if (threadIdx.x % 32 < 4) parts[Tile::col(first + c)] = total;
+        }
+        __syncwarp();  // keeps later weights out of registers
+    }
+}
+
+// Block: COLS neurons of `images` images, as many as there are whole ones in ROWS rows (b, c), at least one and at most IMAGES.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_tensor_forward(const Map* x /* (B, C, P), stored */, const Map* mask /* (N, P), stored */, const float* features /* (N, C) */,
+                       const float* bias /* (N) */, float* h /* (B, N) */, int batch, int channels, int pixels, int neurons,
+                       int images, int positive) {
+    DYNAMIC_SHARED(shared, SHARED_WORDS);
+    typedef Sums<ROWS, COLS, 4> Tile;
+    constexpr int MASKS = ROWS * SPAN_WORDS, STAGE = MASKS + COLS * SPAN_WORDS;
+    float* parts = (float*)shared;  // (images, DOWN, COLS)
+    Tiles tile;
+    int first_neuron = tile.x * COLS, first_image = tile.y * images;
+    int here = min(images, batch - first_image), rows = here * channels, words = stored_words(pixels);
+    const u32* own_maps = (const u32*)x + (size_t)first_image * channels * words;
+    const u32* own_masks = (const u32*)mask + (size_t)first_neuron * words;
+    u32 bits = positive ? 0x7fffffffu : 0xffffffffu;
+    LeftAlong left(Tile::first_row());
+    RightAlong right(Tile::first_col(), MASKS);
+    for (int first_row = 0; first_row < rows; first_row += ROWS) {
+        CopyAlong<ROWS> maps(own_maps + (size_t)first_row * words, rows - first_row, words);
+        CopyAlong<COLS> masks(own_masks, neurons - first_neuron, words);
+        auto copy = [&](u32* stage, bool more, int half) {
+            if (half == 0) {
+                maps.copy(stage, more);
+            } else {
+                masks.copy(stage + MASKS, more);
+            }
+        };
+        Tile sums;
+        sums.clear();
+        pipeline<STAGE>(sums, shared, spans_of(pixels), copy, left, right, [] {});
+        for (int image = 0; image < here; ++image) {
+            // Its first channel, counted from this warp's first row.
+            int begin = image * channels - first_row - Tile::first_row();
+            if (begin >= Tile::WARP_ROWS || begin + channels <= 0) continue;
+            int channel[Tile::ROW_SLOTS];
+            u32 kept[Tile::ROW_SLOTS];
+#pragma unroll
+            for (int r = 0; r < Tile::ROW_SLOTS; ++r) {
+                int c = Tile::row(r) - Tile::first_row() - begin;
+                channel[r] = min(max(c, 0), channels - 1);
+                kept[r] = c == channel[r] ? bits : 0;
+            }
+            over_own_rows(sums, parts + (image * Tile::DOWN + Tile::warp_down()) * COLS, [&](int r, int col) {
+                // Nothing is kept of columns beyond the last neuron.
+                int n = min(first_neuron + col, neurons - 1);
+                return __uint_as_float(__float_as_uint(features[n * channels + channel[r]]) & kept[r]);
+            });
+        }
+        __syncthreads();
+        for (int i = threadIdx.x; i < here * COLS; i += THREADS) {
+            int image = i / COLS, col = i % COLS, n = first_neuron + col;
+            int begin = max(image * channels - first_row, 0), end = min((image + 1) * channels - first_row, ROWS);
+            if (begin >= end || n >= neurons) continue;
+            float sum = 0.0f;
+            for (int down = begin / Tile::WARP_ROWS; down * Tile::WARP_ROWS < end; ++down)
+                sum += parts[(image * Tile::DOWN + down) * COLS + col];
+            float* to = h + (size_t)(first_image + image) * neurons + n;
+            *to = (first_row == 0 ? bias[n] : *to) + sum;
+        }
+        __syncthreads();
+    }
+}
+
+// dh[b, n] v[n, c] along n as the left operand, of UNITs of rows (b, c). In a stage lie v of as many units as are distinct, and
+// below them dh of the images.
+template <int BLOCKS> struct Factors {
+    int at[BLOCKS];  // bytes: of v, and of dh in the upper half
+
+    __device__ __forceinline__ void load(u32 (&a)[4], const u32* stage, int half, int i) const {
+        int v = at[i] & 0xffff, dh = at[i] >> 16;
+        load_matrices(a, after_bytes(stage, v ^ half * HALF_WORDS * 4));
+        u32 first = *after_bytes(stage, dh ^ half * HALF_WORDS * 4);
+        u32 second = *after_bytes(stage, dh ^ (half * HALF_WORDS + CHUNK) * 4);
+#pragma unroll
+        for (int e = 0; e < 4; ++e) a[e] = times(a[e], e < 2 ? first : second);
+    }
+    static __device__ __forceinline__ u32 times(u32 v, u32 d) {
+        if constexpr (PRECISION == BF16) {
+            return multiply_pairs(v, d);
+        } else {
+            return to_tf32(__uint_as_float(v) * __uint_as_float(d));
+        }
+    }
+};
+
+// Block: ROWS rows (b, c), in UNITs, by COLS pixels.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_tensor_backward_input(const Map* mask /* (N, P), stored */, const Map* factors /* v (C, N) and dh (B, N), stored */,
+                              Map* dx /* (B, C, P) */, int batch, int channels, int pixels, int neurons) {
+    DYNAMIC_SHARED(shared, SHARED_WORDS);
+    typedef Sums<ROWS, COLS, 4> Tile;
+    typedef Across<COLS> Masks;
+    constexpr int MASKS = FACTORS * SPAN_WORDS, STAGE = MASKS + COLS * SPAN_WORDS, UNITS = ROWS / UNIT;
+    constexpr int COPIES = (FACTORS + ALONG_ROWS - 1) / ALONG_ROWS;
+    int per_image = (channels + UNIT - 1) / UNIT, first_unit = blockIdx.y * UNITS, first_pixel = blockIdx.x * COLS;
+    int units = min(UNITS, batch * per_image - first_unit), distinct = min(per_image, UNITS);
+    int first_image = first_unit / per_image, last_image = (first_unit + units - 1) / per_image;
+    int words = stored_words(pixels), length = stored_words(neurons);
+    // Counted from the first unit of the first image, where no division stands beside the products.
+    int own_unit = first_unit - first_image * per_image, inverse = (1 << INVERSE_BITS) / per_image + 1;
+    auto image_of = [&](int unit) { return unit * inverse >> INVERSE_BITS; };
+
+    u32 factor[COPIES];
+#pragma unroll
+    for (int q = 0; q < COPIES; ++q) {
+        int row = along_row() + q * ALONG_ROWS, image = first_image + row - distinct * UNIT;
+        // Nothing is kept of channels beyond the last.
+        int channel = min((first_unit + row / UNIT) % per_image * UNIT + row % UNIT, channels - 1);
+        factor[q] = (row < distinct * UNIT ? channel : channels + image) * length;
+    }
+    int factors_left = distinct * UNIT + last_image - first_image + 1 - along_row();
+    int word = Masks::own_word(first_pixel), masks_left = word < words ? neurons - Masks::own_k() : 0;
+    u32 own_mask = Masks::own_k() * words + word, own_factor = along_chunk() * CHUNK;
+    auto copy = [&](u32* stage, bool more, int half) {
+        if (half == 0) {
+            u32* to = stage + place_along(along_row(), along_chunk());
+#pragma unroll
+            for (int q = 0; q < COPIES; ++q)
+                if (q * ALONG_ROWS < factors_left) begin_copy(to + q * ALONG_ROWS * SPAN_WORDS, (const u32*)factors + (own_factor + factor[q]), more);
+            own_factor += SPAN_WORDS;
+        } else {
+            Masks::copy(stage + MASKS, (const u32*)mask + own_mask, more ? masks_left : 0, words);
+            own_mask += SPAN * words;
+            masks_left -= SPAN;
+        }
+    };
+
+    Factors<Tile::ROW_SLOTS / 2> left;
+#pragma unroll
+    for (int i = 0; i < Tile::ROW_SLOTS / 2; ++i) {
+        int lane = threadIdx.x % 32, unit = Tile::first_row() / UNIT + i;
+        int image = min(image_of(own_unit + unit), last_image - first_image);
+        left.at[i] = place_along(unit % distinct * UNIT + lane % 16, lane / 16) * 4 |
+                     (place_along(distinct * UNIT + image, 0) + lane % 4) * 4 << 16;
+    }
+    Tile sums;
+    sums.clear();
+    pipeline<STAGE>(sums, shared, spans_of(neurons), copy, left, RightAcross<COLS>(Tile::first_col(), MASKS), [] {});
+    bool whole = in_runs(dx, pixels);
+    sums.for_each_run([&](int row, int i, const Run& run) {
+        int unit = own_unit + row / UNIT, of_block = image_of(unit), image = first_image + of_block;
+        int channel = (unit - of_block * per_image) * UNIT + row % UNIT, pixel = first_pixel + sums.run_col(i);
+        if (image >= batch || channel >= channels || pixel >= pixels) return;
+        Map* to = dx + ((size_t)(image * channels + channel) * pixels + pixel);
+        if (whole) return run.store(to);
+#pragma unroll
+        for (int e = 0; e < RUN; ++e)
+            if (e < pixels - pixel) to[e] = run.at(e);
+    });
+}
+
+// Block: NEURONS neurons by COLS pixels, all channels one after the other.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_tensor_backward_weights(const Map* x /* (B, C, P), stored */, const Map* stored_mask /* (N, P), stored */,
+                                const float* mask /* (N, P) */, const float* features /* (N, C) */, const Map* dh /* (N, B), stored */,
+                                float* dmask /* (N, P) */, float* parts /* (tiles of P, N, C) */, int batch, int channels, int pixels,
+                                int neurons, int positive) {
+    DYNAMIC_SHARED(shared, WEIGHTS_WORDS);
+    typedef Sums<NEURONS, COLS> Tile;
+    typedef Across<COLS> Maps;
+    constexpr int MAPS = NEURONS * SPAN_WORDS, STAGE = MAPS + COLS * SPAN_WORDS;
+    float* quarters = (float*)(shared + STAGES * STAGE);  // of two channels by turns, (ACROSS, NEURONS)
+    int first_neuron = blockIdx.x * NEURONS, first_pixel = blockIdx.y * COLS, spans = spans_of(batch);
+    int words = stored_words(pixels), length = stored_words(batch), image = channels * words;
+
+    CopyAlong<NEURONS, true> gradients((const u32*)dh + (size_t)first_neuron * length, neurons - first_neuron, length);
+    int word = Maps::own_word(first_pixel), images = word < words ? batch - Maps::own_k() : 0;
+    const u32* maps = (const u32*)x + (size_t)Maps::own_k() * image + word;
+    int images_left = images;
+    auto copy = [&](u32* stage, bool more, int half) {
+        if (half == 0) return gradients.copy(stage, more);
+        Maps::copy(stage + MAPS, maps, more ? images_left : 0, image);
+        maps += SPAN * (size_t)image;
+        images_left -= SPAN;
+        if (images_left > images - spans * SPAN) return;
+        // From the last images of a channel to the first of the next.
+        images_left = images;
+        maps += words - spans * (SPAN * (size_t)image);
+        gradients.at -= spans * SPAN_WORDS;
+    };
+
+    // Of this thread's first sum, from which its others lie a few rows and words off.
+    int row0 = first_neuron + Tile::row(0), word0 = (first_pixel + Tile::col(0)) / (COLS / Maps::WORDS);
+    const u32* own_mask = (const u32*)stored_mask + (size_t)row0 * words + word0;
+    auto is_inside = [&](int r, int c) { return r * 8 < neurons - row0 && c * 4 < words - word0; };
+#if PRECISION == BF16
+    u32 magnitude[Tile::ROW_SLOTS][Tile::COL_SLOTS / 2];
+#pragma unroll
+    for (int r = 0; r < Tile::ROW_SLOTS; ++r)
+#pragma unroll
+        for (int c = 0; c < Tile::COL_SLOTS / 2; ++c) magnitude[r][c] = is_inside(r, c) ? own_mask[r * 8 * words + c * 4] : 0;
+    auto magnitudes = [&](int r, int c) { return make_float2(low_half(magnitude[r][c / 2]), high_half(magnitude[r][c / 2])); };
+#else
+    auto magnitudes = [&](int r, int c) {
+        return is_inside(r, c) ? *(const float2*)(own_mask + r * 8 * words + c * 4) : make_float2(0.0f, 0.0f);
+    };
+#endif
+    Tile g, total;
+    g.clear();
+    total.clear();
+    int channel = 0, left = spans + 1;
+    // Takes the sums over rows of the channel before, which a barrier has shown.
+    auto keep = [&] {
+        int n = first_neuron + threadIdx.x;
+        if (channel == 0 || threadIdx.x >= NEURONS || n >= neurons) return;
+        const float* q = quarters + (channel - 1) % 2 * (Tile::ACROSS * NEURONS) + threadIdx.x;
+        float sum = (q[0] + q[NEURONS]) + (q[2 * NEURONS] + q[3 * NEURONS]);
+        parts[((size_t)blockIdx.y * neurons + n) * channels + channel - 1] = sum;
+    };
+    RightAcross<COLS> right(Tile::first_col(), MAPS);
+    pipeline<STAGE>(g, shared, channels * spans, copy, LeftAlong(Tile::first_row()), right, [&] {
+        if (left == spans) keep();
+        if (--left > 0) return;
+        int own = opaque(row0);
+        auto feature = [&](int r) { return counted(features[min(own + r * 8, neurons - 1) * channels + channel], positive); };
+        take_channel(g, total, quarters + channel % 2 * (Tile::ACROSS * NEURONS), magnitudes, feature);
+        left = spans;
+        ++channel;
+    });
+    __syncthreads();
+    keep();
+#pragma unroll
+    for (int r = 0; r < Tile::ROW_SLOTS; ++r)
+#pragma unroll
+        for (int c = 0; c < Tile::COL_SLOTS; ++c) {
+            int n = first_neuron + Tile::row(r), p = first_pixel + Tile::col(c);
+            if (n >= neurons || p >= pixels) continue;
+            size_t at = (size_t)n * pixels + p;
+            dmask[at] += sign_of(mask[at]) * total.at(r, c);
+        }
+}
