@@ -75,7 +75,7 @@ pub fn run(global: &Global, a: &Arguments) -> Result<Report> {
     report(&place, &plan, settings.stale)
 }
 
-/// Fits that are trained side by side, one processor each, are faster than one after another on all of them (`benches/search.py`).
+/// Fits that are trained side by side, one processor each, do not wait for each other's threads (`benches/search.py` measures both).
 fn usual_jobs(device: &Device) -> usize {
     const MEMORY: u64 = 4 << 30;
     match device {
