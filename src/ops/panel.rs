@@ -209,7 +209,7 @@ pub unsafe fn product<S: Simd>(
             // SAFETY: the caller vouches for the panel; weights and out are within their slices by the check above.
             unsafe {
                 let w = weights.as_ptr().add(r * depth);
-                let o = out.as_mut_ptr().add(r * TILE + p);
+                let o = (out.as_mut_ptr().add(r * TILE + p), TILE);
                 let is_whole = r + HALF < rows;
                 if S::REGISTER_COUNT >= 32 {
                     match is_whole {
@@ -224,12 +224,43 @@ pub unsafe fn product<S: Simd>(
                 }
                 product_block::<S, _, 2, HALF>(simd, w, panel, depth, parts, p, o, add);
                 if is_whole {
-                    let (w, o) = (w.add(HALF), o.add(HALF * TILE));
+                    let (w, o) = (w.add(HALF), (o.0.add(HALF * TILE), TILE));
                     product_block::<S, _, 2, HALF>(simd, w, panel, depth, parts, p, o, add);
                 }
             }
         }
         p += block;
+    }
+}
+
+/// Rows of `columns` floats one after another.
+#[derive(Clone, Copy)]
+struct Rows(*const f32, usize);
+
+impl Panel for Rows {
+    #[inline(always)]
+    unsafe fn row(self, k: usize) -> *const f32 {
+        unsafe { self.0.add(k * self.1) }
+    }
+}
+
+/// [`product`] for panels (depth, columns) of a whole number of pairs of vectors, all rows of `out` (rows, columns) wanted: a
+/// multiple of half of [`ROWS`].
+#[inline(always)]
+pub fn narrow<S: Simd>(simd: S, weights: &[f32], panel: &[f32], columns: usize, out: &mut [f32]) {
+    let (depth, rows) = (panel.len() / columns, out.len() / columns);
+    assert!(columns.is_multiple_of(2 * S::F32_LANES) && rows.is_multiple_of(HALF));
+    assert!(rows.next_multiple_of(ROWS) * depth <= weights.len());
+    let from = Rows(panel.as_ptr(), columns);
+    for p in (0..columns).step_by(2 * S::F32_LANES) {
+        for r in (0..rows).step_by(HALF) {
+            // SAFETY: the panel has `depth` rows of `columns`, `out` and the weights have these rows, as just asserted.
+            unsafe {
+                let w = weights.as_ptr().add(r / ROWS * ROWS * depth + r % ROWS);
+                let o = (out.as_mut_ptr().add(r * columns + p), columns);
+                product_block::<S, _, 2, HALF>(simd, w, from, depth, Parts::ONE, p, o, false);
+            }
+        }
     }
 }
 
@@ -242,14 +273,14 @@ unsafe fn product_block<S: Simd, P: Panel, const V: usize, const R: usize>(
     depth: usize,
     parts: Parts,
     p: usize,
-    out: *mut f32,
+    (out, stride): (*mut f32, usize),
     add: bool,
 ) {
     unsafe {
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         if add {
             for (i, sum) in sums.iter_mut().enumerate() {
-                let from = out.add(i * TILE).cast::<S::f32s>();
+                let from = out.add(i * stride).cast::<S::f32s>();
                 for (n, v) in sum.iter_mut().enumerate() {
                     *v = from.add(n).read_unaligned();
                 }
@@ -273,7 +304,7 @@ unsafe fn product_block<S: Simd, P: Panel, const V: usize, const R: usize>(
             }
         }
         for (i, sum) in sums.iter().enumerate() {
-            let to = out.add(i * TILE).cast::<S::f32s>();
+            let to = out.add(i * stride).cast::<S::f32s>();
             for (n, &v) in sum.iter().enumerate() {
                 to.add(n).write_unaligned(v);
             }
@@ -283,7 +314,12 @@ unsafe fn product_block<S: Simd, P: Panel, const V: usize, const R: usize>(
 
 /// Rows that [`outer`] wants in `right`: whole vectors of this machine.
 pub fn padded_rows(rows: usize) -> usize {
-    rows.next_multiple_of(Arch::new().dispatch(Lanes))
+    rows.next_multiple_of(lanes())
+}
+
+/// Numbers of a vector of this machine.
+pub fn lanes() -> usize {
+    Arch::new().dispatch(Lanes)
 }
 
 struct Lanes;

@@ -78,7 +78,7 @@ pub fn forward(device: &Device, shape: &Shape, x: MapView, y: MapViewMut) {
             .host()
             .par_chunks_exact_mut(of_y)
             .zip(x.host().par_chunks_exact(of_x))
-            .for_each(|(y, x)| reference::forward_plane(shape, x, y)),
+            .for_each_init(|| Row::new(shape), |row, (y, x)| row.forward(shape, x, y)),
         _ => {
             let count = y.len();
             kernels::pool_forward(
@@ -110,10 +110,12 @@ pub fn backward(device: &Device, shape: &Shape, x: MapView, dy: MapView, dx: Map
                 .par_chunks_exact_mut(of_x)
                 .zip(x.host().par_chunks_exact(of_x))
                 .enumerate()
-                .for_each(|(plane, (dx, x))| {
-                    let dy = &dy[plane * of_y..(plane + 1) * of_y];
-                    reference::backward_plane(shape, x, dy, dx);
-                });
+                .for_each_init(
+                    || Row::new(shape),
+                    |row, (plane, (dx, x))| {
+                        row.backward(shape, x, &dy[plane * of_y..(plane + 1) * of_y], dx);
+                    },
+                );
         }
         _ => {
             let count = dx.len();
@@ -131,6 +133,55 @@ pub fn backward(device: &Device, shape: &Shape, x: MapView, dy: MapView, dx: Map
                 shape.size,
                 shape.stride,
             );
+        }
+    }
+}
+
+/// The largest numbers of a row of windows, and where in the map they lie.
+struct Row {
+    largest: Vec<f32>,
+    at: Vec<u32>,
+}
+
+impl Row {
+    fn new(s: &Shape) -> Self {
+        Self {
+            largest: vec![0.0; s.out_width()],
+            at: vec![0; s.out_width()],
+        }
+    }
+
+    /// One tap of all windows after the other, without branches.
+    fn seek(&mut self, s: &Shape, x: &[f32], row: usize) {
+        for tap in 0..s.size * s.size {
+            let first = (row * s.stride + tap / s.size) * s.width + tap % s.size;
+            let values = x[first..].iter().step_by(s.stride).enumerate();
+            let found = self.largest.iter_mut().zip(&mut self.at);
+            for ((largest, at), (window, &value)) in found.zip(values) {
+                let above = (value > *largest) | (value.is_nan() & !largest.is_nan());
+                let wins = tap == 0 || above;
+                *largest = if wins { value } else { *largest };
+                let here = (first + window * s.stride) as u32;
+                *at = if wins { here } else { *at };
+            }
+        }
+    }
+
+    fn forward(&mut self, s: &Shape, x: &[f32], y: &mut [f32]) {
+        for (row, y) in y.chunks_exact_mut(s.out_width()).enumerate() {
+            self.seek(s, x, row);
+            y.copy_from_slice(&self.largest);
+        }
+    }
+
+    fn backward(&mut self, s: &Shape, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        dx.fill(0.0);
+        // Of an empty map there is no row.
+        for (row, dy) in dy.chunks_exact(s.out_width().max(1)).enumerate() {
+            self.seek(s, x, row);
+            for (&at, &dy) in self.at.iter().zip(dy) {
+                dx[at as usize] += dy;
+            }
         }
     }
 }
@@ -157,14 +208,14 @@ pub mod reference {
     }
 
     /// Of one map (H, W) to (H', W').
-    pub(super) fn forward_plane<T: Real>(s: &Shape, x: &[T], y: &mut [T]) {
+    fn forward_plane<T: Real>(s: &Shape, x: &[T], y: &mut [T]) {
         for (at, y) in y.iter_mut().enumerate() {
             *y = x[largest(s, x, at)];
         }
     }
 
     /// The same upwards.
-    pub(super) fn backward_plane<T: Real>(s: &Shape, x: &[T], dy: &[T], dx: &mut [T]) {
+    fn backward_plane<T: Real>(s: &Shape, x: &[T], dy: &[T], dx: &mut [T]) {
         dx.fill(T::zero());
         for (at, &dy) in dy.iter().enumerate() {
             dx[largest(s, x, at)] += dy;

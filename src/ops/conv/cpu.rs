@@ -1,12 +1,17 @@
-//! The direct form over pixel tiles: filters stay packed, the padded image itself is the panel.
+//! The direct form over pixel tiles: filters stay packed, the padded image itself is the panel. Where tiles in the Fourier domain have less
+//! to do, they do it.
 
 use super::Shape;
+use super::fourier::{self, Plan};
 use crate::ops::panel::{self, Parts, ROWS, Scattered, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 pub fn forward(s: &Shape, x: &[f32], w: &[f32], y: &mut [f32]) {
-    let depth = s.in_channels * s.kernel * s.kernel;
+    let (depth, area) = (s.in_channels * s.kernel * s.kernel, s.kernel * s.kernel);
+    if let Some(plan) = Plan::of(s) {
+        return fourier::correlate(&plan, x, |o, c, tap| w[o * depth + c * area + tap], y);
+    }
     let packed = panel::pack(s.out_channels, depth, |o, k| w[o * depth + k]);
     correlate(s, x, &packed, y);
 }
@@ -15,14 +20,21 @@ pub fn backward_input(s: &Shape, w: &[f32], dy: &[f32], dx: &mut [f32]) {
     let area = s.kernel * s.kernel;
     let t = s.transposed();
     // Rows are x's channels c, depth runs over (o, tap) with the taps reversed.
+    let turned =
+        |c: usize, o: usize, tap: usize| w[(o * s.in_channels + c) * area + area - 1 - tap];
+    if let Some(plan) = Plan::of(&t) {
+        return fourier::correlate(&plan, dy, turned, dx);
+    }
     let packed = panel::pack(t.out_channels, t.in_channels * area, |c, k| {
-        let (o, tap) = (k / area, k % area);
-        w[(o * s.in_channels + c) * area + area - 1 - tap]
+        turned(c, k / area, k % area)
     });
     correlate(&t, dy, &packed, dx);
 }
 
 pub fn backward_weights(s: &Shape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    if let Some(plan) = Plan::of(s) {
+        return fourier::backward_weights(&plan, x, dy, dw);
+    }
     let (x_image, _, y_image) = Shape { batch: 1, ..*s }.lengths();
     let (offsets, rows) = (offsets(s), panel::padded_rows(s.out_channels));
     let n = panel::images_per_task(s.batch);

@@ -4,6 +4,7 @@
 //! x is (B, C_in, H, W), w (C_out, C_in, k, k), y (B, C_out, H', W') with H' = H + 2p - k + 1.
 
 mod cpu;
+mod fourier;
 pub mod ladder;
 mod launch;
 pub mod reference;
