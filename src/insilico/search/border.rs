@@ -14,6 +14,7 @@ use crate::insilico::show::{answers, exact};
 use crate::model::Model;
 use crate::model::closeup::{self, Group};
 use crate::model::config::Padding;
+use std::collections::HashSet;
 
 /// Share of a mask's sum near the border from which on a neuron is shown stimuli directly.
 const NEAR: f32 = 0.02;
@@ -114,15 +115,19 @@ fn climb(
     let reach = closeup::reach(model).div_ceil(2) as i64;
     let mut best: Vec<Vec<Candidate>> = vec![Vec::new(); starts.len()];
     let mut from: Vec<Option<(usize, usize)>> = starts.into_iter().map(Some).collect();
+    let mut seen = vec![HashSet::new(); from.len()];
     for _ in 0..ROUNDS {
         if from.iter().all(Option::is_none) {
             break;
         }
-        let around = |from: &Option<(usize, usize)>| match *from {
-            Some(from) => around(grid, from, reach),
-            None => Vec::new(),
-        };
-        let shown: Vec<_> = from.iter().map(around).collect();
+        let places = from.iter().zip(&mut seen);
+        let shown: Vec<_> = places
+            .map(|(from, seen)| {
+                let mut list = from.map_or(Vec::new(), |from| around(grid, from, reach));
+                list.retain(|&stimulus| seen.insert(stimulus));
+                list
+            })
+            .collect();
         show(model, groups, grid, &shown, &mut best, watch)?;
         for (from, best) in from.iter_mut().zip(&best) {
             let first = best.first().map(|c| (c.shape as usize, c.place as usize));
