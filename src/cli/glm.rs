@@ -4,11 +4,9 @@ use super::Global;
 use super::common::{Made, Report, neurons, options, warn};
 use std::path::PathBuf;
 use striate::device::Device;
-use striate::glm::{Settings, fit, progress::Progress};
+use striate::glm::{Settings, fit, keep, progress::Progress};
 use striate::lock::Lock;
 use striate::recording::{Recording, warnings};
-use striate::results::{Arrays, Origin, Results};
-use striate::scoring::on_recording;
 use striate::statistics::{mean_of_known, median};
 use striate::training::Interrupts;
 use striate::{Result, files};
@@ -47,7 +45,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     files::clear_abandoned(&arguments.out);
     let (_, height, width) = recording.images.dim();
     let bytes = rows.len() * height * width * size_of::<f32>();
-    files::require_space(&arguments.out.join("glm_weights.npy"), bytes as u128)?;
+    let weights_path = arguments.out.join(keep::WEIGHTS);
+    files::require_space(&weights_path, bytes as u128)?;
     let made_with = options(&[
         (
             "penalties",
@@ -61,24 +60,14 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         ),
         ("seed", settings.seed.to_string(), "1".into()),
     ]);
-    // A GLM is its own model: what its rows come from is the recording.
-    let origin = Origin {
-        model: recording.hash(),
-        options: made_with,
-        recorded: None,
-    };
-    let chosen = [(String::new(), rows.clone())];
-    let chosen = arguments.neurons.is_some().then_some(&chosen[..]);
-    let names = ("glm.csv", &["glm_weights.npy"][..]);
-    let results = Results::open(&arguments.out, names, origin, &[String::new()], chosen)?;
-    let table_path = arguments.out.join("glm.csv");
-    let weights_path = arguments.out.join("glm_weights.npy");
+    let chosen = arguments.neurons.is_some().then_some(&rows[..]);
+    let place = keep::place(&arguments.out, &recording, made_with, chosen)?;
+    let table_path = arguments.out.join(keep::TABLE);
     let together = std::slice::from_ref(&recording);
     warnings::of_fit(together).iter().for_each(|w| warn(w));
     let stop = || interrupts.signal();
     let glms = fit(&recording, &rows, &settings, Progress::Stderr, &stop)?;
-    let table = on_recording(glms.table.clone(), &recording);
-    results.write(&table, vec![Arrays::One(glms.weights.clone().into_dyn())])?;
+    glms.write(place, &recording)?;
 
     let (lost, left) = (&glms.unconverged, &glms.not_fitted);
     tell(lost, left, rows.len());

@@ -22,6 +22,7 @@ mod rotation;
 mod solver;
 mod trials;
 
+pub mod keep;
 pub mod progress;
 
 use crate::recording::{Recording, Tier, preprocess};

@@ -2,10 +2,10 @@
 
 use super::{End, Finished};
 use crate::glm::progress::Progress;
-use crate::glm::{Settings, fit};
+use crate::glm::{Settings, fit, keep};
 use crate::model::Config;
 use crate::recording::Recording;
-use crate::results::{Arrays, Origin, Results, USUAL};
+use crate::results::{Results, USUAL};
 use crate::scoring::on_recording;
 use crate::table::Table;
 use crate::training::{Interrupts, seen};
@@ -46,10 +46,7 @@ pub(super) fn fitted(
             false => out.to_path_buf(),
         };
         files::create_directory(&place)?;
-        let names = ("glm.csv", &["glm_weights.npy"][..]);
-        let table = on_recording(glms.table, whole);
-        Results::open(&place, names, origin(whole), &[String::new()], None)?
-            .write(&table, vec![Arrays::One(glms.weights.into_dyn())])?;
+        glms.write(keep::place(&place, whole, USUAL.into(), None)?, whole)?;
         if let Some(table) = glms.scores {
             scores.push((recording.name.clone(), on_recording(table, whole)));
         }
@@ -63,18 +60,9 @@ pub(super) fn fitted(
         let names: Vec<String> = scores.iter().map(|(name, _)| name.clone()).collect();
         let scores = Table::stacked(scores, several.then_some("recording"));
         finished.score(&scores);
-        let origin = origin(&recordings[0]);
+        let origin = keep::origin(&recordings.iter().collect::<Vec<_>>(), USUAL.into());
         Results::open(out, ("evaluation.csv", &[]), origin, &names, None)?
             .write(&scores, Vec::new())?;
     }
     Ok(finished)
-}
-
-/// A GLM is its own model: what its rows come from is the recording.
-fn origin(recording: &Recording) -> Origin {
-    Origin {
-        model: recording.hash(),
-        options: USUAL.into(),
-        recorded: None,
-    }
 }
