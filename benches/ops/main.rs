@@ -3,6 +3,10 @@
 //!
 //!     cargo bench --bench ops [-- FILTER]
 //!     STRIATE_DEVICE=cuda STRIATE_ROOF=roof.json cargo bench --bench ops
+//!     STRIATE_DEVICE=cuda STRIATE_CASES=standard cargo bench --bench ops
+//!
+//! With `STRIATE_CASES=standard` only the standard model's sizes are measured, without the ladder, at bf16 and tf32, in half a minute on
+//! a card, beside what is predicted for them (`predicted.csv`).
 //!
 //! Criterion measures. The table at the end has, per pass and precision, the time, what must move and what is multiplied per
 //! second (of the dense form, so that the orientation-Fourier form and the direct one compare at sight), the share of the
@@ -14,6 +18,7 @@
 mod cases;
 #[path = "../../tests/common/mod.rs"]
 mod common;
+mod predicted;
 mod roof;
 mod table;
 
@@ -57,6 +62,14 @@ fn main() -> ExitCode {
         },
     };
     let milliseconds = Duration::from_millis;
+    let is_quick = match std::env::var("STRIATE_CASES").as_deref() {
+        Err(_) => false,
+        Ok("standard") => true,
+        Ok(other) => {
+            println!("FAILED: STRIATE_CASES is {other:?}, wanted \"standard\" or nothing");
+            return ExitCode::FAILURE;
+        }
+    };
     let long = Effort {
         warm_up: milliseconds(300),
         measurement: milliseconds(if on_cpu { 2000 } else { 500 }),
@@ -70,15 +83,34 @@ fn main() -> ExitCode {
         criterion: Criterion::default().sample_size(10).configure_from_args(),
         rows: Vec::new(),
         without: Vec::new(),
+        without_ladder: false,
     };
-    let precisions = if on_cpu {
-        &Precision::ALL[..1]
-    } else {
-        &Precision::ALL[..]
+    let precisions = match (on_cpu, is_quick) {
+        (true, _) => &[Precision::F32][..],
+        (false, true) => &[Precision::Bf16, Precision::Tf32],
+        (false, false) => &Precision::ALL,
     };
-    if matches!(device, Device::Emulated(_)) {
+    let is_emulated = matches!(device, Device::Emulated(_));
+    if is_emulated {
         println!("the emulator cannot see time: without the sizes of the standard model");
-    } else {
+    }
+    if is_quick && !is_emulated {
+        let effort = Effort {
+            warm_up: milliseconds(40),
+            measurement: milliseconds(120),
+        };
+        bench.without_ladder = true;
+        bench.measure(
+            &device,
+            &cases::standard::cases(standard),
+            precisions,
+            effort,
+        );
+        table::print("The standard model's sizes", &bench.rows, roof.as_ref());
+        predicted::print(&bench.rows);
+        return bench.end(&device);
+    }
+    if !is_emulated {
         bench.measure(&device, &cases::standard::cases(standard), precisions, long);
     }
     // Told at once, should the rest be cut off.
@@ -87,14 +119,7 @@ fn main() -> ExitCode {
     bench.measure(&device, &cases::all(), precisions, short);
     bench.criterion.final_summary();
     table::print("Every case of the tests", &bench.rows, roof.as_ref());
-    for name in &bench.without {
-        println!("NOT MEASURED, for it says no pass: {name}");
-    }
-    if let Err(e) = device.check() {
-        println!("FAILED: {e}");
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    bench.end(&device)
 }
 
 struct Bench {
@@ -102,9 +127,22 @@ struct Bench {
     rows: Vec<Row>,
     /// Cases that say no pass.
     without: Vec<String>,
+    without_ladder: bool,
 }
 
 impl Bench {
+    /// Says what was not measured, and whether the device still works.
+    fn end(&self, device: &Device) -> ExitCode {
+        for name in &self.without {
+            println!("NOT MEASURED, for it says no pass: {name}");
+        }
+        if let Err(e) = device.check() {
+            println!("FAILED: {e}");
+            return ExitCode::FAILURE;
+        }
+        ExitCode::SUCCESS
+    }
+
     /// Every pass at the first precision, and those that it changes at the others.
     fn measure(
         &mut self,
@@ -134,9 +172,11 @@ impl Bench {
             .sampling_mode(SamplingMode::Flat)
             .nresamples(1001);
         let (mut changes, rows) = (false, &mut self.rows);
+        let is_ladder_left_out = self.without_ladder;
         let mut clock = |pass: &'static str, cost: Cost, run: &mut dyn FnMut()| {
             changes |= cost.by_precision;
-            if !all && !cost.by_precision {
+            let is_left_out = is_ladder_left_out && pass.ends_with("rung");
+            if is_left_out || (!all && !cost.by_precision) {
                 return;
             }
             let mut best = f64::INFINITY;
