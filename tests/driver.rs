@@ -372,3 +372,24 @@ fn a_kernel_that_fails_is_named_where_each_is_waited_for() {
     run(true, "", "waited").ok();
     small::assert_same_run(&f.path().join("straight"), &f.path().join("waited"));
 }
+
+#[test]
+fn a_kernel_that_asked_for_no_memory_is_not_launched() {
+    let f = small::folder(STEPS);
+    if let Err(why) = striate::device::cuda::architectures() {
+        println!("skipped: {why}");
+        return;
+    }
+    // The most dynamic shared memory, and the share of a multiprocessor that several blocks need.
+    for (attribute, kernel) in [("8", "readout_tensor"), ("9", "conv_")] {
+        let line =
+            "train c.toml --out run --overwrite --device cuda --set training.precision=\"bf16\"";
+        let mut command = small::command(f.path(), line);
+        command
+            .env("LD_LIBRARY_PATH", striate::device::emulator::DRIVER)
+            .env("STRIATE_DRIVER_DEAF", attribute);
+        let done: Done = command.output().unwrap().into();
+        assert_ne!(done.code, 0, "{attribute}");
+        assert!(done.err.contains(kernel), "{attribute}: {}", done.err);
+    }
+}
