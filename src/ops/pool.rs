@@ -7,6 +7,7 @@ use super::Real;
 use crate::device::kernels::pool as kernels;
 use crate::device::{Device, MapView, MapViewMut};
 use kernels::THREADS;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Sizes of one call.
@@ -78,7 +79,10 @@ pub fn forward(device: &Device, shape: &Shape, x: MapView, y: MapViewMut) {
             .host()
             .par_chunks_exact_mut(of_y)
             .zip(x.host().par_chunks_exact(of_x))
-            .for_each_init(|| Row::new(shape), |row, (y, x)| row.forward(shape, x, y)),
+            .for_each_init(
+                || vec![0; shape.width],
+                |columns, (y, x)| each_largest(shape, x, columns, |window, at| y[window] = x[at]),
+            ),
         _ => {
             let count = y.len();
             kernels::pool_forward(
@@ -111,9 +115,11 @@ pub fn backward(device: &Device, shape: &Shape, x: MapView, dy: MapView, dx: Map
                 .zip(x.host().par_chunks_exact(of_x))
                 .enumerate()
                 .for_each_init(
-                    || Row::new(shape),
-                    |row, (plane, (dx, x))| {
-                        row.backward(shape, x, &dy[plane * of_y..(plane + 1) * of_y], dx);
+                    || vec![0; shape.width],
+                    |columns, (plane, (dx, x))| {
+                        let dy = &dy[plane * of_y..(plane + 1) * of_y];
+                        dx.fill(0.0);
+                        each_largest(shape, x, columns, |window, at| dx[at] += dy[window]);
                     },
                 );
         }
@@ -137,53 +143,65 @@ pub fn backward(device: &Device, shape: &Shape, x: MapView, dy: MapView, dx: Map
     }
 }
 
-/// The largest numbers of a row of windows, and where in the map they lie.
-struct Row {
-    largest: Vec<f32>,
-    at: Vec<u32>,
+/// A number and its place as one integer, larger for larger numbers and of equal ones for the earlier place: NaN above all numbers,
+/// zeros of both signs alike.
+#[inline(always)]
+fn rank(x: f32, at: usize) -> i64 {
+    let bits = (x + 0.0).to_bits() as i32;
+    let ordered = bits ^ ((bits >> 31) as u32 >> 1) as i32;
+    let key = if x.is_nan() { i32::MAX } else { ordered };
+    (i64::from(key) << 32) | i64::from(!(at as u32))
 }
 
-impl Row {
-    fn new(s: &Shape) -> Self {
-        Self {
-            largest: vec![0.0; s.out_width()],
-            at: vec![0; s.out_width()],
-        }
-    }
+/// A map and its largest numbers: down each column of a row of windows, then across.
+struct Plane<'a, F> {
+    shape: &'a Shape,
+    x: &'a [f32],
+    columns: &'a mut [i64],
+    /// Called with window and place, in order.
+    each: F,
+}
 
-    /// One tap of all windows after the other, without branches.
-    fn seek(&mut self, s: &Shape, x: &[f32], row: usize) {
-        for tap in 0..s.size * s.size {
-            let first = (row * s.stride + tap / s.size) * s.width + tap % s.size;
-            let values = x[first..].iter().step_by(s.stride).enumerate();
-            let found = self.largest.iter_mut().zip(&mut self.at);
-            for ((largest, at), (window, &value)) in found.zip(values) {
-                let above = (value > *largest) | (value.is_nan() & !largest.is_nan());
-                let wins = tap == 0 || above;
-                *largest = if wins { value } else { *largest };
-                let here = (first + window * s.stride) as u32;
-                *at = if wins { here } else { *at };
+impl<F: FnMut(usize, usize)> WithSimd for Plane<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self {
+            shape: s,
+            x,
+            columns,
+            mut each,
+        } = self;
+        let across = s.out_width();
+        for row in 0..s.out_height() {
+            columns.fill(i64::MIN);
+            for u in row * s.stride..row * s.stride + s.size {
+                let from = u * s.width;
+                let line = columns.iter_mut().zip(&x[from..from + s.width]);
+                for (i, (best, &x)) in line.enumerate() {
+                    *best = (*best).max(rank(x, from + i));
+                }
+            }
+            for window in 0..across {
+                let first = window * s.stride;
+                let mut best = columns[first];
+                for &other in &columns[first + 1..first + s.size] {
+                    best = best.max(other);
+                }
+                each(row * across + window, !(best as u32) as usize);
             }
         }
     }
+}
 
-    fn forward(&mut self, s: &Shape, x: &[f32], y: &mut [f32]) {
-        for (row, y) in y.chunks_exact_mut(s.out_width()).enumerate() {
-            self.seek(s, x, row);
-            y.copy_from_slice(&self.largest);
-        }
-    }
-
-    fn backward(&mut self, s: &Shape, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        dx.fill(0.0);
-        // Of an empty map there is no row.
-        for (row, dy) in dy.chunks_exact(s.out_width().max(1)).enumerate() {
-            self.seek(s, x, row);
-            for (&at, &dy) in self.at.iter().zip(dy) {
-                dx[at as usize] += dy;
-            }
-        }
-    }
+fn each_largest(shape: &Shape, x: &[f32], columns: &mut [i64], each: impl FnMut(usize, usize)) {
+    Arch::new().dispatch(Plane {
+        shape,
+        x,
+        columns,
+        each,
+    });
 }
 
 /// The definition, in plain loops.

@@ -11,7 +11,7 @@ pub fn rows(channels: usize) -> usize {
     channels.next_multiple_of(ROWS / 2)
 }
 
-/// Weights of every pair of frequencies, packed for [`panel::narrow`]: of the filter from channel d to channel r, `tap(r, d, i)`.
+/// Weights of every pair of frequencies, packed for [`crate::ops::panel::narrow`]: of the filter from channel d to channel r, `tap(r, d, i)`.
 pub fn weights(
     plan: &Plan,
     (outputs, inputs): (usize, usize),
