@@ -63,43 +63,54 @@ pub(super) fn next(place: &Place, plan: &Plan) -> Result<BTreeMap<Job, Next>> {
     };
     let systems = plan.search.systems.iter().enumerate();
     for (system, _) in systems.filter(|(_, s)| s.kind == Kind::Network) {
-        let max_steps = plan.jobs().into_iter().filter(|job| job.system == system);
-        let max_steps: Vec<u64> = max_steps
-            .map(|job| Ok(plan.config(&job)?.training.max_steps))
-            .collect::<Result<_>>()?;
-        let most = max_steps.into_iter().max().unwrap_or(0);
-        let mut left: Vec<usize> = (0..plan.draws(system)).collect();
-        for rung in 0.. {
-            let Some(steps) = halving.limit(rung, most) else {
-                break;
-            };
-            let losses: Vec<Option<f64>> = left
-                .iter()
-                .map(|&draw| loss(place, plan, system, draw, rung))
-                .collect::<Result<_>>()?;
-            let everyone = losses.iter().all(Option::is_some);
-            let (on, off) = match everyone {
-                true => parted(&left, &losses, halving.factor),
-                false => (Vec::new(), Vec::new()),
-            };
-            for (job, next) in &mut all {
-                let is_here = job.system == system && *next == Next::Whole;
-                if is_here && off.contains(&job.draw) {
-                    *next = Next::Stop { rung };
-                } else if is_here && !everyone && left.contains(&job.draw) {
-                    *next = match place.compared(plan, job, rung)? {
-                        Some(_) => Next::Wait,
-                        None => Next::Compare { rung, steps },
-                    };
-                }
-            }
-            if !everyone {
-                break;
-            }
-            left = on;
-        }
+        compare(place, plan, system, &halving, &mut all)?;
     }
     Ok(all)
+}
+
+/// What is next for the fits of a system: comparison after comparison, until one is not complete.
+fn compare(
+    place: &Place,
+    plan: &Plan,
+    system: usize,
+    halving: &Halving,
+    all: &mut BTreeMap<Job, Next>,
+) -> Result<()> {
+    let mut most = 0;
+    for job in plan.jobs().iter().filter(|job| job.system == system) {
+        most = most.max(plan.config(job)?.training.max_steps);
+    }
+    let mut left: Vec<usize> = (0..plan.draws(system)).collect();
+    for rung in 0.. {
+        let Some(steps) = halving.limit(rung, most) else {
+            break;
+        };
+        let losses: Vec<Option<f64>> = left
+            .iter()
+            .map(|&draw| loss(place, plan, system, draw, rung))
+            .collect::<Result<_>>()?;
+        let is_complete = losses.iter().all(Option::is_some);
+        let (on, off) = match is_complete {
+            true => parted(&left, &losses, halving.factor),
+            false => (Vec::new(), Vec::new()),
+        };
+        let here = |job: &Job, next: &Next| job.system == system && *next == Next::Whole;
+        for (job, next) in all.iter_mut().filter(|(job, next)| here(job, next)) {
+            if off.contains(&job.draw) {
+                *next = Next::Stop { rung };
+            } else if !is_complete && left.contains(&job.draw) {
+                *next = match place.compared(plan, job, rung)? {
+                    Some(_) => Next::Wait,
+                    None => Next::Compare { rung, steps },
+                };
+            }
+        }
+        if !is_complete {
+            break;
+        }
+        left = on;
+    }
+    Ok(())
 }
 
 /// The mean over its seeds of a draw's validation losses at a comparison; none if one is not there yet. What ended before has its
