@@ -1,9 +1,11 @@
 //! `cluster-stimuli` on runs written by hand: its files against `predict`, and what it refuses.
 
 use super::small::{command, everything, signal, striate};
+use super::templates::errors;
 use super::twin::{IMAGE, member as asked};
 use super::{CELLS, TURNS, write};
 use ndarray::{Array2, Array3, Axis, Ix3};
+use std::f64::consts::TAU;
 use std::fs;
 use std::path::Path;
 use striate::device::Device;
@@ -245,6 +247,12 @@ fn what_the_tables_say_is_what_predict_says_of_the_stimuli_rebuilt_from_them() {
             members,
             &members.iter().map(image).collect::<Vec<_>>(),
         );
+        // The filters' turns up to one offset, with the places of the Gabors that were found.
+        if members.len() == TURNS.len() {
+            let found: Vec<f64> = members.iter().map(|&n| angles[n]).collect();
+            let away = errors(&found, &TURNS, TAU);
+            assert!(away.iter().all(|e| *e <= 5.0), "{k}: {away:?}");
+        }
         let (mean, share) = (
             column(&of_meis, "mean_response")[k],
             column(&of_meis, "share_of_own")[k],

@@ -42,7 +42,7 @@ fn seek(
 }
 
 /// Degrees between the angles of members and where they are planted, up to one offset and turns by `symmetry`.
-fn errors(found: &[f64], planted: &[f64], symmetry: f64) -> Vec<f64> {
+pub fn errors(found: &[f64], planted: &[f64], symmetry: f64) -> Vec<f64> {
     let folds = TAU / symmetry;
     let away = |(f, p): (&f64, &f64)| folds * (f - p);
     let all: Vec<f64> = found.iter().zip(planted).map(away).collect();
