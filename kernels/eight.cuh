@@ -16,6 +16,8 @@ template <int K> struct Eight {
     static constexpr int PER_ROW = (K + 1) / 2;              // pairs of taps
     static constexpr int WINDOW = (K * PER_ROW + 3) / 4;     // words that a lane holds for a pixel
     static constexpr int TS = WINDOW / WIDE;                 // products over taps
+    static constexpr int STRIPS = WARPS * TILES / 2;         // of a block
+    static constexpr int PLANE = (STRIPS / 4 + K - 1) * 152 / WIDE;  // words of a component's halo
 };
 
 // Two neighbours of a map.
