@@ -10,6 +10,7 @@
 //   weights (x, y) give the real part and (-y, x) the imaginary one.
 #include "steerable.cuh"
 #include "line.cuh"
+#include "mixing.cuh"
 
 #define GROUP_CONV_THREADS 256
 #define GROUP_CONV_COLUMNS 16
@@ -241,18 +242,9 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS) group_conv_weig
     int at = blockIdx.x * GROUP_CONV_THREADS + threadIdx.x, lane = at % 32;
     int g = at / 32 % across * 8 + lane / 4, step = at / 32 / across % steps, f = at / 32 / across / steps;
     if (f >= in_features) return;
-    float pair[2] = {0.0f, 0.0f};
-    if (g < out_features) {
-        const float* from = c + f * in_stride + g * out_stride;
-        int size = in_features * out_features, row = (step * 4 + lane % 4) * 2;
-#pragma unroll
-        for (int e = 0; e < 2; ++e)
-            for (int i = 0; i < 2; ++i) {
-                int term = (row + e) * 2 + i;
-                size_t block = (size_t)functions[term] * orientations;
-                for (int s = 0; s < orientations; ++s)
-                    pair[e] = fmaf(factors[term * orientations + s], from[(block + s) * size], pair[e]);
-            }
-    }
-    store_right(reinterpret_cast<u32*>(weights) + (size_t)at * RIGHT_WORDS, pair[0], pair[1]);
+    float2 pair = make_float2(0.0f, 0.0f);
+    if (g < out_features)
+        pair = mixing_weights(factors, functions, c + f * in_stride + g * out_stride, step * 4 + lane % 4, orientations,
+                              in_features * out_features);
+    store_right(reinterpret_cast<u32*>(weights) + (size_t)at * RIGHT_WORDS, pair.x, pair.y);
 }

@@ -32,22 +32,20 @@ template <int K> constexpr int usual_rows() { return K <= 5 ? 2 : 1; }
 __device__ __forceinline__ void stage_outputs(const Shared& shared, u32* outputs, const Sizes& s, Tile tile, int chunk,
                                               const Map* dy) {
     int pixels = s.rows * COLUMNS;
-    size_t area = (size_t)s.out_height * s.out_width;
+    int area = s.out_height * s.out_width, step = s.out_features * area;
 #pragma unroll 1
     for (int e = threadIdx.x; e < GRADIENT_FEATURES * pixels; e += THREADS) {
         int feature = e / COLUMNS >> row_bits(s), row = e / COLUMNS & (s.rows - 1), column = e % COLUMNS, g = chunk * GRADIENT_FEATURES + feature;
         int i = tile.row + row, j = tile.column + column;
         bool inside = i < s.out_height && j < s.out_width && g < s.out_features;
-        const Map* at = dy + ((size_t)tile.image * s.orientations * s.out_features + g) * area + i * s.out_width + j;
+        const Map* at = dy + (size_t)tile.image * s.orientations * step + g * area + i * s.out_width + j;
         Map v[8];
 #pragma unroll
-        for (int q = 0; q < 8; ++q) v[q] = inside && q < s.orientations ? load_cached(at + q * s.out_features * area) : Map();
-#pragma unroll 1
-        for (int component = 0; component < 2 * s.units; ++component) {
-            const float* matrix = shared.tables + component * ORIENTATIONS;
-            float sum = 0.0f;
-#pragma unroll
-            for (int q = 0; q < 8; ++q) sum = fmaf(matrix[q], number(v[q]), sum);
+        for (int q = 0; q < 8; ++q) {
+            v[q] = inside && q < s.orientations ? load_cached(at) : Map();
+            at += step;
+        }
+        transform_pixel<8>(shared, s, v, [&](int component, float sum) {
             u32* to = outputs + ((component * s.rows + row) * GRADIENT_FEATURES + feature) * PITCH + column;
 #if PRECISION == BF16
             u32 word = pack_bf16(sum, __shfl_down_sync(ALL_LANES, sum, 8));
@@ -55,7 +53,7 @@ __device__ __forceinline__ void stage_outputs(const Shared& shared, u32* outputs
 #else
             *to = operand(sum);
 #endif
-        }
+        });
     }
 }
 

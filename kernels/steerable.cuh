@@ -12,6 +12,7 @@
 #pragma once
 #include "fragments.cuh"
 #include "map.cuh"
+#include "transform.cuh"
 
 constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / 32;
@@ -119,10 +120,20 @@ __device__ __forceinline__ void load_column(Column<N>& c, const Map* x, const Si
     }
 }
 
-// Transforms it and puts the components into the halo. All lanes of the warp must come.
-template <int K, int N> __device__ __forceinline__ void put_column(const Shared& shared, const Column<N>& c, const Sizes& s, int row) {
-    int lane = threadIdx.x % 32, rows = s.rows + K - 1;
-#pragma unroll(N == USUAL && PRECISION != F32 ? 2 : 1)  // as registers allow
+// Calls take(component, its value) for the transform of N numbers of a pixel.
+template <int N, class Take> __device__ __forceinline__ void transform_pixel(const Shared& shared, const Sizes& s, const Map (&x)[N], Take take) {
+    if constexpr (N == USUAL && PRECISION != F32) {
+        if (s.orientations == USUAL) {
+            float v[USUAL];
+#pragma unroll
+            for (int o = 0; o < USUAL; ++o) v[o] = number(x[o]);
+            transform(v);
+#pragma unroll
+            for (int c = 0; c < USUAL; ++c) take(c, v[c] * (c < 2 ? 0.35355339f : 0.5f));
+            return;
+        }
+    }
+#pragma unroll 1
     for (int component = 0; component < 2 * s.units; ++component) {
         const float4* matrix = reinterpret_cast<const float4*>(shared.tables + component * ORIENTATIONS);
         float sum = 0.0f;
@@ -130,12 +141,20 @@ template <int K, int N> __device__ __forceinline__ void put_column(const Shared&
         for (int o = 0; o < N; o += 4) {
             if (o < s.orientations) {
                 float4 m = matrix[o / 4];
-                sum = fmaf(m.x, number(c.x[o]), sum);
-                sum = fmaf(m.y, number(c.x[o + 1]), sum);
-                sum = fmaf(m.z, number(c.x[o + 2]), sum);
-                sum = fmaf(m.w, number(c.x[o + 3]), sum);
+                sum = fmaf(m.x, number(x[o]), sum);
+                sum = fmaf(m.y, number(x[o + 1]), sum);
+                sum = fmaf(m.z, number(x[o + 2]), sum);
+                sum = fmaf(m.w, number(x[o + 3]), sum);
             }
         }
+        take(component, sum);
+    }
+}
+
+// Transforms it and puts the components into the halo. All lanes of the warp must come.
+template <int K, int N> __device__ __forceinline__ void put_column(const Shared& shared, const Column<N>& c, const Sizes& s, int row) {
+    int lane = threadIdx.x % 32, rows = s.rows + K - 1;
+    transform_pixel<N>(shared, s, c.x, [&](int component, float sum) {
 #if PRECISION == BF16
         // A pair of taps in one word.
         u32 word = pack_bf16(sum, __shfl_down_sync(ALL_LANES, sum, 1));
@@ -143,7 +162,7 @@ template <int K, int N> __device__ __forceinline__ void put_column(const Shared&
         u32 word = operand(sum);
 #endif
         if (lane < STRIDE && row < rows) shared.halo[(component * rows + row) * STRIDE + lane] = word;
-    }
+    });
 }
 
 template <int K, int N>

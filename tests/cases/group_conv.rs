@@ -15,6 +15,9 @@ pub fn cases() -> Vec<Case> {
         // More input features than the gradient's blocks take at once.
         (1, 8, 5, 2, 4, 18, 5, 2),
         (1, 8, 3, 1, 2, 5, 7, 3),
+        // Even widths, which 8 orientations have kernels for: odd padding and two chunks, none and more than one tile.
+        (1, 8, 2, 17, 5, 34, 3, 1),
+        (2, 8, 3, 2, 5, 68, 5, 0),
         (1, 5, 1, 2, 8, 9, 7, 0),
         // More tiles than a block of the gradient takes.
         (3, 4, 1, 2, 7, 7, 5, 1),

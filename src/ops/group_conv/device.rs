@@ -1,5 +1,6 @@
 //! Launches: the direct path (rotated filters, then the convolution), and the Fourier form where there are tables for it.
 
+use super::eight::Eight;
 use super::fourier::Fourier;
 use super::{Layer, Shape};
 use crate::device::kernels::filters as kernels;
@@ -18,6 +19,9 @@ pub struct Tables {
     fourier: Option<Fourier>,
     /// For the gradient of the input.
     adjoint: Option<Fourier>,
+    /// What both leave to the kernels of 8 orientations.
+    eight: Option<Eight>,
+    eight_adjoint: Option<Eight>,
 }
 
 impl Tables {
@@ -30,12 +34,16 @@ impl Tables {
                 .adjoint
                 .as_ref()
                 .and_then(|plan| Fourier::new(device, plan, &layer.basis, true)),
+            eight: Eight::new(device, &layer.forward, &layer.basis, false),
+            eight_adjoint: (layer.adjoint.as_ref())
+                .and_then(|plan| Eight::new(device, plan, &layer.basis, true)),
         }
     }
 
     /// Takes the direct path from now on.
     pub fn forget_fourier(&mut self) {
         (self.fourier, self.adjoint) = (None, None);
+        (self.eight, self.eight_adjoint) = (None, None);
     }
 }
 
@@ -89,6 +97,9 @@ pub fn forward(
     finish: Option<&Finish>,
     mut y: MapViewMut,
 ) {
+    if let Some(eight) = &tables.eight {
+        return eight.run(device, s.batch, x, c, finish, y);
+    }
     if let Some(fourier) = &tables.fourier {
         return fourier.run(device, s.batch, x, c, finish, y);
     }
@@ -115,6 +126,9 @@ pub fn backward_input(
     dy: MapView,
     mut dx: MapViewMut,
 ) {
+    if let Some(adjoint) = &tables.eight_adjoint {
+        return adjoint.run(device, s.batch, dy, c, None, dx);
+    }
     if let Some(adjoint) = &tables.adjoint {
         return adjoint.run(device, s.batch, dy, c, None, dx);
     }

@@ -9,12 +9,14 @@
 //! (`plan.rs`), so the mixing is block-diagonal and the expansion in the basis is separable.
 //!
 //! Other devices do as the CPU does where the kernels' tiles have room (`sizes.rs`: oriented inputs, k of
-//! 3, 5 or 7, O of 4 to 16; `gradient.rs`: O up to 8), and directly elsewhere (`device.rs`).
+//! 3, 5 or 7, O of 4 to 16; `eight.rs`: the same faster on tensor cores for O = 8, k of 3 or 5 and even widths;
+//! `gradient.rs`: O up to 8), and directly elsewhere (`device.rs`).
 
 mod adjoint;
 mod contract;
 mod cpu;
 mod device;
+mod eight;
 mod expand;
 mod factors;
 mod fourier;
@@ -27,6 +29,7 @@ mod numbers;
 mod orientation;
 mod plan;
 pub mod reference;
+mod route;
 mod scatter;
 mod sizes;
 
