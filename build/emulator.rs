@@ -60,7 +60,8 @@ mod enabled {
             .flag("-w")
             .include(format!("{manifest}/src/device/emulator"))
             .include(format!("{manifest}/kernels"))
-            .file(format!("{manifest}/src/device/emulator/emulator.cpp"));
+            .file(format!("{manifest}/src/device/emulator/emulator.cpp"))
+            .file(format!("{manifest}/src/device/emulator/warpgroup.cpp"));
         for file in files {
             for precision in file.precisions.clone() {
                 let path = out.join(format!("{}_{precision}.cpp", file.name));

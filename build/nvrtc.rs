@@ -27,6 +27,9 @@ pub const TARGETS: [(&str, u32, bool); 4] = [
     ("compute_80", 80, true),
 ];
 
+/// Of files that are for Hopper alone.
+pub const HOPPER: [(&str, u32, bool); 1] = [("sm_90a", 90, false)];
+
 /// Names of the precisions, in the order of `striate.cuh`.
 pub const PRECISIONS: [&str; 3] = ["F32", "TF32", "BF16"];
 
@@ -147,7 +150,8 @@ impl Compiler {
         let mut jobs = Vec::new();
         for file in files {
             for precision in file.precisions.clone() {
-                for target in TARGETS {
+                let targets = if file.hopper { &HOPPER[..] } else { &TARGETS };
+                for &target in targets {
                     jobs.push(Job {
                         file,
                         precision,

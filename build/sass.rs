@@ -6,11 +6,13 @@
 use super::nvrtc::Image;
 use std::fs;
 
-/// The architecture that is looked at.
-const ARCH: &str = "sm_90";
+/// The architectures that are looked at.
+const ARCHS: [&str; 2] = ["sm_90", "sm_90a"];
 
 /// Opcodes.
 const HMMA: u64 = 0x03c;
+/// Of a warpgroup.
+const HGMMA: u64 = 0x1f0;
 const LDSM: u64 = 0x03b;
 /// On Hopper only in divisions of integers; other conversions are I2FP.
 const I2F: u64 = 0x106;
@@ -25,14 +27,14 @@ const STS: u64 = 0x188;
 const SHFL: u64 = 0x189;
 const LDGSTS: u64 = 0x1ae;
 
-const HEADER: &str = "kernel,precision,instructions,matrix_products,global_loads_16,global_loads_8,global_loads_4,\
+const HEADER: &str = "kernel,precision,instructions,matrix_products,warpgroup_products,global_loads_16,global_loads_8,global_loads_4,\
     global_loads_2,global_to_shared,global_stores_16,global_stores_8,global_stores_4,global_stores_2,shared_loads,\
     matrix_loads,shared_stores,local_accesses,shuffles,barriers,calls,divisions,divisions_between_products";
 
 /// The lines of `kernels/sass.csv`.
 pub fn table(images: &[Image]) -> Result<Vec<String>, String> {
     let mut lines = vec![HEADER.to_owned()];
-    for image in images.iter().filter(|i| i.arch == ARCH) {
+    for image in images.iter().filter(|i| ARCHS.contains(&i.arch)) {
         let path = image.deflated.with_extension("cubin");
         let shown = path.display();
         let cubin = fs::read(&path).map_err(|e| format!("{shown}: {e}"))?;
@@ -85,12 +87,12 @@ fn counts(code: &[u8]) -> String {
         all.iter().filter(of_width).count()
     };
     let by_width = |opcode: u64| [6..7, 5..6, 4..5, 0..4].map(|widths| wide(opcode, widths));
-    let place = |opcode: u64| all.iter().position(|i| i.0 == opcode);
-    let last = all.iter().rposition(|i| i.0 == HMMA).unwrap_or(0);
-    let between = place(HMMA).map_or(0, |first| {
+    let is_product = |i: &(u64, u64)| i.0 == HMMA || i.0 == HGMMA;
+    let last = all.iter().rposition(is_product).unwrap_or(0);
+    let between = all.iter().position(is_product).map_or(0, |first| {
         all[first..last].iter().filter(|i| i.0 == I2F).count()
     });
-    let mut numbers = vec![all.len(), count(HMMA)];
+    let mut numbers = vec![all.len(), count(HMMA), count(HGMMA)];
     numbers.extend(by_width(LDG));
     numbers.push(count(LDGSTS));
     numbers.extend(by_width(STG));

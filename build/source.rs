@@ -17,6 +17,8 @@ pub struct File {
     pub by_precision: bool,
     /// Those that it is compiled for, in the order of `striate.cuh`.
     pub precisions: Range<usize>,
+    /// Whether it is for Hopper alone.
+    pub hopper: bool,
     /// The file with everything that it includes, for the fingerprint.
     pub everything: String,
 }
@@ -52,8 +54,8 @@ pub enum Kind {
     Float,
 }
 
-/// What a block may have on every card from sm_80 on.
-const MOST_SHARED: usize = 99 << 10;
+/// What a block may have on every card from sm_80 on, and on Hopper.
+const MOST_SHARED: [usize; 2] = [99 << 10, 227 << 10];
 
 const HEAD: &str = "extern \"C\" __global__";
 
@@ -106,6 +108,7 @@ fn file(path: &Path, headers: &[&PathBuf]) -> Result<File, String> {
         .unwrap_or_default();
     let at = |e: String| format!("{}: {e}", path.display());
     let constants = constants(&text);
+    let hopper = text.contains("static_assert(HOPPER");
     let mut included = BTreeMap::new();
     include(path, headers, &mut included)?;
     let mut kernels = Vec::new();
@@ -118,7 +121,7 @@ fn file(path: &Path, headers: &[&PathBuf]) -> Result<File, String> {
             .ok_or_else(|| at("a kernel without a body".into()))?;
         let end = end_of_body(after, open);
         let mut kernel = kernel(&after[..open], &constants).map_err(at)?;
-        kernel.dynamic = dynamic(&after[open..end], &constants).map_err(at)?;
+        kernel.dynamic = dynamic(&after[open..end], &constants, hopper).map_err(at)?;
         kernels.push(kernel);
         rest = &after[end..];
     }
@@ -133,6 +136,7 @@ fn file(path: &Path, headers: &[&PathBuf]) -> Result<File, String> {
         false => 0..1,
         true if text.contains("static_assert(PRECISION == F32") => 0..1,
         true if text.contains("static_assert(PRECISION != F32") => 1..3,
+        true if text.contains("static_assert(PRECISION == BF16") => 2..3,
         true => 0..3,
     };
     Ok(File {
@@ -141,6 +145,7 @@ fn file(path: &Path, headers: &[&PathBuf]) -> Result<File, String> {
         kernels,
         by_precision,
         precisions,
+        hopper,
         constants,
         everything: included.into_values().collect(),
     })
@@ -259,17 +264,18 @@ fn kernel(text: &str, constants: &BTreeMap<String, usize>) -> Result<Kernel, Str
 }
 
 /// Bytes of the `DYNAMIC_SHARED(name, words)` of a kernel's body.
-fn dynamic(body: &str, constants: &BTreeMap<String, usize>) -> Result<usize, String> {
+fn dynamic(body: &str, constants: &BTreeMap<String, usize>, hopper: bool) -> Result<usize, String> {
     let Some((_, rest)) = body.split_once("DYNAMIC_SHARED(") else {
         return Ok(0);
     };
     let words = rest.split([',', ')']).nth(1).map(str::trim);
     let words = words.and_then(|w| constants.get(w)).copied();
     let bytes = 4 * words.ok_or("DYNAMIC_SHARED wants a name and an integer `#define`")?;
-    match bytes <= MOST_SHARED {
+    let most = MOST_SHARED[usize::from(hopper)];
+    match bytes <= most {
         true => Ok(bytes),
         false => Err(format!(
-            "{bytes} bytes of shared memory, wanted at most {MOST_SHARED}"
+            "{bytes} bytes of shared memory, wanted at most {most}"
         )),
     }
 }

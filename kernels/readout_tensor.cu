@@ -1,47 +1,24 @@
 // The products of the readout on tensor cores, of stored operands (see readout.cu).
 #include "pipeline.cuh"
-#include "readout.cuh"
+#include "readout_products.cuh"
 
 #define THREADS 256
 #define ROWS 256           // (b, c) of a block
 #define COLS 128           // neurons or pixels of a block
 #define NEURONS 128        // rows of readout_tensor_backward_weights, which keeps two tiles
 #define IMAGES 32          // most of a block of readout_tensor_forward
-#define UNIT 16            // channels of one image, filled up: what a block of readout_tensor_backward_input counts in
-#define INVERSE_BITS 22    // enough to divide by up to MOST_UNITS
+#define UNITS 16           // of a block of readout_tensor_backward_input, UNIT rows each
 #define MOST_UNITS 1024    // of an image
 #define FACTORS 260        // most rows of v and dh that ROWS rows have to do with, and a few to lie well
 #define SHARED_WORDS 24832
 #define WEIGHTS_WORDS 17408
 
+static_assert(ROWS == UNITS * UNIT, "");
 static_assert(PRECISION != F32, "readout_plain.cu has that");
 static_assert(STAGES * (ROWS + COLS) * SPAN_WORDS <= SHARED_WORDS, "stages of the forward pass");
 static_assert(IMAGES * 4 * COLS <= SHARED_WORDS, "its parts");
 static_assert(STAGES * (FACTORS + COLS) * SPAN_WORDS <= SHARED_WORDS, "stages of the input's pass");
 static_assert(STAGES * (NEURONS + COLS) * SPAN_WORDS + 2 * 4 * NEURONS <= WEIGHTS_WORDS, "stages and parts of the weights' pass");
-
-// For every column the sum over this warp's rows of weight(r, col) times the sum in slot r.
-template <class Tile, class Weight> __device__ __forceinline__ void over_own_rows(Tile& sums, float* parts /* (COLS) */, Weight weight) {
-    constexpr int AT_ONCE = 4;
-#pragma unroll
-    for (int first = 0; first < Tile::COL_SLOTS; first += AT_ONCE) {
-        float v[AT_ONCE][Tile::ROW_SLOTS];
-#pragma unroll
-        for (int c = 0; c < AT_ONCE; ++c)
-#pragma unroll
-            for (int r = 0; r < Tile::ROW_SLOTS; ++r) v[c][r] = weight(r, Tile::col(first + c));
-#pragma unroll
-        for (int c = 0; c < AT_ONCE; ++c) {
-            float total = 0.0f;
-#pragma unroll
-            for (int r = 0; r < Tile::ROW_SLOTS; ++r) total = fmaf(v[c][r], sums.at(r, first + c), total);
-#pragma unroll
-            for (int step = 4; step < 32; step *= 2) total += __shfl_xor_sync(ALL_LANES, total, step);
-            if (threadIdx.x % 32 < 4) parts[Tile::col(first + c)] = total;
-        }
-        __syncwarp();  // keeps later weights out of registers
-    }
-}
 
 // Block: COLS neurons of `images` images, as many as there are whole ones in ROWS rows (b, c), at least one and at most IMAGES.
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -57,7 +34,7 @@ readout_tensor_forward(const Map* x /* (B, C, P), stored */, const Map* mask /* 
     int here = min(images, batch - first_image), rows = here * channels, words = stored_words(pixels);
     const u32* own_maps = (const u32*)x + (size_t)first_image * channels * words;
     const u32* own_masks = (const u32*)mask + (size_t)first_neuron * words;
-    u32 bits = positive ? 0x7fffffffu : 0xffffffffu;
+    Outputs outputs{features, bias, h, first_image, here, first_neuron, channels, neurons, positive ? 0x7fffffffu : 0xffffffffu};
     LeftAlong left(Tile::first_row());
     RightAlong right(Tile::first_col(), MASKS);
     for (int first_row = 0; first_row < rows; first_row += ROWS) {
@@ -73,36 +50,7 @@ readout_tensor_forward(const Map* x /* (B, C, P), stored */, const Map* mask /* 
         Tile sums;
         sums.clear();
         pipeline<STAGE>(sums, shared, spans_of(pixels), copy, left, right, [] {});
-        for (int image = 0; image < here; ++image) {
-            // Its first channel, counted from this warp's first row.
-            int begin = image * channels - first_row - Tile::first_row();
-            if (begin >= Tile::WARP_ROWS || begin + channels <= 0) continue;
-            int channel[Tile::ROW_SLOTS];
-            u32 kept[Tile::ROW_SLOTS];
-#pragma unroll
-            for (int r = 0; r < Tile::ROW_SLOTS; ++r) {
-                int c = Tile::row(r) - Tile::first_row() - begin;
-                channel[r] = min(max(c, 0), channels - 1);
-                kept[r] = c == channel[r] ? bits : 0;
-            }
-            over_own_rows(sums, parts + (image * Tile::DOWN + Tile::warp_down()) * COLS, [&](int r, int col) {
-                // Nothing is kept of columns beyond the last neuron.
-                int n = min(first_neuron + col, neurons - 1);
-                return __uint_as_float(__float_as_uint(features[n * channels + channel[r]]) & kept[r]);
-            });
-        }
-        __syncthreads();
-        for (int i = threadIdx.x; i < here * COLS; i += THREADS) {
-            int image = i / COLS, col = i % COLS, n = first_neuron + col;
-            int begin = max(image * channels - first_row, 0), end = min((image + 1) * channels - first_row, ROWS);
-            if (begin >= end || n >= neurons) continue;
-            float sum = 0.0f;
-            for (int down = begin / Tile::WARP_ROWS; down * Tile::WARP_ROWS < end; ++down)
-                sum += parts[(image * Tile::DOWN + down) * COLS + col];
-            float* to = h + (size_t)(first_image + image) * neurons + n;
-            *to = (first_row == 0 ? bias[n] : *to) + sum;
-        }
-        __syncthreads();
+        outputs.add(sums, parts, first_row);
     }
 }
 
@@ -135,25 +83,20 @@ readout_tensor_backward_input(const Map* mask /* (N, P), stored */, const Map* f
     DYNAMIC_SHARED(shared, SHARED_WORDS);
     typedef Sums<ROWS, COLS, 4> Tile;
     typedef Across<COLS> Masks;
-    constexpr int MASKS = FACTORS * SPAN_WORDS, STAGE = MASKS + COLS * SPAN_WORDS, UNITS = ROWS / UNIT;
+    constexpr int MASKS = FACTORS * SPAN_WORDS, STAGE = MASKS + COLS * SPAN_WORDS;
     constexpr int COPIES = (FACTORS + ALONG_ROWS - 1) / ALONG_ROWS;
-    int per_image = (channels + UNIT - 1) / UNIT, first_unit = blockIdx.y * UNITS, first_pixel = blockIdx.x * COLS;
-    int units = min(UNITS, batch * per_image - first_unit), distinct = min(per_image, UNITS);
-    int first_image = first_unit / per_image, last_image = (first_unit + units - 1) / per_image;
-    int words = stored_words(pixels), length = stored_words(neurons);
-    // Counted from the first unit of the first image, where no division stands beside the products.
-    int own_unit = first_unit - first_image * per_image, inverse = (1 << INVERSE_BITS) / per_image + 1;
-    auto image_of = [&](int unit) { return unit * inverse >> INVERSE_BITS; };
+    Units<UNITS> own(batch, channels);
+    int first_pixel = blockIdx.x * COLS, words = stored_words(pixels), length = stored_words(neurons);
 
     u32 factor[COPIES];
 #pragma unroll
     for (int q = 0; q < COPIES; ++q) {
-        int row = along_row() + q * ALONG_ROWS, image = first_image + row - distinct * UNIT;
+        int row = along_row() + q * ALONG_ROWS, image = own.first_image + row - own.distinct * UNIT;
         // Nothing is kept of channels beyond the last.
-        int channel = min((first_unit + row / UNIT) % per_image * UNIT + row % UNIT, channels - 1);
-        factor[q] = (row < distinct * UNIT ? channel : channels + image) * length;
+        int channel = min((own.first + row / UNIT) % own.per_image * UNIT + row % UNIT, channels - 1);
+        factor[q] = (row < own.distinct * UNIT ? channel : channels + image) * length;
     }
-    int factors_left = distinct * UNIT + last_image - first_image + 1 - along_row();
+    int factors_left = own.distinct * UNIT + own.images - along_row();
     int word = Masks::own_word(first_pixel), masks_left = word < words ? neurons - Masks::own_k() : 0;
     u32 own_mask = Masks::own_k() * words + word, own_factor = along_chunk() * CHUNK;
     auto copy = [&](u32* stage, bool more, int half) {
@@ -174,24 +117,14 @@ readout_tensor_backward_input(const Map* mask /* (N, P), stored */, const Map* f
 #pragma unroll
     for (int i = 0; i < Tile::ROW_SLOTS / 2; ++i) {
         int lane = threadIdx.x % 32, unit = Tile::first_row() / UNIT + i;
-        int image = min(image_of(own_unit + unit), last_image - first_image);
-        left.at[i] = place_along(unit % distinct * UNIT + lane % 16, lane / 16) * 4 |
-                     (place_along(distinct * UNIT + image, 0) + lane % 4) * 4 << 16;
+        int image = min(own.image_of(unit), own.images - 1);
+        left.at[i] = place_along(unit % own.distinct * UNIT + lane % 16, lane / 16) * 4 |
+                     (place_along(own.distinct * UNIT + image, 0) + lane % 4) * 4 << 16;
     }
     Tile sums;
     sums.clear();
     pipeline<STAGE>(sums, shared, spans_of(neurons), copy, left, RightAcross<COLS>(Tile::first_col(), MASKS), [] {});
-    bool whole = in_runs(dx, pixels);
-    sums.for_each_run([&](int row, int i, const Run& run) {
-        int unit = own_unit + row / UNIT, of_block = image_of(unit), image = first_image + of_block;
-        int channel = (unit - of_block * per_image) * UNIT + row % UNIT, pixel = first_pixel + sums.run_col(i);
-        if (image >= batch || channel >= channels || pixel >= pixels) return;
-        Map* to = dx + ((size_t)(image * channels + channel) * pixels + pixel);
-        if (whole) return run.store(to);
-#pragma unroll
-        for (int e = 0; e < RUN; ++e)
-            if (e < pixels - pixel) to[e] = run.at(e);
-    });
+    own.store(sums, dx, first_pixel, batch, channels, pixels);
 }
 
 // Block: NEURONS neurons by COLS pixels, all channels one after the other.

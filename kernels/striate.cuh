@@ -4,7 +4,8 @@
 // House rules: one-dimensional blocks, static shared memory or one DYNAMIC_SHARED, one writer per element, no float atomics, a
 // fixed order of every sum. Kernels are `extern "C" __global__ void __launch_bounds__(THREADS) name(...)`; build.rs reads
 // signatures and integer `#define`s and writes them as Rust. A file that mentions PRECISION is compiled once per precision, but
-// those that a `static_assert(PRECISION == F32` or `!= F32` of its own excludes.
+// those that a `static_assert(PRECISION == F32`, `!= F32` or `== BF16` of its own excludes; one with a `static_assert(HOPPER`
+// for Hopper alone.
 #pragma once
 
 #define F32 0   // float32 multiply-adds
@@ -18,6 +19,13 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 
 #ifdef __CUDACC__
+
+// Whether this is code of Hopper's own, sm_90a.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define HOPPER 1
+#else
+#define HOPPER 0
+#endif
 
 // Nearest TF32 number, as its bits.
 __device__ __forceinline__ u32 to_tf32(float v) {
@@ -62,24 +70,27 @@ __device__ __forceinline__ u32 multiply_pairs(u32 a, u32 b) {
     return product;
 }
 
+// Where it lies in shared memory, in bytes.
+__device__ __forceinline__ u32 shared_address(const void* at) { return (u32)__cvta_generic_to_shared(at); }
+
 // 8 x 8 matrices of 16-bit numbers from shared memory, r[i] of matrix i; lane 8 i + j says where row j of matrix i begins, 16
 // bytes of it. A lane gets (g, 2t..), so of words the one at (g, t); turned: (2t, g) and (2t + 1, g).
 __device__ __forceinline__ void load_matrices(u32 (&r)[4], const void* row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"((u32)__cvta_generic_to_shared(row))
+                 : "r"(shared_address(row))
                  : "memory");
 }
 __device__ __forceinline__ void load_matrices_turned(u32 (&r)[4], const void* row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"((u32)__cvta_generic_to_shared(row))
+                 : "r"(shared_address(row))
                  : "memory");
 }
 
 // Begins to copy 16 bytes of global memory to shared memory, or zeros if not `inside`. `reused`: through the first cache.
 __device__ __forceinline__ void begin_copy(void* to, const void* from, bool inside, bool reused = false) {
-    u32 at = (u32)__cvta_generic_to_shared(to), bytes = inside ? 16 : 0;
+    u32 at = shared_address(to), bytes = inside ? 16 : 0;
     if (reused) {
         asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(from), "r"(bytes) : "memory");
     } else {
@@ -93,9 +104,9 @@ template <int LEFT> __device__ __forceinline__ void wait_for_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
 }
 
-// More shared memory than may be static: up to 99 KiB, which every card from sm_80 on has. At the head of a kernel's body, with
-// an integer `#define` as its size; the launch asks for it.
-#define DYNAMIC_SHARED(name, words) extern __shared__ uint4 name##_memory[]; u32* name = (u32*)name##_memory
+// More shared memory than may be static, at a multiple of 1024 bytes: up to 99 KiB, which every card from sm_80 on has, in code of
+// Hopper's own 227. At the head of a kernel's body, with an integer `#define` as its size; the launch asks for it.
+#define DYNAMIC_SHARED(name, words) extern __shared__ __align__(1024) uint4 name##_memory[]; u32* name = (u32*)name##_memory
 
 // 2^v, log2(v) and 1 / v of the special function unit, one instruction each: off by less than 2^-22, relatively, of log2 near 1
 // absolutely; numbers below 2^-126 count as 0.

@@ -37,6 +37,45 @@ fn card(test: &str) -> Option<Device> {
 }
 
 #[test]
+fn hopper_runs_kernels_of_its_own_and_other_cards_do_without() {
+    const MAJOR: &str = "STRIATE_DRIVER_MAJOR";
+    if let Err(why) = striate::device::cuda::architectures() {
+        println!("skipped: {why}");
+        return;
+    }
+    if process::part().is_none() {
+        for major in ["9", "12"] {
+            let variables = [
+                ("LD_LIBRARY_PATH", striate::device::emulator::DRIVER),
+                ("STRIATE_DRIVER_FAILS", "readout_warpgroup_forward"),
+                (MAJOR, major),
+            ];
+            let test = "hopper_runs_kernels_of_its_own_and_other_cards_do_without";
+            process::parts(test, 1, &variables);
+        }
+        return;
+    }
+    let is_hopper = std::env::var(MAJOR).unwrap() == "9";
+    let device = Device::open("cuda").unwrap();
+    for precision in Precision::ALL {
+        let device = device.with_precision(precision);
+        let all = cases::all();
+        let case = all.iter().find(|c| c.name.starts_with("readout Shape"));
+        let outputs = case.unwrap().run(&device);
+        if is_hopper && precision == Precision::Bf16 {
+            assert!(device.check().is_err());
+            return;
+        }
+        device.check().unwrap();
+        for output in outputs {
+            let (error, most) = output.error(precision);
+            assert!(error <= most, "{precision:?} {}: {error:e}", output.name);
+        }
+    }
+    assert!(!is_hopper);
+}
+
+#[test]
 fn every_case_passes_through_the_driver_and_repeats_its_bits() {
     let Some(device) = card("every_case_passes_through_the_driver_and_repeats_its_bits") else {
         return;
@@ -381,7 +420,7 @@ fn a_kernel_that_asked_for_no_memory_is_not_launched() {
         return;
     }
     // The most dynamic shared memory, and the share of a multiprocessor that several blocks need.
-    for (attribute, kernel) in [("8", "readout_tensor"), ("9", "conv_")] {
+    for (attribute, kernel) in [("8", "readout_warpgroup"), ("9", "conv_")] {
         let line =
             "train c.toml --out run --overwrite --device cuda --set training.precision=\"bf16\"";
         let mut command = small::command(f.path(), line);

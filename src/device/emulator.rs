@@ -31,6 +31,7 @@ impl Order {
 pub struct Emulator {
     pub(super) order: Order,
     pub(super) precision: Precision,
+    pub(super) hopper: bool,
     pub(super) fault: Arc<Fault>,
 }
 
@@ -120,7 +121,16 @@ impl Emulator {
         Self {
             order,
             precision,
+            hopper: false,
             fault: Arc::default(),
+        }
+    }
+
+    /// The same as a card of Hopper, which has kernels of its own.
+    pub fn as_hopper(self) -> Self {
+        Self {
+            hopper: true,
+            ..self
         }
     }
 
@@ -214,7 +224,7 @@ fn starts_of(guarded: &mut [Guarded]) -> Vec<*mut u16> {
 mod tests {
     use super::*;
     use crate::device::Device;
-    use crate::device::kernels::planted;
+    use crate::device::kernels::{planted, planted_warpgroup};
 
     const N: usize = planted::PLANTED_THREADS;
 
@@ -378,6 +388,41 @@ mod tests {
             })
             .collect();
         assert_eq!(y.download(), wanted);
+    }
+
+    #[test]
+    fn products_of_a_warpgroup_are_of_what_was_copied_and_shown() {
+        let d = Device::Emulated(Emulator::new(Order::Shuffled, Precision::Bf16).as_hopper());
+        // Small whole numbers, whose sums are small too.
+        let numbers = |n: usize, factor: usize, of: usize| -> Vec<f32> {
+            let number = |i| (i * factor % of) as f32 - (of / 2) as f32;
+            (0..n).map(number).collect()
+        };
+        let (a, b) = (numbers(64 * 64, 7, 11), numbers(64 * 128, 5, 13));
+        let [mut on_a, mut on_b] = [a.len(), b.len()].map(|n| d.maps(&[n]));
+        on_a.fill_from(&a);
+        on_b.fill_from(&b);
+        let [shown, hidden] = [1, 0].map(|shown| {
+            let mut y = d.zeros::<f32>(&[64, 96]);
+            planted_warpgroup::planted_group_product(
+                &d,
+                [1, 1, 1],
+                on_a.view(),
+                on_b.view(),
+                y.view_mut(),
+                shown,
+            );
+            d.check().unwrap();
+            y.download()
+        });
+        let wanted: Vec<f32> = (0..64 * 96)
+            .map(|i| {
+                let (row, column) = (i / 96, i % 96);
+                (0..64).map(|k| a[row * 64 + k] * b[k * 128 + column]).sum()
+            })
+            .collect();
+        assert_eq!(shown, wanted);
+        assert!(hidden.iter().all(|v| v.is_nan()));
     }
 
     #[test]

@@ -94,10 +94,17 @@ mod tests {
             assert_eq!(number(&row, "local_accesses"), 0, "{row:?}");
             assert_eq!(number(&row, "divisions_between_products"), 0, "{row:?}");
             // Where all operands lie in memory as the products want them.
-            if row["kernel"].starts_with("readout_tensor") {
-                assert!(number(&row, "matrix_products") > 0, "{row:?}");
+            let of_warpgroups = row["kernel"].starts_with("readout_warpgroup");
+            if of_warpgroups || row["kernel"].starts_with("readout_tensor") {
+                let by_warp = number(&row, "matrix_products") > 0;
+                let by_group = number(&row, "warpgroup_products") > 0;
+                assert_eq!(
+                    (by_warp, by_group),
+                    (!of_warpgroups, of_warpgroups),
+                    "{row:?}"
+                );
                 assert!(number(&row, "global_to_shared") > 0, "{row:?}");
-                assert!(number(&row, "matrix_loads") > 0, "{row:?}");
+                assert!(of_warpgroups || number(&row, "matrix_loads") > 0, "{row:?}");
                 assert_eq!(number(&row, "global_loads_2"), 0, "{row:?}");
             }
         }

@@ -41,7 +41,7 @@ pub struct Image {
     pub module: &'static str,
     /// Index among the precisions.
     pub precision: usize,
-    /// `sm_90` or `compute_80`.
+    /// `sm_90`, `sm_90a` (Hopper alone) or `compute_80`.
     pub arch: &'static str,
     /// 90.
     pub capability: u32,

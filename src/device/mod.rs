@@ -108,6 +108,16 @@ impl Device {
         }
     }
 
+    /// Whether it runs the kernels that are for Hopper alone.
+    pub(crate) fn is_hopper(&self) -> bool {
+        match self {
+            Self::Cpu => false,
+            Self::Cuda(cuda) => cuda.card.is_hopper(),
+            #[cfg(feature = "emulator")]
+            Self::Emulated(emulator) => emulator.hopper,
+        }
+    }
+
     /// An array of zeros.
     pub fn zeros<T: Element>(&self, shape: &[usize]) -> Array<T> {
         let len = shape.iter().product::<usize>();

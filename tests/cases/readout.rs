@@ -24,6 +24,9 @@ pub fn cases() -> Vec<Case> {
         // More channels than a block has units of.
         (1, 270, 10, 3),
         (1, 128, 16, 128),
+        // More neurons and pixels than a tile of a warpgroup; more images than it keeps.
+        (2, 3, 200, 200),
+        (260, 6, 33, 5),
     ]
     .into_iter()
     .flat_map(|(batch, channels, pixels, neurons)| {

@@ -74,6 +74,11 @@ impl Card {
         )
     }
 
+    /// Whether it takes machine code for Hopper alone, which has no text for other cards.
+    pub(in crate::device) fn is_hopper(&self) -> bool {
+        self.capability == 90 && !self.from_text
+    }
+
     /// Free and all bytes.
     pub(super) fn memory(&self) -> Option<(usize, usize)> {
         self.context.mem_get_info().ok()

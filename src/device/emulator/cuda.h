@@ -14,6 +14,8 @@ struct Index {
     unsigned x, y, z;
 };
 
+constexpr uint32_t FRESH = 0x7fc0fade;  // a NaN
+
 extern Index thread_index, block_index, block_size, grid_size;
 
 // Waits for all threads of the block. `line` says where: all must wait at the same place.
@@ -36,6 +38,10 @@ template <typename T> T shuffle(T value, int source, int line) {
 }
 
 inline int lane() { return static_cast<int>(thread_index.x % 32); }
+
+// Where the block's dynamic shared memory lies: from 1024 on, as on a card.
+uint32_t* open_shared(void* memory, size_t bytes);
+uint32_t shared_address(const void* at);
 
 // Copies to shared memory that this thread began. A card makes each at any time until the thread waits for it: here the place is NaN
 // at once, and what is copied is there after the wait.
@@ -89,6 +95,7 @@ template <typename Unpack> void matrix_product(float (&d)[4], const uint32_t (&a
 
 }  // namespace emulator
 
+#define HOPPER 1
 #define __global__
 #define __device__
 #define __host__
@@ -99,8 +106,8 @@ template <typename Unpack> void matrix_product(float (&d)[4], const uint32_t (&a
 #define __constant__ static const
 #define __shared__ static __attribute__((section(STRIATE_SHARED)))
 #define DYNAMIC_SHARED(name, words)               \
-    __shared__ uint4 name##_memory[(words) / 4]; \
-    u32* name = reinterpret_cast<u32*>(name##_memory)
+    __shared__ __attribute__((aligned(1024))) uint4 name##_memory[(words) / 4]; \
+    u32* name = emulator::open_shared(name##_memory, sizeof name##_memory)
 
 #define threadIdx emulator::thread_index
 #define blockIdx emulator::block_index
@@ -216,3 +223,5 @@ inline void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[
     emulator::matrix_product(
         d, a, b, 2, [](uint32_t word, int i) { return emulator::number(i ? word & 0xffff0000u : word << 16); }, -2);
 }
+
+#include "warpgroup.h"

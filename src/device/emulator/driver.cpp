@@ -6,8 +6,8 @@
 // checked at every copy, and while a step is recorded nothing may be allocated, freed, uploaded, downloaded or waited for.
 // A kernel for which no room was made (cuFuncSetAttribute) for the blocks that are to share a multiprocessor is refused, and so is one
 // that asks for more shared memory than it was allowed, or for another amount than its code takes.
-// STRIATE_DRIVER_MEMORY sets the card's bytes (1 GiB), STRIATE_DRIVER_FAILS names a kernel that fails, STRIATE_DRIVER_DEAF the number of an
-// attribute of kernels that is not taken in; kernels are found by their code.
+// STRIATE_DRIVER_MEMORY sets the card's bytes (1 GiB), STRIATE_DRIVER_MAJOR its compute capability (9), STRIATE_DRIVER_FAILS names a
+// kernel that fails, STRIATE_DRIVER_DEAF the number of an attribute of kernels that is not taken in; kernels are found by their code.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -104,8 +104,9 @@ CALL cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal =
 CALL cuDeviceGetName(char* name, int size, int) { return std::snprintf(name, size, "driver without a card"), SUCCESS; }
 CALL cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = capacity(), SUCCESS; }
 CALL cuDeviceGetAttribute(int* value, int attribute, int) {
-    // Compute capability 9.0; shared memory of a multiprocessor.
-    *value = attribute == 75 ? 9 : attribute == 81 ? SHARED_MEMORY : 0;
+    // Compute capability, 9.0 unless asked for another; shared memory of a multiprocessor.
+    const char* major = std::getenv("STRIATE_DRIVER_MAJOR");
+    *value = attribute == 75 ? (major ? std::atoi(major) : 9) : attribute == 81 ? SHARED_MEMORY : 0;
     return SUCCESS;
 }
 CALL cuDevicePrimaryCtxRetain(void** context, int) { return *context = &used, SUCCESS; }

@@ -18,7 +18,6 @@ Index thread_index, block_index, block_size, grid_size;
 namespace {
 
 constexpr size_t STACK = 128 * 1024;
-constexpr uint32_t FRESH = 0x7fc0fade;  // a NaN
 
 enum class State { Runnable, AtWarp, AtBlock, Done };
 
@@ -175,6 +174,7 @@ void run_warp(unsigned warp, const std::vector<unsigned>& lanes, Failure& failur
 void run_block(unsigned threads, unsigned kind, uint64_t seed, Failure& failure) {
     static std::vector<unsigned> warps, lanes;
     for (unsigned t = 0; t < threads; ++t) prepare(t);
+    forget_products(threads);
     order(warps, threads / 32, kind, seed);
     order(lanes, 32, kind, seed + 1);
     for (;;) {
@@ -251,6 +251,7 @@ void wait_for_copies(unsigned left) {
         for (const Copy& copy : *group) {
             if (copy.from) std::memcpy(copy.to, copy.from, 16);
             else std::memset(copy.to, 0, 16);
+            hide_copy(copy.to);
         }
     copies.erase(copies.begin(), end);
 }

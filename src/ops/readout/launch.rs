@@ -1,9 +1,8 @@
-//! The passes as launches of `kernels/readout.cu` and, their products, of `kernels/readout_plain.cu` or `kernels/readout_tensor.cu`.
+//! The passes as launches of `kernels/readout.cu` and, their products, of those in `products.rs`.
 
+use super::products::Products;
 use super::{Gradients, Shape, Weights};
-use crate::device::kernels::{
-    readout as kernels, readout_plain as plain, readout_tensor as tensor,
-};
+use crate::device::kernels::readout as kernels;
 use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
 use kernels::{THREADS, TURN, WHOLE_ROW};
 
@@ -83,34 +82,11 @@ fn as_maps<'a>(device: &Device, memory: ViewMut<'a>) -> MapViewMut<'a> {
     }
 }
 
-/// Whether the products run on tensor cores.
-fn on_tensor_cores(device: &Device) -> bool {
-    device.precision() != Precision::F32
-}
-
 /// The grid that stores so many numbers, and their rows.
 fn fill(shape: &Shape, numbers: usize) -> ([usize; 3], usize) {
     let rows = numbers / filled(shape.pixels);
     ([numbers.div_ceil(4 * THREADS), 1, 1], rows)
 }
-
-type Forward = fn(
-    &Device,
-    [usize; 3],
-    MapView,
-    MapView,
-    View,
-    View,
-    ViewMut,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-);
-
-type Input = fn(&Device, [usize; 3], MapView, MapView, MapViewMut, usize, usize, usize, usize);
 
 pub fn forward(
     device: &Device,
@@ -120,28 +96,15 @@ pub fn forward(
     h: ViewMut,
     keep: Option<ViewMut>,
 ) {
-    let (launch, rows, cols, most) = match on_tensor_cores(device) {
-        true => (
-            tensor::readout_tensor_forward as Forward,
-            tensor::ROWS,
-            tensor::COLS,
-            tensor::IMAGES,
-        ),
-        false => (
-            plain::readout_forward as Forward,
-            plain::TILE,
-            plain::TILE,
-            plain::TILE,
-        ),
-    };
-    let images = (rows / shape.channels).clamp(1, most);
+    let tiles = Products::of(device).forward();
+    let images = (tiles.rows / shape.channels).clamp(1, tiles.images);
     let grid = [
-        shape.neurons.div_ceil(cols),
+        shape.neurons.div_ceil(tiles.cols),
         shape.batch.div_ceil(images),
         1,
     ];
     stored(device, shape, (x, weights.mask), keep, false, |x, mask| {
-        launch(
+        (tiles.launch)(
             device,
             grid,
             x,
@@ -200,23 +163,12 @@ fn to_input(
 ) {
     let row = filled(shape.neurons);
     let (of_features, of_dh) = (shape.channels * row, shape.batch * row);
-    let (launch, rows, cols) = match on_tensor_cores(device) {
-        true => {
-            let per_image = shape.channels.div_ceil(tensor::UNIT);
-            assert!(per_image <= tensor::MOST_UNITS, "{shape:?}");
-            let units = shape.batch * per_image;
-            let rows = units.div_ceil(tensor::ROWS / tensor::UNIT);
-            (
-                tensor::readout_tensor_backward_input as Input,
-                rows,
-                tensor::COLS,
-            )
-        }
-        false => {
-            let rows = (shape.batch * shape.channels).div_ceil(plain::TILE);
-            (plain::readout_backward_input as Input, rows, plain::TILE)
-        }
-    };
+    let tiles = Products::of(device).input();
+    let grid = [
+        shape.pixels.div_ceil(tiles.cols),
+        tiles.rows_of(shape).div_ceil(tiles.rows),
+        1,
+    ];
     device.scratch(floats(device, (of_features, of_dh)), |scratch| {
         let mut factors = as_maps(device, scratch);
         let (features, own_dh) = factors.reborrow().split_at(of_features);
@@ -231,9 +183,9 @@ fn to_input(
             shape.batch,
             shape.neurons,
         );
-        launch(
+        (tiles.launch)(
             device,
-            [shape.pixels.div_ceil(cols), rows, 1],
+            grid,
             mask,
             factors.read(),
             dx,
@@ -246,7 +198,7 @@ fn to_input(
 }
 
 /// A row of so many numbers, filled up.
-fn filled(length: usize) -> usize {
+pub fn filled(length: usize) -> usize {
     length.next_multiple_of(WHOLE_ROW)
 }
 
@@ -279,10 +231,8 @@ fn to_weights(
     dh: View,
     gradients: Gradients,
 ) {
-    let (rows, cols) = match on_tensor_cores(device) {
-        true => (tensor::NEURONS, tensor::COLS),
-        false => (plain::NEURONS, plain::TILE),
-    };
+    let products = Products::of(device);
+    let (rows, cols) = products.weights();
     let (tiles, features) = (shape.pixels.div_ceil(cols), weights.features.len());
     let of_dh = floats(device, (0, shape.neurons * filled(shape.batch)));
     device.scratch(of_dh + tiles * features, |scratch| {
@@ -297,40 +247,14 @@ fn to_weights(
             true,
         );
         let grid = [shape.neurons.div_ceil(rows), tiles, 1];
-        if on_tensor_cores(device) {
-            tensor::readout_tensor_backward_weights(
-                device,
-                grid,
-                x,
-                mask,
-                weights.mask,
-                weights.features,
-                own_dh.read(),
-                gradients.mask,
-                parts.reborrow(),
-                shape.batch,
-                shape.channels,
-                shape.pixels,
-                shape.neurons,
-                shape.positive_features.into(),
-            );
-        } else {
-            plain::readout_backward_weights(
-                device,
-                grid,
-                x,
-                mask,
-                weights.features,
-                own_dh.read(),
-                gradients.mask,
-                parts.reborrow(),
-                shape.batch,
-                shape.channels,
-                shape.pixels,
-                shape.neurons,
-                shape.positive_features.into(),
-            );
-        }
+        products.to_weights(
+            device,
+            grid,
+            shape,
+            (x, mask, own_dh.read()),
+            weights,
+            (gradients.mask, parts.reborrow()),
+        );
         kernels::readout_backward_features(
             device,
             [features.div_ceil(THREADS), 1, 1],

@@ -13,6 +13,7 @@
 mod cpu;
 pub mod ladder;
 mod launch;
+mod products;
 pub mod reference;
 pub mod windowed;
 pub mod windows;

@@ -1,0 +1,106 @@
+// Products of a warpgroup (see warpgroup.h), and shared memory as they see it.
+#include "cuda.h"
+
+#include <vector>
+
+namespace emulator {
+
+namespace {
+
+struct Thread {
+    std::vector<size_t> hidden;                              // chunks that it copied
+    std::vector<std::vector<Product>> products = {{}};  // batches, the last one open
+};
+
+std::vector<Thread> threads;
+const unsigned char* dynamic;       // shared memory of the block
+std::vector<unsigned char> hidden;  // which of its chunks of 16 bytes were copied and not shown
+constexpr uint32_t FIRST_SHARED = 1024;
+
+Thread& mine() { return threads[thread_index.x]; }
+
+}  // namespace
+
+void forget_products(unsigned count) {
+    threads.assign(count, {});
+    dynamic = nullptr;
+    hidden.clear();
+}
+
+void hide_copy(const void* to) {
+    size_t chunk = (static_cast<const unsigned char*>(to) - dynamic) / 16;
+    if (chunk >= hidden.size()) return;
+    hidden[chunk] = 1;
+    mine().hidden.push_back(chunk);
+}
+
+void show_copies() {
+    for (size_t chunk : mine().hidden) hidden[chunk] = 0;
+    mine().hidden.clear();
+}
+
+uint32_t* open_shared(void* memory, size_t bytes) {
+    dynamic = static_cast<unsigned char*>(memory);
+    hidden.resize(bytes / 16);
+    return static_cast<uint32_t*>(memory);
+}
+
+uint32_t shared_address(const void* at) { return static_cast<uint32_t>(static_cast<const unsigned char*>(at) - dynamic) + FIRST_SHARED; }
+
+namespace {
+
+// An operand in shared memory, as its 64 bits describe it to the hardware.
+struct Described {
+    uint32_t start, between_slabs, between_eights;
+
+    explicit Described(uint64_t bits)
+        : start((bits & 0x3fff) << 4), between_slabs((bits >> 16 & 0x3fff) << 4), between_eights((bits >> 32 & 0x3fff) << 4) {
+        constexpr unsigned SWIZZLED_128 = 1;
+        if (bits >> 62 != SWIZZLED_128 || (bits >> 49 & 7) != 0) __builtin_trap();
+    }
+    // A number of a row (or column) with k along or across rows of 128 bytes, whose chunks are in another order in each of eight.
+    float at(int row, int k, bool across) const {
+        uint32_t address = start + (across ? row % 64 * 2 + row / 64 * between_slabs + k % 8 * 128 + k / 8 * between_eights
+                                           : row % 8 * 128 + row / 8 * between_eights + k * 2);
+        address ^= (address >> 7 & 7) << 4;
+        size_t byte = address - FIRST_SHARED;
+        if (address < FIRST_SHARED || byte / 16 >= hidden.size()) __builtin_trap();
+        uint16_t half;
+        std::memcpy(&half, dynamic + byte, 2);
+        return number(hidden[byte / 16] ? FRESH : uint32_t(half) << 16);
+    }
+};
+
+void make(Product& p) {
+    int g = lane() / 4, t = lane() % 4;
+    if (!p.in_registers)
+        for (int i = 0; i < 32; ++i) p.rows[i / 16][i % 16] = Described(p.a).at(static_cast<int>(thread_index.x / 32 % 4) * 16 + i / 16 * 8 + g, i % 16, false);
+    Described b(p.b);
+    for (int j = 0; j < p.columns / 8; ++j)
+        for (int side = 0; side < 2; ++side) {
+            float sums[2] = {};
+            for (int row = 0; row < 2 && p.add; ++row) sums[row] = p.sums[j][row * 2 + side];
+            for (int k = 0; k < 16; ++k) {
+                float right = b.at(8 * j + 2 * t + side, k, p.across);
+                for (int row = 0; row < 2; ++row) sums[row] += p.rows[row][k] * right;
+            }
+            for (int row = 0; row < 2; ++row) p.sums[j][row * 2 + side] = sums[row];
+        }
+}
+
+}  // namespace
+
+void begin_product(const Product& product) { mine().products.back().push_back(product); }
+
+void close_products() { mine().products.emplace_back(); }
+
+void wait_for_products(unsigned left) {
+    auto& products = mine().products;
+    if (products.size() <= left + 1) return;
+    auto end = products.end() - (left + 1);
+    for (auto group = products.begin(); group != end; ++group)
+        for (Product& product : *group) make(product);
+    products.erase(products.begin(), end);
+}
+
+}  // namespace emulator
