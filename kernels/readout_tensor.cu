@@ -67,13 +67,6 @@ template <int BLOCKS> struct Factors {
 #pragma unroll
         for (int e = 0; e < 4; ++e) a[e] = times(a[e], e < 2 ? first : second);
     }
-    static __device__ __forceinline__ u32 times(u32 v, u32 d) {
-        if constexpr (PRECISION == BF16) {
-            return multiply_pairs(v, d);
-        } else {
-            return to_tf32(__uint_as_float(v) * __uint_as_float(d));
-        }
-    }
 };
 
 // Block: ROWS rows (b, c), in UNITs, by COLS pixels.

@@ -9,7 +9,7 @@
 #define SHARED_WORDS 57344
 
 static_assert(HOPPER, "readout_tensor.cu is for other cards");
-static_assert(PRECISION == BF16, "and for TF32, which products do not read across k");
+static_assert(PRECISION == BF16, "and for TF32, whose k may not lie across");
 
 constexpr int STAGES = 8, GROUPS = THREADS / GROUP;
 constexpr int LINES = THREADS / ROW_CHUNKS;  // rows that a block copies at once

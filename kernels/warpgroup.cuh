@@ -1,18 +1,19 @@
 // Products of a warpgroup: four warps, whose tensor cores read operands from shared memory by themselves while the warps go on.
-// Hopper alone has them. They are of bf16 numbers, 16 along k.
+// Hopper alone has them.
 //
 //     global --begin_copy--> stages in shared memory --multiply_group--> sums in registers
 //
 // An operand lies in rows of 128 bytes, at a multiple of 1024 bytes; chunks of 16 bytes in an order that differs from row
-// to row (place_in_row). k along: a row holds 64 k of one row or column of the product. k across: it holds 64 columns
-// of one k, and the next 64 columns follow SLAB words later.
+// to row (place_in_row). k along: a row holds a span of k of one row or column of the product. k across, which BF16 alone may have:
+// it holds 64 columns of one k, and the next 64 columns follow SLAB words later.
 #pragma once
 #include "stored.cuh"
 
 constexpr int GROUP = 128;     // threads
-constexpr int DEPTH = 16;      // k of one product
-constexpr int SPAN = 64;       // k of a stage
 constexpr int ROW_WORDS = 32;  // of an operand in shared memory
+constexpr int SPAN = PRECISION == BF16 ? 2 * ROW_WORDS : ROW_WORDS;  // k of a stage
+constexpr int DEPTH = SPAN / 4;                                      // k of one product
+constexpr int STEP_BYTES = 32;                                       // of a row
 constexpr int ROW_CHUNKS = 8;
 constexpr int CHUNK = 4;       // words
 constexpr int SLAB = SPAN * ROW_WORDS;
@@ -38,7 +39,7 @@ struct Operand {
         return moved;
     }
     // Behind `steps` products along k.
-    __device__ __forceinline__ Operand along(int steps) const { return after(steps * DEPTH * 2); }
+    __device__ __forceinline__ Operand along(int steps) const { return after(steps * STEP_BYTES); }
     __device__ __forceinline__ Operand across(int steps) const { return after(steps * DEPTH * ROW_WORDS * 4); }
 };
 
@@ -53,25 +54,40 @@ struct Operand {
 #define SUMS_4(j) "+f"(d[j][0]), "+f"(d[j][1]), "+f"(d[j][2]), "+f"(d[j][3])
 #define SUMS_24(j) SUMS_4(j), SUMS_4(j + 1), SUMS_4(j + 2), SUMS_4(j + 3), SUMS_4(j + 4), SUMS_4(j + 5)
 
-// d += a b, a (64, 16), b (16, 8 J), or = where not `add`. Warp w of the group holds rows 16 w.. of d and, in registers, of a, as
-// those of mma_bf16; a and b in shared memory are Operands; ACROSS is of b. Until somebody waits, nobody may touch d, what lies in shared memory, or registers of a.
+// d += a b, a (64, DEPTH), b (DEPTH, 8 J), or = where not `add`. Warp w of the group holds rows 16 w.. of d and, in registers, of a, as
+// those of mma_bf16 or mma_tf32; a and b in shared memory are Operands; ACROSS is of b. Until somebody waits, nobody may touch d, what lies in
+// shared memory, or registers of a.
+#if PRECISION == BF16
+#define PRODUCT(columns) "wgmma.mma_async.sync.aligned.m64n" columns "k16.f32.bf16.bf16 "
 template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[12][4], u64 a, u64 b, bool add = true) {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {" NAMES_48 "}, %48, %49, p, 1, 1, 0, %51;\n}"
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n" PRODUCT("96") "{" NAMES_48 "}, %48, %49, p, 1, 1, 0, %51;\n}"
                  : SUMS_24(0), SUMS_24(6)
                  : "l"(a), "l"(b), "r"((int)add), "n"(ACROSS));
 }
-template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[24][4], u64 a, u64 b, bool add = true) {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {" NAMES_96 "}, %96, %97, p, 1, 1, 0, %99;\n}"
+template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[24][4], u64 a, u64 b) {
+    asm volatile(PRODUCT("192") "{" NAMES_96 "}, %96, %97, 1, 1, 1, 0, %98;"
                  : SUMS_24(0), SUMS_24(6), SUMS_24(12), SUMS_24(18)
-                 : "l"(a), "l"(b), "r"((int)add), "n"(ACROSS));
+                 : "l"(a), "l"(b), "n"(ACROSS));
 }
 template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[24][4], const u32 (&a)[4], u64 b) {
-    asm volatile("wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {" NAMES_96 "}, {%96, %97, %98, %99}, %100, 1, 1, 1, %101;"
+    asm volatile(PRODUCT("192") "{" NAMES_96 "}, {%96, %97, %98, %99}, %100, 1, 1, 1, %101;"
                  : SUMS_24(0), SUMS_24(6), SUMS_24(12), SUMS_24(18)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(ACROSS));
 }
+#else
+template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[24][4], u64 a, u64 b) {
+    static_assert(!ACROSS, "k lies along the rows of TF32");
+    asm volatile("wgmma.mma_async.sync.aligned.m64n192k8.f32.tf32.tf32 {" NAMES_96 "}, %96, %97, 1, 1, 1;"
+                 : SUMS_24(0), SUMS_24(6), SUMS_24(12), SUMS_24(18)
+                 : "l"(a), "l"(b));
+}
+template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[24][4], const u32 (&a)[4], u64 b) {
+    static_assert(!ACROSS, "k lies along the rows of TF32");
+    asm volatile("wgmma.mma_async.sync.aligned.m64n192k8.f32.tf32.tf32 {" NAMES_96 "}, {%96, %97, %98, %99}, %100, 1, 1, 1;"
+                 : SUMS_24(0), SUMS_24(6), SUMS_24(12), SUMS_24(18)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+#endif
 
 // Before products whose sums, or a in registers, this warp has written.
 __device__ __forceinline__ void open_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }

@@ -59,29 +59,34 @@ struct Described {
         if (bits >> 62 != SWIZZLED_128 || (bits >> 49 & 7) != 0) __builtin_trap();
     }
     // A number of a row (or column) with k along or across rows of 128 bytes, whose chunks are in another order in each of eight.
-    float at(int row, int k, bool across) const {
+    float at(int row, int k, bool across, bool pairs) const {
         uint32_t address = start + (across ? row % 64 * 2 + row / 64 * between_slabs + k % 8 * 128 + k / 8 * between_eights
-                                           : row % 8 * 128 + row / 8 * between_eights + k * 2);
+                                           : row % 8 * 128 + row / 8 * between_eights + k * (pairs ? 2 : 4));
         address ^= (address >> 7 & 7) << 4;
         size_t byte = address - FIRST_SHARED;
         if (address < FIRST_SHARED || byte / 16 >= hidden.size()) __builtin_trap();
-        uint16_t half;
-        std::memcpy(&half, dynamic + byte, 2);
-        return number(hidden[byte / 16] ? FRESH : uint32_t(half) << 16);
+        if (hidden[byte / 16]) return number(FRESH);
+        uint32_t word = 0;
+        std::memcpy(&word, dynamic + byte, pairs ? 2 : 4);
+        return number(pairs ? word << 16 : word & 0xffffe000u);
     }
 };
 
 void make(Product& p) {
-    int g = lane() / 4, t = lane() % 4;
+    int g = lane() / 4, t = lane() % 4, depth = p.pairs ? 16 : 8;
     if (!p.in_registers)
-        for (int i = 0; i < 32; ++i) p.rows[i / 16][i % 16] = Described(p.a).at(static_cast<int>(thread_index.x / 32 % 4) * 16 + i / 16 * 8 + g, i % 16, false);
+        for (int row = 0; row < 2; ++row)
+            for (int k = 0; k < depth; ++k) {
+                int of_group = static_cast<int>(thread_index.x / 32 % 4) * 16 + row * 8 + g;
+                p.rows[row][k] = Described(p.a).at(of_group, k, false, p.pairs);
+            }
     Described b(p.b);
     for (int j = 0; j < p.columns / 8; ++j)
         for (int side = 0; side < 2; ++side) {
             float sums[2] = {};
             for (int row = 0; row < 2 && p.add; ++row) sums[row] = p.sums[j][row * 2 + side];
-            for (int k = 0; k < 16; ++k) {
-                float right = b.at(8 * j + 2 * t + side, k, p.across);
+            for (int k = 0; k < depth; ++k) {
+                float right = b.at(8 * j + 2 * t + side, k, p.across, p.pairs);
                 for (int row = 0; row < 2; ++row) sums[row] += p.rows[row][k] * right;
             }
             for (int row = 0; row < 2; ++row) p.sums[j][row * 2 + side] = sums[row];

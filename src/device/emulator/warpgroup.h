@@ -4,12 +4,18 @@
 // found where the hardware finds it. Copies that were not shown to products are NaN to them.
 #pragma once
 
+#ifndef PRECISION
+#define PRECISION 0  // the emulator itself
+#endif
+
 namespace emulator {
+
+constexpr bool PAIRS = PRECISION == 2;  // two numbers to a word: BF16, else TF32
 
 struct Product {
     float (*sums)[4];
     int columns;
-    bool across, add, in_registers;
+    bool across, add, in_registers, pairs;
     uint64_t a, b;
     float rows[2][16];  // of a in registers: those of this thread's sums
 };
@@ -29,19 +35,19 @@ inline uint32_t shared_address(const void* at) { return emulator::shared_address
 
 template <bool ACROSS, int J> void multiply_group(float (&d)[J][4], uint64_t a, uint64_t b, bool add = true) {
     emulator::warp_barrier(-5);
-    emulator::begin_product({d, 8 * J, ACROSS, add, false, a, b, {}});
+    emulator::begin_product({d, 8 * J, ACROSS, add, false, emulator::PAIRS, a, b, {}});
 }
 template <bool ACROSS, int J> void multiply_group(float (&d)[J][4], const uint32_t (&a)[4], uint64_t b) {
-    emulator::Product product{d, 8 * J, ACROSS, true, true, 0, b, {}};
+    emulator::Product product{d, 8 * J, ACROSS, true, true, emulator::PAIRS, 0, b, {}};
     std::memcpy(emulator::deposit(), a, sizeof a);
     emulator::warp_barrier(-6);
     for (int t = 0; t < 4; ++t) {
         uint32_t of_lane[4];
         std::memcpy(of_lane, emulator::deposited(emulator::lane() / 4 * 4 + t), sizeof of_lane);
         for (int e = 0; e < 4; ++e) {
-            float* pair = product.rows[e % 2] + e / 2 * 8 + t * 2;
-            pair[0] = emulator::number(of_lane[e] << 16);
-            pair[1] = emulator::number(of_lane[e] & 0xffff0000u);
+            float* to = product.rows[e % 2] + (emulator::PAIRS ? e / 2 * 8 + t * 2 : e / 2 * 4 + t);
+            to[0] = emulator::number(emulator::PAIRS ? of_lane[e] << 16 : of_lane[e] & 0xffffe000u);
+            if (emulator::PAIRS) to[1] = emulator::number(of_lane[e] & 0xffff0000u);
         }
     }
     emulator::begin_product(product);

@@ -1,6 +1,6 @@
 //! The passes as launches of `kernels/readout.cu` and, their products, of those in `products.rs`.
 
-use super::products::Products;
+use super::products::{Forward, Input, ToWeights};
 use super::{Gradients, Shape, Weights};
 use crate::device::kernels::readout as kernels;
 use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
@@ -96,7 +96,7 @@ pub fn forward(
     h: ViewMut,
     keep: Option<ViewMut>,
 ) {
-    let tiles = Products::of(device).forward();
+    let tiles = Forward::of(device);
     let images = (tiles.rows / shape.channels).clamp(1, tiles.images);
     let grid = [
         shape.neurons.div_ceil(tiles.cols),
@@ -163,14 +163,24 @@ fn to_input(
 ) {
     let row = filled(shape.neurons);
     let (of_features, of_dh) = (shape.channels * row, shape.batch * row);
-    let tiles = Products::of(device).input();
+    let tiles = Input::of(device);
+    // |mask| once more, turned.
+    let of_turned = match tiles.mask_turned {
+        true => shape.pixels * row,
+        false => 0,
+    };
     let grid = [
         shape.pixels.div_ceil(tiles.cols),
         tiles.rows_of(shape).div_ceil(tiles.rows),
         1,
     ];
-    device.scratch(floats(device, (of_features, of_dh)), |scratch| {
-        let mut factors = as_maps(device, scratch);
+    let all = floats(device, (of_features + of_dh, of_turned));
+    device.scratch(all, |scratch| {
+        let (mut factors, mut turned) = as_maps(device, scratch).split_at(of_features + of_dh);
+        if tiles.mask_turned {
+            let of = (shape.neurons, shape.pixels);
+            turn(device, of, weights.mask, turned.reborrow(), true, true);
+        }
         let (features, own_dh) = factors.reborrow().split_at(of_features);
         let of = (shape.neurons, shape.channels);
         let positive = shape.positive_features;
@@ -186,7 +196,11 @@ fn to_input(
         (tiles.launch)(
             device,
             grid,
-            mask,
+            if tiles.mask_turned {
+                turned.read()
+            } else {
+                mask
+            },
             factors.read(),
             dx,
             shape.batch,
@@ -231,8 +245,8 @@ fn to_weights(
     dh: View,
     gradients: Gradients,
 ) {
-    let products = Products::of(device);
-    let (rows, cols) = products.weights();
+    let products = ToWeights::of(device);
+    let (rows, cols) = products.tile();
     let (tiles, features) = (shape.pixels.div_ceil(cols), weights.features.len());
     let of_dh = floats(device, (0, shape.neurons * filled(shape.batch)));
     device.scratch(of_dh + tiles * features, |scratch| {
@@ -247,7 +261,7 @@ fn to_weights(
             true,
         );
         let grid = [shape.neurons.div_ceil(rows), tiles, 1];
-        products.to_weights(
+        products.launch(
             device,
             grid,
             shape,

@@ -1,23 +1,13 @@
-//! Which kernels make the products, and the tiles of their blocks.
+//! Which kernels make the products, and the tiles of their blocks: `kernels/readout_plain.cu` (float32 multiply-adds),
+//! `kernels/readout_tensor.cu` (tensor cores) or, on Hopper, `kernels/readout_warpgroup_*.cu`.
 
 use super::launch::filled;
 use super::{Shape, Weights};
 use crate::device::kernels::{
-    readout_plain as plain, readout_tensor as tensor, readout_warpgroup as warpgroup,
-    readout_warpgroup_weights as warpgroup_weights,
+    readout_plain as plain, readout_tensor as tensor, readout_warpgroup_forward as group_forward,
+    readout_warpgroup_input as group_input, readout_warpgroup_weights as group_weights,
 };
 use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
-
-/// What multiplies.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Products {
-    /// `kernels/readout_plain.cu`: float32 multiply-adds.
-    Plain,
-    /// `kernels/readout_tensor.cu`: tensor cores, asked by warps.
-    Tensor,
-    /// `kernels/readout_warpgroup.cu` and `kernels/readout_warpgroup_weights.cu`: tensor cores, asked by four warps at a time.
-    Warpgroup,
-}
 
 type LaunchForward = fn(
     &Device,
@@ -43,6 +33,31 @@ pub struct Forward {
     pub images: usize,
 }
 
+impl Forward {
+    pub fn of(device: &Device) -> Self {
+        match (device.precision(), device.is_hopper()) {
+            (Precision::F32, _) => Self {
+                launch: plain::readout_forward,
+                rows: plain::TILE,
+                cols: plain::TILE,
+                images: plain::TILE,
+            },
+            (_, true) => Self {
+                launch: group_forward::readout_warpgroup_forward,
+                rows: group_forward::ROWS,
+                cols: group_forward::COLS,
+                images: group_forward::IMAGES,
+            },
+            (_, false) => Self {
+                launch: tensor::readout_tensor_forward,
+                rows: tensor::ROWS,
+                cols: tensor::COLS,
+                images: tensor::IMAGES,
+            },
+        }
+    }
+}
+
 type LaunchInput =
     fn(&Device, [usize; 3], MapView, MapView, MapViewMut, usize, usize, usize, usize);
 
@@ -51,11 +66,42 @@ pub struct Input {
     pub launch: LaunchInput,
     pub rows: usize,
     pub cols: usize,
+    /// Whether it reads |mask| as (P, N).
+    pub mask_turned: bool,
     unit: usize,
     most_units: usize,
 }
 
 impl Input {
+    pub fn of(device: &Device) -> Self {
+        match (device.precision(), device.is_hopper()) {
+            (Precision::F32, _) => Self {
+                launch: plain::readout_backward_input,
+                rows: plain::TILE,
+                cols: plain::TILE,
+                mask_turned: false,
+                unit: 1,
+                most_units: usize::MAX,
+            },
+            (precision, true) => Self {
+                launch: group_input::readout_warpgroup_backward_input,
+                rows: group_input::ROWS,
+                cols: group_input::COLS,
+                mask_turned: precision == Precision::Tf32,
+                unit: group_input::ROWS / group_input::UNITS,
+                most_units: group_input::MOST_UNITS,
+            },
+            (_, false) => Self {
+                launch: tensor::readout_tensor_backward_input,
+                rows: tensor::ROWS,
+                cols: tensor::COLS,
+                mask_turned: false,
+                unit: tensor::ROWS / tensor::UNITS,
+                most_units: tensor::MOST_UNITS,
+            },
+        }
+    }
+
     /// All rows that blocks count in.
     pub fn rows_of(&self, shape: &Shape) -> usize {
         let units = shape.channels.div_ceil(self.unit);
@@ -64,75 +110,34 @@ impl Input {
     }
 }
 
-impl Products {
+/// The kernels of the gradients of the weights.
+#[derive(Clone, Copy)]
+pub enum ToWeights {
+    Plain,
+    Tensor,
+    Group,
+}
+
+impl ToWeights {
     pub fn of(device: &Device) -> Self {
-        match device.precision() {
-            Precision::F32 => Self::Plain,
-            Precision::Bf16 if device.is_hopper() => Self::Warpgroup,
+        match (device.precision(), device.is_hopper()) {
+            (Precision::F32, _) => Self::Plain,
+            (Precision::Bf16, true) => Self::Group,
             _ => Self::Tensor,
         }
     }
 
-    pub fn forward(self) -> Forward {
-        match self {
-            Self::Plain => Forward {
-                launch: plain::readout_forward,
-                rows: plain::TILE,
-                cols: plain::TILE,
-                images: plain::TILE,
-            },
-            Self::Tensor => Forward {
-                launch: tensor::readout_tensor_forward,
-                rows: tensor::ROWS,
-                cols: tensor::COLS,
-                images: tensor::IMAGES,
-            },
-            Self::Warpgroup => Forward {
-                launch: warpgroup::readout_warpgroup_forward,
-                rows: warpgroup::ROWS,
-                cols: warpgroup::COLS,
-                images: warpgroup::IMAGES,
-            },
-        }
-    }
-
-    pub fn input(self) -> Input {
-        match self {
-            Self::Plain => Input {
-                launch: plain::readout_backward_input,
-                rows: plain::TILE,
-                cols: plain::TILE,
-                unit: 1,
-                most_units: usize::MAX,
-            },
-            Self::Tensor => Input {
-                launch: tensor::readout_tensor_backward_input,
-                rows: tensor::ROWS,
-                cols: tensor::COLS,
-                unit: tensor::ROWS / tensor::UNITS,
-                most_units: tensor::MOST_UNITS,
-            },
-            Self::Warpgroup => Input {
-                launch: warpgroup::readout_warpgroup_backward_input,
-                rows: warpgroup::ROWS,
-                cols: warpgroup::COLS,
-                unit: warpgroup::ROWS / warpgroup::UNITS,
-                most_units: warpgroup::MOST_UNITS,
-            },
-        }
-    }
-
-    /// Rows (neurons) and columns (pixels) of a block of [`Products::to_weights`].
-    pub fn weights(self) -> (usize, usize) {
+    /// Rows (neurons) and columns (pixels) of a block.
+    pub fn tile(self) -> (usize, usize) {
         match self {
             Self::Plain => (plain::NEURONS, plain::TILE),
             Self::Tensor => (tensor::NEURONS, tensor::COLS),
-            Self::Warpgroup => (warpgroup_weights::NEURONS, warpgroup_weights::PIXELS),
+            Self::Group => (group_weights::NEURONS, group_weights::PIXELS),
         }
     }
 
     /// Launches the products of the gradients of mask and features, these in parts.
-    pub fn to_weights(
+    pub fn launch(
         self,
         device: &Device,
         grid: [usize; 3],
@@ -160,11 +165,11 @@ impl Products {
                 );
             }
             Self::Tensor => tensor::readout_tensor_backward_weights,
-            Self::Warpgroup => {
+            Self::Group => {
                 // Of the images that are copied at once.
                 let numbers = 64 * shape.channels * filled(shape.pixels);
                 assert!(numbers < 1 << 31, "{shape:?}");
-                warpgroup_weights::readout_warpgroup_backward_weights
+                group_weights::readout_warpgroup_backward_weights
             }
         };
         launch(
