@@ -15,9 +15,9 @@ pub fn cases() -> Vec<Case> {
         (1, 4, 2, 13, 12, 13, 6),
         (5, 1, 2, 8, 9, 7, 6),
         // Wide filters between several channels: in the Fourier domain on a CPU, in tiles of several sizes.
-        (2, 8, 12, 24, 24, 9, 0),
-        (3, 5, 9, 17, 30, 11, 5),
-        (1, 17, 21, 14, 20, 7, 3),
+        (1, 8, 8, 20, 20, 11, 0),
+        (2, 5, 9, 12, 22, 11, 5),
+        (1, 6, 19, 10, 11, 11, 5),
         // Images of one step each, in several slices.
         (20, 1, 2, 4, 4, 3, 1),
     ]
