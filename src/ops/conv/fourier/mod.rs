@@ -21,8 +21,8 @@ use spectra::{Analyse, Cut, Spectra, Synthesise, stride};
 
 /// Units of tiles that are multiplied with a frequency's weights at a time.
 const UNITS: usize = 4;
-/// Groups of images whose spectra a gradient keeps at a time.
-const GROUPS: usize = 8;
+/// Numbers of spectra that a gradient keeps at a time: as many whole tasks as they hold, and at least one.
+const KEPT: usize = 1 << 26;
 
 /// Writes y, given `tap(o, c, i)` of the filters.
 pub fn correlate(
@@ -140,7 +140,10 @@ pub fn backward_weights(plan: &Plan, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     // Of every pair of frequencies: rows of x times rows of dy.
     let (m, n) = (2 * s.in_channels, 2 * padded);
     let mut sums = vec![0.0; plan.pairs.len() * m * n];
-    let at_once = GROUPS * plan.images;
+    let columns = plan.units(plan.images) * plan.unit();
+    let task = plan.pairs.len() * (stride(s.in_channels, columns) + stride(padded, columns));
+    // Sums are in the order of the tasks, however many are kept.
+    let at_once = (KEPT / task).max(1) * plan.images;
     for (x, dy) in x
         .chunks(at_once * x_image)
         .zip(dy.chunks(at_once * y_image))
