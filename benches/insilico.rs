@@ -3,6 +3,7 @@
 //!     benches/peers/setup.sh target/peer                    # once: the peer's Python environment
 //!     cargo bench --bench insilico -- [--neurons 500] [--meis 200] [--steps 2000] [--device cpu] [--precision f32]
 //!         [--python target/peer/bin/python] [--out FILE.json] [--only gabors|tune|meis|clusters] [--clusters 50]
+//!     cargo bench --bench insilico -- --only meis --run runs/mouse    # of a trained twin's first readout
 //!
 //! The standard model (Ecker et al. 2019: filters 13, 5, 5; 16 features at 8 orientations; 36 x 64 pixels) with random
 //! weights and masks that are Gaussians of 1.5 pixels SD, zero beyond 4 pixels, centred where the published grid has its
@@ -10,7 +11,8 @@
 //! read out, at the same precision and the fastest of its variants, on a card also compiled, are extrapolated. For most exciting
 //! images the peer takes one neuron at a time, its
 //! 8 starts in one batch, on whole images, not compiled, until the last of them has settled; the seconds of 50 steps of two neurons are
-//! extrapolated to the steps that the recipe took here. A peer that fails is left out.
+//! extrapolated to the steps that the recipe took here. A peer that fails is left out. Two neurons climb again here, on whole images: the
+//! largest difference of their responses from those on crops.
 //!
 //! For the images that clusters share neurons are dealt out to clusters, each with a Gabor of its own orientation where it looks.
 //! The peer takes one cluster at a time, the members of all its starts in one batch, on whole images, with Adam; the seconds of
@@ -76,6 +78,9 @@ struct Arguments {
     /// One part alone: gabors, tune, meis or clusters.
     #[arg(long)]
     only: Option<String>,
+    /// A trained twin instead of the standard model with masks that look at one spot; with --only meis.
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
     /// Cargo says that this is a bench.
     #[arg(long)]
     bench: bool,
@@ -88,14 +93,22 @@ impl Arguments {
 }
 
 fn main() -> Result<(), Failure> {
-    let a = Arguments::parse();
+    let mut a = Arguments::parse();
     if !a.bench {
         return Ok(());
+    }
+    if a.run.is_some() && a.only.as_deref() != Some("meis") {
+        return Err("--run goes with --only meis".into());
     }
     let precision: Precision = serde_json::from_value(a.precision.as_str().into())?;
     let device = Device::open(&a.device)?;
     println!("device: {}", device.describe());
-    let mut model = model(&device, precision, a.neurons)?;
+    let mut model = match &a.run {
+        Some(run) => Model::open(run, &device)?,
+        None => model(&device, precision, a.neurons)?,
+    };
+    a.neurons = model.readouts[0].neurons;
+    a.meis = a.meis.min(a.neurons);
     let peer = Peer::torch(&a.python);
     let wanted = |part: &str| a.only.as_deref().is_none_or(|only| only == part);
     let mut report = json!({
@@ -116,10 +129,15 @@ fn main() -> Result<(), Failure> {
         report["tune"] = tuning(&a, &mut model, optimal)?;
         write(&a, &report)?;
     }
-    let run = tempfile::tempdir()?;
-    model.write(&run.path().join("model.safetensors"))?;
-    std::fs::write(run.path().join("config.toml"), model.config.to_toml()?)?;
-    let run = run.path().display().to_string();
+    let made = tempfile::tempdir()?;
+    let run = match &a.run {
+        Some(run) => run.display().to_string(),
+        None => {
+            model.write(&made.path().join("model.safetensors"))?;
+            std::fs::write(made.path().join("config.toml"), model.config.to_toml()?)?;
+            made.path().display().to_string()
+        }
+    };
     if wanted("clusters") {
         report["clusters"] = clusters(&a, &mut model)?;
         write(&a, &report)?;
@@ -242,7 +260,7 @@ fn tuning(a: &Arguments, model: &mut Model, found: Option<Vec<Optimum>>) -> Resu
 }
 
 fn exciting(a: &Arguments, model: Model) -> Result<Value, Failure> {
-    let rows: Vec<usize> = (0..a.meis.min(a.neurons)).collect();
+    let rows: Vec<usize> = (0..a.meis).collect();
     let recipe = Recipe {
         steps: a.steps,
         ..Recipe::default()
@@ -256,12 +274,21 @@ fn exciting(a: &Arguments, model: Model) -> Result<Value, Failure> {
     let started = Instant::now();
     let found = meis(&mut members, &rows, &recipe, &mut Watch::stderr(&stop))?;
     let seconds = started.elapsed().as_secs_f64();
+    let whole = Recipe {
+        whole: true,
+        ..recipe
+    };
+    let again = &rows[..SAMPLED.min(rows.len())];
+    let again = meis(&mut members, again, &whole, &mut Watch::stderr(&stop))?;
+    let pairs = found.found.iter().zip(&again.found);
+    let apart = pairs.map(|(crop, whole)| (crop.response / whole.response - 1.0).abs());
+    let apart = apart.fold(0.0, |a: f64, b| if a.is_nan() || b <= a { a } else { b });
     let steps = f64::from(found.steps.sum());
     // One neuron at a time goes on until the last of its starts has settled.
     let last = |of: ArrayView1<u32>| f64::from(of.iter().copied().max().unwrap_or(0));
     let longest: f64 = found.steps.rows().into_iter().map(last).sum();
     println!(
-        "{} most exciting images of {} starts: striate {seconds:.1} s, {:.0} steps a start, {:.0} until the last start settles, {:.0} image steps/s",
+        "{} most exciting images of {} starts: striate {seconds:.1} s, {:.0} steps a start, {:.0} until the last start settles, {:.0} image steps/s; responses differ by at most {apart:.1e} from those of climbs on whole images",
         rows.len(),
         recipe.starts,
         steps / (rows.len() * recipe.starts) as f64,
@@ -275,6 +302,7 @@ fn exciting(a: &Arguments, model: Model) -> Result<Value, Failure> {
         "mean_steps_of_last_start": longest / rows.len() as f64,
         "seconds": seconds,
         "image_steps_per_second": steps / seconds,
+        "apart_from_whole_images": apart,
     }))
 }
 
