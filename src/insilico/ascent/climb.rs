@@ -1,8 +1,9 @@
 //! The ascent of Ecker et al. 2019 (its mathematics: [`crate::ops::ascent`]).
 
 use super::eyes::{Eyes, move_followed, move_seat, of_seat_mut};
-use super::meis::{Found, Recipe};
+use super::found::Found;
 use super::noise::white;
+use super::recipe::Recipe;
 use super::turns::Searches;
 use crate::Result;
 use crate::device::Array;
@@ -64,11 +65,6 @@ impl<'m, 'o> Climb<'m, 'o> {
             found,
         }
     }
-
-    /// Neuron of the group, and start.
-    fn job(&self, job: usize) -> (usize, usize) {
-        (job / self.recipe.starts, job % self.recipe.starts)
-    }
 }
 
 impl Searches for Climb<'_, '_> {
@@ -81,7 +77,7 @@ impl Searches for Climb<'_, '_> {
     }
 
     fn sit(&mut self, seat: usize, job: usize) {
-        let (place, start) = self.job(job);
+        let (place, start) = self.recipe.job(job);
         let neuron = self.eyes.group().neurons[place];
         let noise = white(self.recipe.seed, neuron, start, self.found.pixels());
         let crop = self.eyes.group().cut(place, &noise);
@@ -156,7 +152,7 @@ impl Searches for Climb<'_, '_> {
     }
 
     fn leave(&mut self, seat: usize, job: usize, steps: u32, outcome: Outcome) {
-        let job = self.job(job);
+        let job = self.recipe.job(job);
         let end = (steps, outcome);
         self.found.note(&self.eyes, &self.follow, seat, job, end);
     }

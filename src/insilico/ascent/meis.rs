@@ -1,68 +1,18 @@
 //! Most exciting images (Ecker et al. 2019): images of a given norm that a neuron responds to most.
 
 use super::climb::Climb;
-use super::eyes::{self, Eyes, Member, of_seat};
+use super::eyes::{self, Eyes, Member};
+use super::found::{End, Found};
+use super::recipe::{Method, Recipe};
 use super::responses::responses;
 use super::turns::take_turns;
 use super::walk::Walk;
 use crate::Result;
 use crate::insilico::preconditioner::{convolution, transfer};
 use crate::insilico::{Flat, Watch};
-use crate::ops::ascent::{AVERAGES, Follow, Outcome};
+use crate::ops::ascent::Outcome;
 use crate::table::{Column, Table};
 use ndarray::{Array2, Array3, Array4, ArrayView3, Axis};
-
-/// Whose steps are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Ecker et al. 2019: images of one norm, smooth, Adam.
-    Ecker,
-    /// Walker et al. 2019: 1,000 steps along the gradient over its mean size on the whole image, within grey levels 0 to
-    /// 255, blurred less and less; norm, smoothness and patience do not apply.
-    Walker,
-}
-
-/// How images are sought.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Recipe {
-    /// Whose.
-    pub method: Method,
-    /// Norm of the whole image, in z-scores.
-    pub norm: f64,
-    /// Random starts per neuron, of which the one with the lowest loss is kept.
-    pub starts: usize,
-    /// Most steps.
-    pub steps: u32,
-    /// Weight of the sum of squares of the image's Laplacian.
-    pub smoothness: f64,
-    /// Adam's.
-    pub learning_rate: f64,
-    /// Steps without a new minimum of the moving average of the loss, after which an image is done.
-    pub patience: u32,
-    /// Of the starts.
-    pub seed: u64,
-    /// Whether to keep the images of all starts.
-    pub keep_all: bool,
-    /// Whether to search on whole images: slower, and a check of the crops.
-    pub whole: bool,
-}
-
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            method: Method::Ecker,
-            norm: 12.0,
-            starts: 8,
-            steps: 2000,
-            smoothness: 0.005,
-            learning_rate: 1.0,
-            patience: 100,
-            seed: 1,
-            keep_all: false,
-            whole: false,
-        }
-    }
-}
 
 /// One neuron's most exciting image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -120,15 +70,6 @@ impl Meis {
     }
 }
 
-/// Where one start ended.
-#[derive(Clone, Debug)]
-struct End {
-    loss: f32,
-    start: usize,
-    steps: u32,
-    outcome: Outcome,
-}
-
 /// Seeks the most exciting image of each of these neurons; of several runs, of the mean of their responses.
 ///
 /// # Errors
@@ -141,13 +82,8 @@ pub fn meis(
 ) -> Result<Meis> {
     eyes::check(members)?;
     let (height, width) = members[0].image();
-    let kept = if recipe.keep_all { recipe.starts } else { 0 };
-    let mut found = Found {
-        images: Array3::zeros((neurons.len(), height, width)),
-        all: Array4::zeros((neurons.len(), kept, height, width)),
-        ends: vec![None; neurons.len()],
-        steps: Array2::zeros((neurons.len(), recipe.starts)),
-    };
+    let size = (height, width);
+    let mut found = Found::none(neurons.len(), recipe.starts, size, recipe.keep_all);
     let (mut done, sought) = (0, neurons.len() * recipe.starts);
     watch.begin("most exciting images");
     let table = convolution(&transfer(height, width));
@@ -216,59 +152,4 @@ fn report(
             }
         })
         .collect())
-}
-
-/// The best images so far.
-pub(super) struct Found {
-    images: Array3<f32>,
-    /// (n, 0, H, W) where only the best are kept.
-    all: Array4<f32>,
-    ends: Vec<Option<End>>,
-    /// (n, starts).
-    steps: Array2<u32>,
-}
-
-impl Found {
-    /// Pixels of an image.
-    pub fn pixels(&self) -> usize {
-        self.images.len_of(Axis(1)) * self.images.len_of(Axis(2))
-    }
-
-    /// A start of that neuron of the group ended on this seat.
-    pub fn note(
-        &mut self,
-        eyes: &Eyes,
-        follow: &Follow,
-        seat: usize,
-        (place, start): (usize, usize),
-        (steps, outcome): (u32, Outcome),
-    ) {
-        let row = eyes.group().places[place];
-        self.steps[(row, start)] = steps;
-        let best = of_seat(&follow.best, seat).download();
-        let loss = match outcome {
-            Outcome::Diverged => f32::INFINITY,
-            _ => of_seat(&follow.averages, seat).download()[AVERAGES - 1],
-        };
-        let found = self.ends[row].as_ref();
-        if found.is_none_or(|f| loss < f.loss || (loss == f.loss && start < f.start)) {
-            self.ends[row] = Some(End {
-                loss,
-                start,
-                steps,
-                outcome,
-            });
-            let mut image = self.images.index_axis_mut(Axis(0), row);
-            if let Some(whole) = image.as_slice_mut() {
-                eyes.group().paste(place, &best, whole);
-            }
-        }
-        if self.all.len_of(Axis(1)) > 0 {
-            let mut of_neuron = self.all.index_axis_mut(Axis(0), row);
-            let mut image = of_neuron.index_axis_mut(Axis(0), start);
-            if let Some(whole) = image.as_slice_mut() {
-                eyes.group().paste(place, &best, whole);
-            }
-        }
-    }
 }

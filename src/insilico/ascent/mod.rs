@@ -7,13 +7,16 @@
 
 mod climb;
 mod eyes;
+mod found;
 mod meis;
 pub(super) mod noise;
+mod recipe;
 mod responses;
 mod synthesis;
 mod turns;
 mod walk;
 
 pub use eyes::Member;
-pub use meis::{Mei, Meis, Method, Recipe, meis};
+pub use meis::{Mei, Meis, meis};
+pub use recipe::{Method, Recipe};
 pub use synthesis::{Goal, Synthesis, Synthesised, percentiles, synthesise};

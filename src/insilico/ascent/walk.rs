@@ -2,8 +2,9 @@
 //! damped gradient over its mean size, is clipped to what a screen shows, and blurred; steps and blur shrink.
 
 use super::eyes::{Eyes, move_followed, move_seat, of_seat_mut};
-use super::meis::{Found, Recipe};
+use super::found::Found;
 use super::noise::white;
+use super::recipe::Recipe;
 use super::turns::Searches;
 use crate::Result;
 use crate::device::Array;
@@ -111,7 +112,7 @@ impl Searches for Walk<'_, '_> {
     }
 
     fn sit(&mut self, seat: usize, job: usize) {
-        let (place, start) = (job / self.recipe.starts, job % self.recipe.starts);
+        let (place, start) = self.recipe.job(job);
         let neuron = self.eyes.group().neurons[place];
         let mut image = white(self.recipe.seed, neuron, start, self.found.pixels());
         for v in &mut image {
@@ -181,7 +182,7 @@ impl Searches for Walk<'_, '_> {
     }
 
     fn leave(&mut self, seat: usize, job: usize, steps: u32, outcome: Outcome) {
-        let job = (job / self.recipe.starts, job % self.recipe.starts);
+        let job = self.recipe.job(job);
         // There is no other end than that of the steps.
         let outcome = match outcome {
             Outcome::OutOfSteps => Outcome::Converged,
