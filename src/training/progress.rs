@@ -95,18 +95,19 @@ impl Progress {
         }
     }
 
-    pub(super) fn step(&mut self, step: u64) {
+    /// A step of the phase's path, and how many were taken in all, those undone by early stopping included.
+    pub(super) fn step(&mut self, step: u64, taken: u64) {
         self.taken += 1;
         if let Some(bar) = &self.bar {
             bar.set_position(step);
         } else if self.reader != Reader::Nobody && self.told.elapsed() >= self.every {
             self.told = Instant::now();
             match self.reader {
-                Reader::Programs => self.tell(step, json!({})),
+                Reader::Programs => self.tell(step, json!({ "taken": taken })),
                 _ => {
                     let name = self.name.as_ref().map(|n| format!("{n}: "));
                     let name = name.unwrap_or_default();
-                    say(format_args!("{name}step {step}: {}", self.pace(step)));
+                    say(format_args!("{name}step {taken}: {}", self.pace(step)));
                 }
             }
         }

@@ -31,7 +31,7 @@ impl Trainer {
         while done < wanted && interrupts.signal().is_none() && self.one(interrupts) {
             done += 1;
             self.state.step += 1;
-            progress.step(self.state.step);
+            progress.step(self.state.step, self.state.taken + done as u64);
             if done.is_multiple_of(IN_FLIGHT)
                 && let Some(mark) = mark.replace(self.model.device.mark())
             {

@@ -192,6 +192,7 @@ fn progress_is_told_as_often_as_asked_for_and_to_programs_as_json() {
     let lines = done.err.lines().filter(|l| l.starts_with('{'));
     let facts: Vec<serde_json::Value> = lines.map(|l| serde_json::from_str(l).unwrap()).collect();
     let steps: Vec<u64> = facts.iter().map(|f| f["step"].as_u64().unwrap()).collect();
+    assert!(facts.iter().all(|f| f["taken"] == f["step"]));
     // Every step, and the validations.
     assert_eq!(steps.iter().max(), Some(&8));
     assert!((1..=8).all(|s| steps.contains(&s)), "{steps:?}");
