@@ -2,6 +2,7 @@
 
 use super::Global;
 use super::common::{Chosen, Place, Report, numbers, open_factorised, options, warn};
+use super::planted::{Planted, truth_of};
 use ndarray::{Array3, Axis};
 use std::path::{Path, PathBuf};
 use striate::insilico::Watch;
@@ -68,6 +69,9 @@ pub struct Arguments {
     /// Only these neurons, as in 0-99,250
     #[arg(long, value_name = "ROWS")]
     neurons: Option<String>,
+    /// The truth.csv of `simulate`: how clusters agree with the types of the simulated neurons
+    #[arg(long, value_name = "TRUTH.csv", conflicts_with = "others")]
+    truth: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
 }
@@ -156,6 +160,17 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let others = others(global, arguments, &model)?;
     let choice = arguments.neurons.as_deref();
     let chosen = Chosen::new(&model, arguments.readout.as_deref(), choice)?;
+    let truth = match &arguments.truth {
+        Some(path) => {
+            let indices: Vec<usize> = chosen.parts.iter().map(|p| p.0).collect();
+            let truth = truth_of(path, &model, &indices)?;
+            if truth.column("type").is_none() {
+                return Err(Error::bad(path.display(), "the column", "none", "type"));
+            }
+            Some(truth.select(&chosen.parts[0].1))
+        }
+        None => None,
+    };
     let codes = |(index, rows): &(usize, Vec<usize>)| BarCodes::of(&model, *index, rows);
     let mut parts: Vec<BarCodes> = chosen.parts.iter().map(codes).collect();
     for other in &others {
@@ -224,7 +239,14 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Some("cluster_confusion.npy"),
     )?;
     files.commit()?;
-    Ok(report(&codes, &found, &blocks, output.directory()))
+    let report = report(&codes, &found, &blocks, output.directory());
+    match truth {
+        Some(truth) => {
+            let planted = Planted::of(&truth, &found.labels)?;
+            report.line(&planted.to_string()).facts(&planted)
+        }
+        None => Ok(report),
+    }
 }
 
 /// The other runs, whose cores must be this one's.

@@ -219,11 +219,12 @@ fn experiments(
     let stop = || interrupts.signal();
     let mut watch = Watch::stderr(&stop);
     let all: Vec<usize> = (0..recording.neuron_count()).collect();
+    // Where simulated neurons have their centres.
     let places = Places {
-        row: 0,
-        rows: height,
-        column: 0,
-        columns: width,
+        row: 4,
+        rows: height - 8,
+        column: 4,
+        columns: width - 8,
     };
     let grid = gabors().grid(places);
     let found = optima::table(model, 0, &all, &grid, false, &mut watch)?;

@@ -1,5 +1,5 @@
-//! The second half of the demo: the population's organisation, by the commands that a user would give, and how well the
-//! planted cell types come back.
+//! Simulated neurons whose types are known: how well clusters find them; and the second half of the demo, the population's
+//! organisation, by the commands that a user would give.
 
 use super::{Cli, Global, done};
 use clap::Parser;
@@ -10,19 +10,104 @@ use std::fmt;
 use std::path::Path;
 use striate::device::Device;
 use striate::insilico::Watch;
+use striate::model::Model;
 use striate::population::clusters::{self, adjusted_rand};
 use striate::table::Table;
 use striate::{Error, Result};
 
+/// How clusters agree with what was planted in simulated neurons: adjusted Rand indices.
+#[derive(Debug, Serialize)]
+pub struct Planted {
+    /// Types that were planted.
+    planted_types: usize,
+    /// Of clusters and types.
+    cluster_rand_index: f64,
+    /// Of clusters and what drives the neurons, suppressed or not: one filter, an energy, or a centre and its surround.
+    drive_rand_index: f64,
+    /// Of types and as many clusters of the neurons' true parameters instead of their bar codes.
+    true_parameter_rand_index: f64,
+}
+
+impl Planted {
+    /// Of neurons without a cluster nothing is asked.
+    pub fn of(truth: &Table, labels: &[Option<usize>]) -> Result<Self> {
+        let types = truth.text("type").unwrap_or_default();
+        let oriented = truth.numbers("orientation").unwrap_or_default();
+        let phases = truth.numbers("phase").unwrap_or_default();
+        let drives = oriented.iter().zip(phases.iter());
+        let drives: Vec<usize> = drives
+            .map(|(turn, phase)| usize::from(!turn.is_nan()) + usize::from(!phase.is_nan()))
+            .collect();
+        let mut names: Vec<&String> = types.iter().collect();
+        names.sort();
+        names.dedup();
+        let planted = types.iter().map(|t| names.binary_search(&t).unwrap_or(0));
+        let planted: Vec<usize> = planted.collect();
+        let known = || {
+            labels
+                .iter()
+                .enumerate()
+                .filter_map(|(n, l)| l.map(|l| (n, l)))
+        };
+        let found: Vec<usize> = known().map(|(_, label)| label).collect();
+        let of = |truth: &[usize]| -> Vec<usize> { known().map(|(n, _)| truth[n]).collect() };
+        let settings = clusters::Settings {
+            clusters: names.len(),
+            ..clusters::Settings::default()
+        };
+        let rows = parameters(truth);
+        let best = clusters::k_means(&Device::Cpu, rows.view(), &settings, &mut Watch::hidden())?;
+        Ok(Self {
+            planted_types: names.len(),
+            cluster_rand_index: adjusted_rand(&of(&planted), &found)?,
+            drive_rand_index: adjusted_rand(&of(&drives), &found)?,
+            true_parameter_rand_index: adjusted_rand(&planted, &best.labels)?,
+        })
+    }
+}
+
+impl fmt::Display for Planted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "adjusted Rand index of clusters and the {} planted types: {:.3} (from true parameters: {:.3}), of clusters and what drives the neurons: {:.3}",
+            self.planted_types,
+            self.cluster_rand_index,
+            self.true_parameter_rand_index,
+            self.drive_rand_index
+        )
+    }
+}
+
+/// `truth.csv` of the neurons that a run's only chosen readout was fitted to.
+///
+/// # Errors
+/// Names the file, or several readouts.
+pub fn truth_of(path: &Path, model: &Model, indices: &[usize]) -> Result<Table> {
+    let &[index] = indices else {
+        let wanted = "one readout; choose it by --readout";
+        let got = indices.len();
+        return Err(Error::bad("--truth", "the number of readouts", got, wanted));
+    };
+    let mut truth = Table::read_csv(path)?;
+    if let Some(rows) = model.config.chosen_neurons()
+        && rows.iter().all(|r| *r < truth.rows())
+    {
+        truth = truth.select(&rows);
+    }
+    let (got, wanted) = (truth.rows(), model.readouts[index].neurons);
+    if got != wanted {
+        let what = "the number of neurons";
+        return Err(Error::bad(path.display(), what, got, wanted));
+    }
+    Ok(truth)
+}
+
 /// How the planted types come back.
 #[derive(Debug, Serialize)]
 pub struct Types {
-    /// Types that were planted, and clusters that were looked for.
-    planted_types: usize,
-    /// Adjusted Rand index of clusters and types.
-    cluster_rand_index: f64,
-    /// The same of clusters that were made from the neurons' true parameters instead of their bar codes.
-    true_parameter_rand_index: f64,
+    #[serde(flatten)]
+    planted: Planted,
     /// Share of its own optimum that a cluster's Gabor reaches on average.
     gabor_share_of_own: f64,
     /// The same of a cluster's MEI.
@@ -33,28 +118,18 @@ impl fmt::Display for Types {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} clusters against the {0} planted types, adjusted Rand index: {:.3} (from true parameters: {:.3})\n\
-             share of their own optimum that neurons reach with their cluster's Gabor: {:.3}, MEI: {:.3}",
-            self.planted_types,
-            self.cluster_rand_index,
-            self.true_parameter_rand_index,
-            self.gabor_share_of_own,
-            self.mei_share_of_own
+            "{}\nshare of their own optimum that neurons reach with their cluster's Gabor: {:.3}, MEI: {:.3}",
+            self.planted, self.gabor_share_of_own, self.mei_share_of_own
         )
     }
 }
 
 /// Runs `meis`, `cluster`, `cluster-stimuli` and `organise` on the run.
 pub fn organisation(global: &Global, run: &Path, truth: &Table) -> Result<Types> {
-    let types = truth.text("type").unwrap_or_default();
-    let mut names: Vec<&String> = types.iter().collect();
-    names.sort();
-    names.dedup();
-    let planted: Vec<usize> = types
-        .iter()
-        .map(|t| names.binary_search(&t).unwrap_or(0))
-        .collect();
-    let count = names.len();
+    let mut types = truth.text("type").unwrap_or_default();
+    types.sort();
+    types.dedup();
+    let count = types.len();
     let clusters = count.to_string();
     let tell = |what: &str| striate::say(format_args!("{what} ..."));
     tell("looking for most exciting images");
@@ -73,9 +148,9 @@ pub fn organisation(global: &Global, run: &Path, truth: &Table) -> Result<Types>
         "--contrasts",
         "1",
         "--sigmas",
-        "2,3,4.5",
+        "2,4",
         "--ratios",
-        "1.6,2",
+        "1.6",
         "--dog-contrasts=-1,1",
         "--surround-contrasts",
         "0.5,1",
@@ -94,27 +169,18 @@ pub fn organisation(global: &Global, run: &Path, truth: &Table) -> Result<Types>
     let path = run.join("clusters.csv");
     let found = Table::read_csv(&path)?;
     let labels = found.numbers("cluster").unwrap_or_default();
-    if labels.len() != planted.len() {
+    if labels.len() != truth.rows() {
         return Err(Error::file(path, "not a row for each simulated neuron"));
     }
-    let known: Vec<usize> = (0..labels.len()).filter(|&n| !labels[n].is_nan()).collect();
-    let labels: Vec<usize> = known.iter().map(|&n| labels[n] as usize).collect();
-    let planted_known: Vec<usize> = known.iter().map(|&n| planted[n]).collect();
-    let settings = clusters::Settings {
-        clusters: count,
-        ..clusters::Settings::default()
-    };
-    let rows = parameters(truth);
-    let best = clusters::k_means(&Device::Cpu, rows.view(), &settings, &mut Watch::hidden())?;
+    let labels = labels.iter().map(|l| (!l.is_nan()).then_some(*l as usize));
+    let planted = Planted::of(truth, &labels.collect::<Vec<_>>())?;
     let share = |file: &str| -> Result<f64> {
         let table = Table::read_csv(&run.join(file))?;
         let shares = table.numbers("share_of_own").unwrap_or_default();
         Ok(striate::statistics::mean_of_known(&shares))
     };
     Ok(Types {
-        planted_types: count,
-        cluster_rand_index: adjusted_rand(&planted_known, &labels)?,
-        true_parameter_rand_index: adjusted_rand(&planted, &best.labels)?,
+        planted,
         gabor_share_of_own: share("cluster_gabors.csv")?,
         mei_share_of_own: share("cluster_meis.csv")?,
     })

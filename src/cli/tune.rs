@@ -3,6 +3,7 @@
 use super::Global;
 use super::common::{Chosen, Place, Report, open_run, options};
 use super::optima::{GaborGrid, Search, settings_of};
+use super::planted;
 use std::path::{Path, PathBuf};
 use striate::insilico::search::{Gabors, Grid};
 use striate::insilico::tuning::{Indices, Inputs, Truth, Tuning};
@@ -153,32 +154,7 @@ fn gabors_of(path: &Path) -> Result<String> {
 
 /// The simulated neurons that a run's only chosen readout was fitted to.
 fn population(path: &Path, model: &Model, indices: &[usize]) -> Result<Population> {
-    let &[index] = indices else {
-        let wanted = "one readout; choose it by --readout";
-        return Err(Error::bad(
-            "--truth",
-            "the number of readouts",
-            indices.len(),
-            wanted,
-        ));
-    };
-    let (height, width) = model.readouts[index].image;
-    let mut truth = Table::read_csv(path)?;
-    if let Some(rows) = model.config.chosen_neurons()
-        && rows.iter().all(|r| *r < truth.rows())
-    {
-        truth = truth.select(&rows);
-    }
-    let population =
-        Population::from_truth(&truth, height, width).map_err(|e| Error::file(path, e))?;
-    let (got, wanted) = (population.neurons().len(), model.readouts[index].neurons);
-    if got != wanted {
-        return Err(Error::bad(
-            path.display(),
-            "the number of neurons",
-            got,
-            wanted,
-        ));
-    }
-    Ok(population)
+    let truth = planted::truth_of(path, model, indices)?;
+    let (height, width) = model.readouts[indices[0]].image;
+    Population::from_truth(&truth, height, width).map_err(|e| Error::file(path, e))
 }

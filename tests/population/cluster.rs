@@ -11,13 +11,45 @@ fn labels(values: &[f64]) -> Vec<usize> {
     values.iter().map(|l| *l as usize).collect()
 }
 
+/// Of simulated neurons of these types, of which the first is not oriented, the last two have a phase.
+fn truth(types: &[usize]) -> String {
+    let row = |t: &usize| match t {
+        0 => "a,,,8\n".to_string(),
+        1 | 2 => format!("type {t},0.5,,{}\n", 8 + t),
+        _ => format!("type {t},0.5,1,{}\n", 8 + t),
+    };
+    let rows: String = types.iter().map(row).collect();
+    format!("type,orientation,phase,size\n{rows}")
+}
+
+#[test]
+fn truth_must_be_that_of_the_neurons() {
+    let f = tempfile::tempdir().unwrap();
+    let planted = plant(2, 4, 0.3, false, 1);
+    write(&f.path().join("run"), &planted, &[]);
+    let few = truth(&planted.types[1..]);
+    let nameless = truth(&planted.types).replacen("type", "kind", 1);
+    for (text, wanted) in [
+        (few, "truth.csv: the number of neurons is 7, wanted 8"),
+        (nameless, "truth.csv: the column is none, wanted type"),
+    ] {
+        fs::write(f.path().join("truth.csv"), text).unwrap();
+        let refused = striate(f.path(), "cluster run --clusters 2 --truth truth.csv");
+        assert_eq!(refused.code, 2);
+        assert!(refused.err.contains(wanted), "{}", refused.err);
+        assert!(!f.path().join("run/clusters.csv").exists());
+    }
+}
+
 #[test]
 fn planted_types_and_turns_come_back() {
     for (whole, level) in [(true, 0.3), (false, 0.3)] {
         let f = tempfile::tempdir().unwrap();
         let planted = plant(5, 24, level, whole, 11);
         write(&f.path().join("run"), &planted, &[]);
-        let done = striate(f.path(), "cluster run --clusters 5 --device cpu");
+        fs::write(f.path().join("truth.csv"), truth(&planted.types)).unwrap();
+        let line = "cluster run --clusters 5 --device cpu --truth truth.csv";
+        let done = striate(f.path(), line);
         // No recording: said, and other images shown.
         assert!(
             done.err.contains("simulated natural images instead"),
@@ -35,6 +67,11 @@ fn planted_types_and_turns_come_back() {
         let clusters = labels(&column(&found, "cluster"));
         let index = adjusted_rand(&planted.types, &clusters).unwrap();
         assert!(index >= 0.95, "whole {whole}: {index}");
+        let of_types = format!("the 5 planted types: {index:.3} (from true parameters: 1.000)");
+        assert!(told.contains(&of_types), "{told}");
+        let drives: Vec<usize> = planted.types.iter().map(|t| t.div_ceil(2)).collect();
+        let index = adjusted_rand(&drives, &clusters).unwrap();
+        assert!(told.contains(&format!("what drives the neurons: {index:.3}")));
         let rotations = column(&found, "rotation");
         assert!(
             rotations
