@@ -133,7 +133,7 @@ pub fn organisation(global: &Global, run: &Path, truth: &Table) -> Result<Types>
     let clusters = count.to_string();
     let tell = |what: &str| striate::say(format_args!("{what} ..."));
     tell("looking for most exciting images");
-    step(global, run, &["meis", "--starts", "1", "--steps", "60"])?;
+    step(global, run, &["meis", "--starts", "1", "--steps", "40"])?;
     tell("aligning and clustering the bar codes");
     step(
         global,
@@ -158,7 +158,7 @@ pub fn organisation(global: &Global, run: &Path, truth: &Table) -> Result<Types>
         "--starts",
         "1",
         "--steps",
-        "60",
+        "40",
         "--angles",
         "12",
     ];
