@@ -164,8 +164,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Some(path) => {
             let indices: Vec<usize> = chosen.parts.iter().map(|p| p.0).collect();
             let truth = truth_of(path, &model, &indices)?;
-            if truth.column("type").is_none() {
-                return Err(Error::bad(path.display(), "the column", "none", "type"));
+            let needed = ["type", "orientation", "phase"];
+            if let Some(missing) = needed.iter().find(|name| truth.column(name).is_none()) {
+                return Err(Error::bad(path.display(), "the column", "none", missing));
             }
             Some(truth.select(&chosen.parts[0].1))
         }
