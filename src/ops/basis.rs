@@ -11,6 +11,8 @@
 //! The functions of rank r span the products `h_a(row) h_(r-a)(column)` of one-dimensional Hermite functions
 //! `He_a(t) exp(-t^2/4)`: [`Basis::separable`] and [`Basis::polar`] hold that factorisation.
 
+use std::f64::consts::TAU;
+
 /// Samples per pixel and axis before block-summing.
 const UPSAMPLING: usize = 2;
 
@@ -131,6 +133,14 @@ impl Basis {
             }
         }
         rotated
+    }
+
+    /// What coefficient j adds to the filters of orientation q, `sum_i H_i [R(phi_q)]_ij`: (O, M, k, k).
+    pub fn rotated(&self, orientations: usize) -> Vec<f32> {
+        // Rotating the rows of the filters by -phi multiplies by R(phi)' from the left.
+        let turned = |q| self.rotate(&self.filters, -TAU * q as f64 / orientations as f64);
+        let all = (0..orientations).flat_map(turned);
+        all.map(|v| v as f32).collect()
     }
 }
 

@@ -233,37 +233,6 @@ pub unsafe fn product<S: Simd>(
     }
 }
 
-/// Rows of `columns` floats one after another.
-#[derive(Clone, Copy)]
-struct Rows(*const f32, usize);
-
-impl Panel for Rows {
-    #[inline(always)]
-    unsafe fn row(self, k: usize) -> *const f32 {
-        unsafe { self.0.add(k * self.1) }
-    }
-}
-
-/// [`product`] for panels (depth, columns) of a whole number of pairs of vectors, all rows of `out` (rows, columns) wanted: a
-/// multiple of half of [`ROWS`].
-#[inline(always)]
-pub fn narrow<S: Simd>(simd: S, weights: &[f32], panel: &[f32], columns: usize, out: &mut [f32]) {
-    let (depth, rows) = (panel.len() / columns, out.len() / columns);
-    assert!(columns.is_multiple_of(2 * S::F32_LANES) && rows.is_multiple_of(HALF));
-    assert!(rows.next_multiple_of(ROWS) * depth <= weights.len());
-    let from = Rows(panel.as_ptr(), columns);
-    for p in (0..columns).step_by(2 * S::F32_LANES) {
-        for r in (0..rows).step_by(HALF) {
-            // SAFETY: the panel has `depth` rows of `columns`, `out` and the weights have these rows, as just asserted.
-            unsafe {
-                let w = weights.as_ptr().add(r / ROWS * ROWS * depth + r % ROWS);
-                let o = (out.as_mut_ptr().add(r * columns + p), columns);
-                product_block::<S, _, 2, HALF>(simd, w, from, depth, Parts::ONE, p, o, false);
-            }
-        }
-    }
-}
-
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 unsafe fn product_block<S: Simd, P: Panel, const V: usize, const R: usize>(
@@ -462,6 +431,24 @@ pub fn images_per_task(batch: usize) -> usize {
     batch.div_ceil(16).max(1)
 }
 
+/// Where tasks write what is theirs.
+#[derive(Clone, Copy)]
+pub struct Shared(pub *mut f32);
+
+// SAFETY: tasks write different numbers.
+unsafe impl Send for Shared {}
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// From that number on.
+    ///
+    /// # Safety
+    /// There must be so many.
+    pub unsafe fn at(self, offset: usize) -> *mut f32 {
+        unsafe { self.0.add(offset) }
+    }
+}
+
 /// Floats of a cache line.
 pub const LINE: usize = 16;
 
@@ -470,13 +457,14 @@ pub const LINE: usize = 16;
 struct Line([f32; LINE]);
 
 thread_local! {
-    static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+    /// What nobody has borrowed: whoever borrows at the same depth of calls meets what lay there before.
+    static SCRATCH: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Lends this thread's scratch memory, `len` floats of any content, aligned to a cache line.
 pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
     SCRATCH.with(|cell| {
-        let mut memory = cell.take();
+        let mut memory = cell.borrow_mut().pop().unwrap_or_default();
         if memory.len() * LINE < len {
             memory.resize(len.div_ceil(LINE), Line([0.0; LINE]));
         }
@@ -484,7 +472,7 @@ pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
         let floats =
             unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<f32>(), len) };
         let result = body(floats);
-        cell.replace(memory);
+        cell.borrow_mut().push(memory);
         result
     })
 }

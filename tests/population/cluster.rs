@@ -28,15 +28,17 @@ fn truth_must_be_that_of_the_neurons() {
     let planted = plant(2, 4, 0.3, false, 1);
     write(&f.path().join("run"), &planted, &[]);
     let few = truth(&planted.types[1..]);
-    let nameless = truth(&planted.types).replacen("type", "kind", 1);
-    for (text, wanted) in [
-        (few, "truth.csv: the number of neurons is 7, wanted 8"),
-        (nameless, "truth.csv: the column is none, wanted type"),
-    ] {
+    let few = (few, "the number of neurons is 7, wanted 8".to_string());
+    let without = ["type", "orientation", "phase"].map(|name| {
+        let text = truth(&planted.types).replacen(name, "another", 1);
+        (text, format!("the column is none, wanted {name}"))
+    });
+    for (text, wanted) in [few].into_iter().chain(without) {
+        let wanted = format!("truth.csv: {wanted}");
         fs::write(f.path().join("truth.csv"), text).unwrap();
         let refused = striate(f.path(), "cluster run --clusters 2 --truth truth.csv");
         assert_eq!(refused.code, 2);
-        assert!(refused.err.contains(wanted), "{}", refused.err);
+        assert!(refused.err.contains(&wanted), "{}", refused.err);
         assert!(!f.path().join("run/clusters.csv").exists());
     }
 }

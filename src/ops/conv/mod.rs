@@ -4,7 +4,7 @@
 //! x is (B, C_in, H, W), w (C_out, C_in, k, k), y (B, C_out, H', W') with H' = H + 2p - k + 1.
 
 mod cpu;
-mod fourier;
+pub(in crate::ops) mod fourier;
 pub mod ladder;
 mod launch;
 pub mod reference;
@@ -62,7 +62,7 @@ impl Shape {
     }
 
     /// The shape of the convolution that carries y's gradient back to x.
-    fn transposed(&self) -> Self {
+    pub(in crate::ops) fn transposed(&self) -> Self {
         Self {
             in_channels: self.out_channels,
             out_channels: self.in_channels,

@@ -8,7 +8,7 @@ use super::orientation::Epilogue;
 use super::plan::Plan;
 use super::{expand, orientation};
 use crate::ops::basis::Basis;
-use crate::ops::panel::{self, Contiguous, Geometry, Parts, TILE};
+use crate::ops::panel::{self, Contiguous, Geometry, Parts, Shared, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -16,24 +16,6 @@ pub fn forward(plan: &Plan, x: &[f32], weights: &[f32], epilogue: Epilogue, y: &
     match plan.lanes {
         1 => drop(run(plan, x, Some((weights, epilogue, y)), None)),
         _ => forward_interleaved(plan, x, (weights, epilogue), y),
-    }
-}
-
-/// Where tasks write what is theirs.
-#[derive(Clone, Copy)]
-pub struct Shared(pub *mut f32);
-
-// SAFETY: tasks write different numbers.
-unsafe impl Send for Shared {}
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    /// From that number on.
-    ///
-    /// # Safety
-    /// There must be so many.
-    pub unsafe fn at(self, offset: usize) -> *mut f32 {
-        unsafe { self.0.add(offset) }
     }
 }
 

@@ -8,7 +8,6 @@ use crate::device::{Array, Device, MapView, MapViewMut, View, ViewMut};
 use crate::ops::basis::Basis;
 use crate::ops::conv;
 use crate::ops::norm::{self, Finish};
-use std::f64::consts::TAU;
 
 /// A layer's constants on a device.
 #[derive(Clone, Debug)]
@@ -28,7 +27,10 @@ impl Tables {
     pub fn new(device: &Device, layer: &Layer) -> Self {
         let s = &layer.shape;
         Self {
-            rotated: rotated(device, s, &layer.basis),
+            rotated: device.upload(
+                &layer.basis.rotated(s.orientations),
+                &[s.orientations, layer.basis.len(), s.kernel * s.kernel],
+            ),
             fourier: Fourier::new(device, &layer.forward, &layer.basis, false),
             adjoint: layer
                 .adjoint
@@ -45,18 +47,6 @@ impl Tables {
         (self.fourier, self.adjoint) = (None, None);
         (self.eight, self.eight_adjoint) = (None, None);
     }
-}
-
-/// `sum_i H_i [R(phi_q)]_ij`: what coefficient j adds to the filters of orientation q.
-fn rotated(device: &Device, s: &Shape, basis: &Basis) -> Array {
-    let (m, area) = (basis.len(), s.kernel * s.kernel);
-    let mut table = Vec::with_capacity(s.orientations * m * area);
-    for q in 0..s.orientations {
-        // Rotating the rows of the filters by -phi multiplies by R(phi)' from the left.
-        let turned = basis.rotate(&basis.filters, -TAU * q as f64 / s.orientations as f64);
-        table.extend(turned.into_iter().map(|v| v as f32));
-    }
-    device.upload(&table, &[s.orientations, m, area])
 }
 
 /// M, n_in, F_out, k k and by how many channels an orientation rolls the input's.
@@ -107,13 +97,7 @@ pub fn forward(
         conv::forward(device, &s.direct(), x, w, y.reborrow());
     });
     if let Some(finish) = finish {
-        let direct = s.direct();
-        let shape = norm::Shape {
-            batch: s.batch,
-            channels: s.out_channels(),
-            groups: finish.affine.offset.len(),
-            pixels: direct.out_height() * direct.out_width(),
-        };
+        let shape = s.finished(finish);
         norm::finish(device, &shape, finish, y);
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! [`mod@reference`] synthesises the O rotated filters and convolves directly. The CPU path never forms them: in the
 //! Fourier domain over orientations each output frequency needs one input frequency of each basis function
-//! (`plan.rs`), so the mixing is block-diagonal and the expansion in the basis is separable.
+//! (`plan.rs`), so the mixing is block-diagonal and the expansion in the basis is separable. Or it does form them, and convolves with them
+//! in the Fourier domain over tiles of the images (`dense.rs`): for many features that has less to do.
 //!
 //! Other devices do as the CPU does where the kernels' tiles have room (`sizes.rs`: oriented inputs, k of
 //! 3, 5 or 7, O of 4 to 16; `eight.rs`: the same faster on tensor cores for O = 8, k of 3 or 5 and even widths;
@@ -15,6 +16,7 @@
 mod adjoint;
 mod contract;
 mod cpu;
+mod dense;
 mod device;
 mod eight;
 mod expand;
@@ -36,8 +38,9 @@ mod sizes;
 use super::basis::Basis;
 use super::conv;
 use super::maps::LANES;
-use super::norm::Finish;
+use super::norm::{self, Finish};
 use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
+use dense::Dense;
 use device::Tables;
 use plan::Plan;
 use std::borrow::Cow;
@@ -102,6 +105,17 @@ impl Shape {
         }
     }
 
+    /// The output as the normalisation sees it.
+    fn finished(&self, finish: &Finish) -> norm::Shape {
+        let direct = self.direct();
+        norm::Shape {
+            batch: self.batch,
+            channels: self.out_channels(),
+            groups: finish.affine.offset.len(),
+            pixels: direct.out_height() * direct.out_width(),
+        }
+    }
+
     fn check(&self, x: usize, c: usize, y: usize) {
         let (x_len, _, y_len) = self.direct().lengths();
         assert_eq!((x, c, y), (x_len, self.coefficients(), y_len), "{self:?}");
@@ -116,6 +130,8 @@ pub struct Layer {
     forward: Plan,
     /// Carries gradients back to an oriented input: the adjoint of an equivariant layer is one.
     adjoint: Option<Plan>,
+    /// On the CPU, where that form has less to do.
+    dense: Option<Dense>,
     /// What kernels read; empty on the CPU.
     tables: Option<Tables>,
     /// Of interleaved images: the coefficients that they are convolved with.
@@ -133,10 +149,10 @@ impl Layer {
     /// Builds the tables for a shape; its batch size may vary from call to call.
     pub fn new(device: &Device, shape: Shape) -> Self {
         let mut layer = Self::on_host(shape, 1);
-        layer.tables = match device {
-            Device::Cpu => None,
-            _ => Some(Tables::new(device, &layer)),
-        };
+        match device {
+            Device::Cpu => layer.dense = Dense::of(shape, &layer.basis, &layer.forward),
+            _ => layer.tables = Some(Tables::new(device, &layer)),
+        }
         layer
     }
 
@@ -171,6 +187,7 @@ impl Layer {
             adjoint,
             basis,
             shape,
+            dense: None,
             tables: None,
             held: None,
         }
@@ -182,6 +199,13 @@ impl Layer {
         if let Some(tables) = &mut self.tables {
             tables.forget_fourier();
         }
+        self
+    }
+
+    /// The same layer in the orientation-Fourier form on the CPU, whatever it costs.
+    #[must_use]
+    pub fn oriented(mut self) -> Self {
+        self.dense = None;
         self
     }
 
@@ -222,7 +246,10 @@ pub fn forward(device: &Device, layer: &Layer, batch: usize, x: MapView, c: View
         Device::Cpu => {
             let (x, c, y) = (x.host(), c.host(), y.host());
             layer.at(batch).check(x.len(), c.len(), y.len());
-            cpu::forward(&layer.forward, x, &layer.weights(c), None, y);
+            match &layer.dense {
+                Some(dense) => dense.forward(x, c, y),
+                None => cpu::forward(&layer.forward, x, &layer.weights(c), None, y),
+            }
         }
         _ => {
             let shape = layer.at(batch);
@@ -239,9 +266,14 @@ pub fn forward_finished(
     batch: usize,
     (x, c): (MapView, View),
     finish: &Finish,
-    z: MapViewMut,
+    mut z: MapViewMut,
 ) {
     match device {
+        Device::Cpu if layer.dense.is_some() => {
+            forward(device, layer, batch, x, c, z.reborrow());
+            let shape = layer.at(batch).finished(finish);
+            norm::finish(device, &shape, finish, z);
+        }
         Device::Cpu => {
             let (x, c, z) = (x.host(), c.host(), z.host());
             layer.at(batch).check(x.len(), c.len(), z.len());
@@ -269,7 +301,7 @@ pub fn backward(
 ) {
     let adjoint = layer.adjoint.as_ref();
     match (device, adjoint) {
-        (Device::Cpu, Some(adjoint)) => {
+        (Device::Cpu, Some(adjoint)) if layer.dense.is_none() => {
             let (x, c, dy, dx, dc) = (x.host(), c.host(), dy.host(), dx.host(), dc.host());
             layer.at(batch).check(x.len(), c.len(), dy.len());
             layer.at(batch).check(dx.len(), dc.len(), dy.len());
@@ -295,12 +327,13 @@ pub fn backward_input(
         Device::Cpu => {
             let (c, dy, dx) = (c.host(), dy.host(), dx.host());
             layer.at(batch).check(dx.len(), c.len(), dy.len());
-            match (&layer.held, &layer.adjoint) {
-                (Some(held), _) => {
+            match (&layer.held, &layer.dense, &layer.adjoint) {
+                (Some(held), ..) => {
                     scatter::backward_input(&layer.forward, &held.backward, dy, dx);
                 }
-                (None, Some(adjoint)) => cpu::backward_input(adjoint, &layer.basis, c, dy, dx),
-                (None, None) => image::backward_image(&layer.forward, &layer.basis, c, dy, dx),
+                (_, Some(dense), _) => dense.backward_input(c, dy, dx),
+                (_, _, Some(adjoint)) => cpu::backward_input(adjoint, &layer.basis, c, dy, dx),
+                (_, _, None) => image::backward_image(&layer.forward, &layer.basis, c, dy, dx),
             }
         }
         _ => {
@@ -324,7 +357,10 @@ pub fn backward_coefficients(
         Device::Cpu => {
             let (x, dy, dc) = (x.host(), dy.host(), dc.host());
             layer.at(batch).check(x.len(), dc.len(), dy.len());
-            cpu::backward_coefficients(&layer.forward, x, dy, dc);
+            match &layer.dense {
+                Some(dense) => dense.backward_coefficients(x, dy, dc),
+                None => cpu::backward_coefficients(&layer.forward, x, dy, dc),
+            }
         }
         _ => {
             let shape = layer.at(batch);

@@ -4,12 +4,12 @@
 //! of the output.
 
 use super::contract;
-use super::cpu::{Shared, parts};
+use super::cpu::parts;
 use super::frequency::Matrix;
 use super::mix_back::{analyse, mix_back};
 use super::orientation::{self, Keep};
 use super::plan::{Entry, Group, Plan};
-use crate::ops::panel::{self, ROWS, TILE};
+use crate::ops::panel::{self, ROWS, Shared, TILE};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 

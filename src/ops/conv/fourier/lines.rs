@@ -11,6 +11,7 @@ pub const LENGTHS: [usize; 5] = [8, 12, 16, 20, 24];
 pub type Complex<S> = (<S as Simd>::f32s, <S as Simd>::f32s);
 
 /// exp(-2 pi i n k / length) for n < 4 and k < R, by n and then k.
+#[derive(Clone, Debug)]
 pub struct Twiddles {
     length: usize,
     values: Vec<[f32; 2]>,
@@ -125,6 +126,21 @@ unsafe fn of_four<S: Simd, const R: usize>(
 pub unsafe fn load<S: Simd>(from: *const f32) -> Complex<S> {
     let from = from.cast::<S::f32s>();
     unsafe { (from.read_unaligned(), from.add(1).read_unaligned()) }
+}
+
+/// Real and imaginary parts `apart` numbers from each other.
+#[inline(always)]
+pub unsafe fn load_parts<S: Simd>(from: *const f32, apart: usize) -> Complex<S> {
+    let part = |from: *const f32| unsafe { from.cast::<S::f32s>().read_unaligned() };
+    unsafe { (part(from), part(from.add(apart))) }
+}
+
+#[inline(always)]
+pub unsafe fn store<S: Simd>(to: *mut f32, apart: usize, (re, im): Complex<S>) {
+    unsafe {
+        to.cast::<S::f32s>().write_unaligned(re);
+        to.add(apart).cast::<S::f32s>().write_unaligned(im);
+    }
 }
 
 #[inline(always)]

@@ -4,16 +4,15 @@ use super::super::Shape;
 use super::lines::{LENGTHS, Twiddles};
 use crate::ops::panel;
 
-/// Most units of tiles of the images that are one task.
-const TASK: usize = 8;
 /// What a product of a pair of channels and a transform of a channel cost per pixel of a tile, in multiply-adds of the direct form
-/// (measured: the direct form runs at nine tenths of the roof, products here at half of it).
-const PRODUCT: usize = 4;
-const TRANSFORM: usize = 32;
+/// (measured).
+const PRODUCT: usize = 2;
+const TRANSFORM: usize = 64;
 /// Images that share the transforms of filters, when forms are compared: not the batch's, whose images must not depend on it.
 const USUAL: usize = 32;
 
 /// How images are cut into tiles.
+#[derive(Clone, Debug)]
 pub struct Plan {
     pub shape: Shape,
     pub sides: [Twiddles; 2],
@@ -25,8 +24,8 @@ pub struct Plan {
     /// Elements of a tile at f and -f.
     pub pairs: Vec<[usize; 2]>,
     pub lanes: usize,
-    /// Images of a task.
-    pub images: usize,
+    /// What an image costs, in multiply-adds of the direct form.
+    pub count: usize,
 }
 
 /// Outputs of a tile along a side, and how many tiles there are.
@@ -40,9 +39,15 @@ fn fits(length: usize, kernel: usize, output: usize) -> Option<(usize, usize)> {
 impl Plan {
     /// None where the direct form has less to do.
     pub fn of(s: &Shape) -> Option<Self> {
-        let (inputs, outputs) = (s.in_channels, s.out_channels);
-        let mut best = s.out_height() * s.out_width() * s.kernel * s.kernel * inputs * outputs;
-        let mut found = None;
+        let direct = s.out_height() * s.out_width() * s.kernel * s.kernel;
+        Self::cheapest(s).filter(|plan| plan.count < direct * s.in_channels * s.out_channels)
+    }
+
+    /// None where no tile is wider than the filter.
+    pub fn cheapest(s: &Shape) -> Option<Self> {
+        let lanes = panel::lanes();
+        let [inputs, outputs] = [s.in_channels, s.out_channels].map(|n| n.next_multiple_of(lanes));
+        let (mut count, mut found) = (usize::MAX, None);
         for rows in LENGTHS {
             for columns in LENGTHS {
                 let (Some(down), Some(across)) = (
@@ -57,8 +62,8 @@ impl Plan {
                 let products = PRODUCT * area * inputs * outputs;
                 let tiles = (down.1 * across.1).next_multiple_of(2);
                 let all = tiles * (products + transforms) + filters;
-                if all < best {
-                    best = all;
+                if all < count {
+                    count = all;
                     found = Some(([rows, columns], [down, across]));
                 }
             }
@@ -69,16 +74,6 @@ impl Plan {
             let other = mirrored(f / columns, rows) * columns + mirrored(f % columns, columns);
             (f <= other).then_some([f, other])
         });
-        let lanes = panel::lanes();
-        let tiles = (down.1 * across.1).next_multiple_of(2);
-        // As few lanes as possible stay empty; then the more units, the better.
-        let units = |images: usize| (images * tiles).div_ceil(2 * lanes);
-        let most = s.batch.div_ceil(4);
-        let images = (1..=most)
-            .rev()
-            .filter(|&n| n == 1 || units(n) <= TASK)
-            .min_by(|&a, &b| (units(a) * b).cmp(&(units(b) * a)))
-            .unwrap_or(1);
         Some(Self {
             shape: *s,
             sides: [rows, columns].map(Twiddles::new),
@@ -87,7 +82,7 @@ impl Plan {
             tiles: [down.1, across.1],
             pairs: pairs.collect(),
             lanes,
-            images,
+            count,
         })
     }
 
@@ -95,45 +90,37 @@ impl Plan {
         self.tile[0] * self.tile[1]
     }
 
-    /// Tiles of a unit: as many as a vector of complex numbers holds.
-    pub fn unit(&self) -> usize {
+    /// Numbers of an element: real and imaginary parts of as many channels as a vector has lanes.
+    pub fn element(&self) -> usize {
         2 * self.lanes
     }
 
-    /// Numbers of a unit's tile.
+    /// Numbers of a complex tile of so many channels.
     pub fn len(&self) -> usize {
-        self.area() * self.unit()
+        self.area() * self.element()
     }
 
-    /// Tiles of an image, in pairs.
-    fn paired(&self) -> usize {
-        (self.tiles[0] * self.tiles[1]).next_multiple_of(2)
+    /// Channels in whole vectors.
+    pub fn padded(&self, channels: usize) -> usize {
+        channels.next_multiple_of(self.lanes)
     }
 
-    /// Units of so many images.
-    pub fn units(&self, images: usize) -> usize {
-        (images * self.paired()).div_ceil(self.unit())
+    /// Complex tiles of an image: of two tiles each.
+    pub fn twos(&self) -> usize {
+        (self.tiles[0] * self.tiles[1]).div_ceil(2)
     }
 
-    /// The tiles of unit `unit` among `images` images: lane, image, first row and column of the output.
-    pub fn of_unit(
-        &self,
-        unit: usize,
-        images: usize,
-    ) -> impl Iterator<Item = (usize, usize, [usize; 2])> + use<'_> {
+    /// First row and column of the outputs of a complex tile's two.
+    pub fn places(&self, two: usize) -> [Option<[usize; 2]>; 2] {
         let [down, across] = self.tiles;
-        let first = unit * self.unit();
-        let last = (first + self.unit()).min(images * self.paired());
-        (first..last).filter_map(move |i| {
-            let (image, at) = (i / self.paired(), i % self.paired());
+        [2 * two, 2 * two + 1].map(|at| {
             let place = [at / across * self.inner[0], at % across * self.inner[1]];
-            let lane = i % 2 * self.lanes + (i - first) / 2;
-            (at < down * across).then_some((lane, image, place))
+            (at < down * across).then_some(place)
         })
     }
 
-    /// Where a pixel of a lane's tile lies.
+    /// Where a lane's pixel of the first or second tile lies.
     pub fn at(&self, lane: usize, row: usize, column: usize) -> usize {
-        (row * self.tile[1] + column) * self.unit() + lane
+        (row * self.tile[1] + column) * self.element() + lane
     }
 }

@@ -1,36 +1,34 @@
-//! From images to the spectra of their tiles, and back.
+//! From images to the spectra of their tiles, and back. As many channels at a time as a vector has lanes.
 
 use super::lines;
 use super::plan::Plan;
 use crate::ops::panel::LINE;
 use pulp::{Simd, WithSimd};
 
-/// Spectra of images or of what comes out, (pair of frequencies, 2 half, columns): the real parts of so many channels, then the
-/// imaginary ones; in a column for each tile what stands at f, then at -f.
-pub struct Spectra<V> {
-    pub half: usize,
+/// How spectra lie in memory: (pair of frequencies, column, real and imaginary parts, channels). A complex tile has two columns: what
+/// stands at f, and the conjugate of what stands at -f.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    /// In whole vectors.
+    pub channels: usize,
     pub columns: usize,
-    pub values: V,
 }
 
-impl<V: std::ops::Deref<Target = [f32]>> Spectra<V> {
+impl Layout {
+    /// From one column to the next.
+    pub fn column(&self) -> usize {
+        2 * self.channels
+    }
+
     /// Numbers of a pair of frequencies.
-    pub fn len(&self) -> usize {
-        2 * self.half * self.columns
+    pub fn pair(&self) -> usize {
+        self.columns * self.column()
     }
 
+    /// From one pair of frequencies to the next: not all in one set of a cache.
     pub fn stride(&self) -> usize {
-        stride(self.half, self.columns)
+        self.pair() + LINE
     }
-
-    pub fn pair(&self, f: usize) -> &[f32] {
-        &self.values[f * self.stride()..][..self.len()]
-    }
-}
-
-/// From one pair of frequencies to the next: not all in one set of a cache.
-pub fn stride(half: usize, columns: usize) -> usize {
-    2 * half * columns + LINE
 }
 
 /// What lies in a tile of each image: `size` pixels from the output's place less `before` on.
@@ -43,49 +41,51 @@ pub struct Cut {
     pub size: [usize; 2],
 }
 
-/// What a lane's tile shares with an image.
-struct Part {
-    lane: usize,
+/// What a tile shares with an image: first pixel of the image, first of the tile, how many.
+#[derive(Clone, Copy, Default)]
+struct Overlap {
     image: usize,
-    /// Down and across: first pixel of the image, first pixel of the tile, how many.
-    overlap: [(usize, usize, usize); 2],
+    tile: usize,
+    count: usize,
 }
 
 impl Cut {
-    /// Where a tile at this place overlaps the image: first row and column of it and of the tile, and how many.
-    fn overlap(&self, place: [usize; 2]) -> [(usize, usize, usize); 2] {
+    pub fn len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Down and across, of a tile at this place.
+    fn overlap(&self, place: Option<[usize; 2]>) -> [Overlap; 2] {
+        let Some(place) = place else {
+            return [Overlap::default(); 2];
+        };
         let of = |axis: usize, length: usize| {
             let start = place[axis] as isize - self.before as isize;
-            let from = start.max(0) as usize;
-            let to = (start + self.size[axis] as isize).min(length as isize);
-            let inside = (from as isize - start) as usize;
-            (from, inside, (to.max(0) as usize).saturating_sub(from))
+            let image = start.max(0) as usize;
+            let end = (start + self.size[axis] as isize).min(length as isize);
+            Overlap {
+                image,
+                tile: (image as isize - start) as usize,
+                count: (end.max(0) as usize).saturating_sub(image),
+            }
         };
         [of(0, self.height), of(1, self.width)]
     }
-
-    /// Of all lanes of a unit among so many images.
-    fn parts(&self, plan: &Plan, unit: usize, images: usize) -> Vec<Part> {
-        let parts = plan.of_unit(unit, images).map(|(lane, image, place)| Part {
-            lane,
-            image,
-            overlap: self.overlap(place),
-        });
-        parts.collect()
-    }
 }
 
-/// Spectra of the units from `first` on of some images.
-pub struct Analyse<'a, 'b> {
+/// The spectra of a complex tile of an image.
+pub struct Analyse<'a> {
     pub plan: &'a Plan,
     pub cut: Cut,
-    pub images: &'a [f32],
-    pub first: usize,
-    pub spectra: &'a mut Spectra<&'b mut [f32]>,
-    pub tiles: &'a mut [f32],
+    pub image: &'a [f32],
+    pub two: usize,
+    pub layout: Layout,
+    /// The tile's first number of the first pair of frequencies.
+    pub to: *mut f32,
+    pub tile: &'a mut [f32],
 }
 
-impl WithSimd for Analyse<'_, '_> {
+impl WithSimd for Analyse<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -93,91 +93,89 @@ impl WithSimd for Analyse<'_, '_> {
         let Self {
             plan,
             cut,
-            images,
-            first,
-            spectra,
-            tiles,
+            image,
+            two,
+            layout,
+            to,
+            tile,
         } = self;
-        let area = cut.height * cut.width;
-        let count = images.len() / (cut.channels * area);
-        let units = spectra.columns / plan.unit();
-        let lanes: Vec<Vec<Part>> = (first..first + units)
-            .map(|unit| cut.parts(plan, unit, count))
-            .collect();
-        for channel in 0..cut.channels {
-            for (tile, lanes) in tiles.chunks_exact_mut(plan.len()).zip(&lanes) {
-                let per_row = plan.at(0, 1, 0);
-                for (r, row) in tile.chunks_exact_mut(per_row).enumerate() {
+        let overlaps = plan.places(two).map(|place| cut.overlap(place));
+        let columns = plan.tile[1];
+        let covers = overlaps.iter().all(|o| o[1].count == columns);
+        for first in (0..cut.channels).step_by(S::F32_LANES) {
+            let channels = S::F32_LANES.min(cut.channels - first);
+            let whole = covers && channels == S::F32_LANES;
+            for (r, row) in tile.chunks_exact_mut(plan.at(0, 1, 0)).enumerate() {
+                let inside =
+                    overlaps.map(|[down, _]| (down.tile..down.tile + down.count).contains(&r));
+                if !(whole && inside[0] && inside[1]) {
                     row.fill(0.0);
-                    if r >= cut.size[0] {
+                }
+                if !inside[0] && !inside[1] {
+                    continue;
+                }
+                for (half, [down, across]) in overlaps.iter().enumerate() {
+                    if !inside[half] {
                         continue;
                     }
-                    for part in lanes {
-                        let [(row_from, row_to, rows), (from, to, columns)] = part.overlap;
-                        if !(row_to..row_to + rows).contains(&r) {
-                            continue;
-                        }
-                        let at = (part.image * cut.channels + channel) * area;
-                        let at = at + (row_from + r - row_to) * cut.width + from;
-                        let to = row[plan.at(part.lane, 0, to)..].iter_mut();
-                        for (to, &v) in to.step_by(plan.unit()).zip(&images[at..][..columns]) {
+                    let pixel = (down.image + r - down.tile) * cut.width + across.image;
+                    for lane in 0..channels {
+                        let at = (first + lane) * cut.height * cut.width + pixel;
+                        let lane = plan.at(half * S::F32_LANES + lane, 0, across.tile);
+                        let to = row[lane..].iter_mut().step_by(2 * S::F32_LANES);
+                        for (to, &v) in to.zip(&image[at..][..across.count]) {
                             *to = v;
                         }
                     }
-                    // SAFETY: a row of elements.
-                    unsafe { lines::row(simd, &plan.sides, row.as_mut_ptr(), 0) };
                 }
-                // SAFETY: a tile has as many elements as its sides say.
-                unsafe { lines::columns(simd, &plan.sides, tile.as_mut_ptr()) };
+                // SAFETY: a row of elements.
+                unsafe { lines::row(simd, &plan.sides, row.as_mut_ptr(), 0) };
             }
-            // SAFETY: pairs are elements of a tile; each has two rows of a channel and two vectors of a unit.
+            // SAFETY: a tile has as many elements as its sides say; pairs are elements of it, and each has two columns of two parts.
             unsafe {
-                let (stride, imaginary) = (spectra.stride(), spectra.half * spectra.columns);
-                let to = spectra.values.as_mut_ptr().add(channel * spectra.columns);
-                for (f, pair) in plan.pairs.iter().enumerate() {
-                    for unit in 0..units {
-                        let to = to.add(f * stride + unit * plan.unit());
-                        let tile = tiles.as_ptr().add(unit * plan.len());
-                        for (i, &at) in pair.iter().enumerate() {
-                            let (re, im) = lines::load::<S>(tile.add(at * plan.unit()));
-                            let im = if i == 0 { im } else { simd.neg_f32s(im) };
-                            let to = to.add(i * S::F32_LANES);
-                            to.cast::<S::f32s>().write_unaligned(re);
-                            to.add(imaginary).cast::<S::f32s>().write_unaligned(im);
-                        }
-                    }
+                lines::columns(simd, &plan.sides, tile.as_mut_ptr());
+                let tile = tile.as_ptr();
+                for (f, &[at, mirror]) in plan.pairs.iter().enumerate() {
+                    let to = to.add(f * layout.stride() + first);
+                    let (re, im) = lines::load::<S>(tile.add(at * plan.element()));
+                    lines::store::<S>(to, layout.channels, (re, im));
+                    let (re, im) = lines::load::<S>(tile.add(mirror * plan.element()));
+                    let conjugate = (re, simd.neg_f32s(im));
+                    lines::store::<S>(to.add(layout.column()), layout.channels, conjugate);
                 }
             }
         }
     }
 }
 
-/// The first rows and columns of what spectra say, for the units from `first` on of some images.
-pub struct Synthesise<'a, 'b> {
+/// The outputs of a complex tile, of what its spectra say.
+pub struct Synthesise<'a> {
     pub plan: &'a Plan,
-    pub spectra: &'a Spectra<&'b mut [f32]>,
-    pub first: usize,
+    /// From the tile's first number of the first pair of frequencies on.
+    pub from: &'a [f32],
+    pub layout: Layout,
+    pub two: usize,
     pub channels: usize,
-    pub images: &'a mut [f32],
-    pub tiles: &'a mut [f32],
+    /// First number of the image.
+    pub image: *mut f32,
+    pub tile: &'a mut [f32],
 }
 
-impl WithSimd for Synthesise<'_, '_> {
+impl WithSimd for Synthesise<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self {
             plan,
-            spectra,
-            first,
+            from,
+            layout,
+            two,
             channels,
-            images,
-            tiles,
+            image,
+            tile,
         } = self;
         let (height, width) = (plan.shape.out_height(), plan.shape.out_width());
-        let count = images.len() / (channels * height * width);
-        let units = spectra.columns / plan.unit();
         let cut = Cut {
             channels,
             height,
@@ -185,44 +183,45 @@ impl WithSimd for Synthesise<'_, '_> {
             before: 0,
             size: plan.inner,
         };
-        let lanes: Vec<Vec<Part>> = (first..first + units)
-            .map(|unit| cut.parts(plan, unit, count))
-            .collect();
-        for channel in 0..channels {
-            // SAFETY: as in `Analyse`; real and imaginary parts are exchanged.
+        let overlaps = plan.places(two).map(|place| cut.overlap(place));
+        for first in (0..channels).step_by(S::F32_LANES) {
+            // SAFETY: as in `Analyse`; real and imaginary parts are exchanged, for an inverse transform.
             unsafe {
-                let (stride, imaginary) = (spectra.stride(), spectra.half * spectra.columns);
-                let from = spectra.values.as_ptr().add(channel * spectra.columns);
-                for (f, pair) in plan.pairs.iter().enumerate() {
-                    for unit in 0..units {
-                        let from = from.add(f * stride + unit * plan.unit());
-                        let tile = tiles.as_mut_ptr().add(unit * plan.len());
-                        for (i, &at) in pair.iter().enumerate() {
-                            let from = from.add(i * S::F32_LANES);
-                            let re = from.cast::<S::f32s>().read_unaligned();
-                            let im = from.add(imaginary).cast::<S::f32s>().read_unaligned();
-                            let im = if i == 0 { im } else { simd.neg_f32s(im) };
-                            let to = tile.add(at * plan.unit()).cast::<S::f32s>();
-                            to.write_unaligned(im);
-                            to.add(1).write_unaligned(re);
-                        }
-                    }
+                let to = tile.as_mut_ptr();
+                for (f, &[at, mirror]) in plan.pairs.iter().enumerate() {
+                    let from = from.as_ptr().add(f * layout.stride() + first);
+                    let (re, im) = lines::load_parts::<S>(from, layout.channels);
+                    let (re2, im2) =
+                        lines::load_parts::<S>(from.add(layout.column()), layout.channels);
+                    let lanes = S::F32_LANES;
+                    lines::store::<S>(
+                        to.add(mirror * plan.element()),
+                        lanes,
+                        (simd.neg_f32s(im2), re2),
+                    );
+                    lines::store::<S>(to.add(at * plan.element()), lanes, (im, re));
                 }
+                lines::columns(simd, &plan.sides, to);
             }
-            for (tile, lanes) in tiles.chunks_exact_mut(plan.len()).zip(&lanes) {
-                // SAFETY: a tile has as many elements as its sides say.
-                unsafe { lines::columns(simd, &plan.sides, tile.as_mut_ptr()) };
-                let rows = tile.chunks_exact_mut(plan.at(0, 1, 0));
-                for (r, row) in rows.enumerate().take(plan.inner[0]) {
-                    // SAFETY: a row of elements.
-                    unsafe { lines::row(simd, &plan.sides, row.as_mut_ptr(), 0) };
-                    for part in lanes {
-                        let [(to_row, _, rows), (to, _, columns)] = part.overlap;
-                        if r < rows {
-                            let at = (part.image * channels + channel) * height * width;
-                            let to = &mut images[at + (to_row + r) * width + to..][..columns];
-                            let from = row[mirrored(part.lane, plan.lanes)..].iter();
-                            for (to, &v) in to.iter_mut().zip(from.step_by(plan.unit())) {
+            let channels = S::F32_LANES.min(channels - first);
+            let rows = tile.chunks_exact_mut(plan.at(0, 1, 0));
+            for (r, row) in rows.enumerate().take(plan.inner[0]) {
+                // SAFETY: a row of elements.
+                unsafe { lines::row(simd, &plan.sides, row.as_mut_ptr(), 0) };
+                for (half, [down, across]) in overlaps.iter().enumerate() {
+                    if r >= down.count {
+                        continue;
+                    }
+                    let pixel = (down.image + r) * width + across.image;
+                    for lane in 0..channels {
+                        let at = (first + lane) * height * width + pixel;
+                        // Parts are exchanged.
+                        let from = row[(1 - half) * S::F32_LANES + lane..].iter();
+                        let from = from.step_by(2 * S::F32_LANES);
+                        // SAFETY: pixels of the image that are this tile's.
+                        unsafe {
+                            let to = std::slice::from_raw_parts_mut(image.add(at), across.count);
+                            for (to, &v) in to.iter_mut().zip(from) {
                                 *to = v;
                             }
                         }
@@ -230,14 +229,5 @@ impl WithSimd for Synthesise<'_, '_> {
                 }
             }
         }
-    }
-}
-
-/// The lane of the other part: inverse transforms exchange real and imaginary parts.
-pub fn mirrored(lane: usize, lanes: usize) -> usize {
-    if lane < lanes {
-        lane + lanes
-    } else {
-        lane - lanes
     }
 }

@@ -1,0 +1,178 @@
+//! The dense form on the CPU: the filters of all orientations, then a convolution over tiles of the images in the Fourier domain. What
+//! it costs does not grow with the basis; where there are many channels, that is less than the orientation-Fourier form.
+
+use super::Shape;
+use super::plan::Plan;
+use crate::ops::basis::Basis;
+use crate::ops::conv::fourier;
+use crate::ops::matmul::{Matrix, multiply};
+use rayon::prelude::*;
+
+/// Constants of a layer.
+#[derive(Clone, Debug)]
+pub struct Dense {
+    shape: Shape,
+    /// What coefficient j adds to a tap of the filters of orientation q, (O, k k, M).
+    rotated: Vec<f32>,
+    functions: usize,
+    forward: fourier::Plan,
+    backward: fourier::Plan,
+}
+
+impl Dense {
+    /// None where the other form has less to do.
+    pub fn of(shape: Shape, basis: &Basis, plan: &Plan) -> Option<Self> {
+        let dense = Self::new(shape, basis)?;
+        (shape.oriented_input && dense.forward.count < plan.cost()).then_some(dense)
+    }
+
+    /// None where no tile is wider than the filter.
+    fn new(shape: Shape, basis: &Basis) -> Option<Self> {
+        let direct = shape.direct();
+        let (m, area) = (basis.len(), shape.kernel * shape.kernel);
+        let rotated = basis.rotated(shape.orientations);
+        let by_tap = (0..shape.orientations * area * m)
+            .map(|i| rotated[(i / (area * m) * m + i % m) * area + i / m % area]);
+        Some(Self {
+            shape,
+            rotated: by_tap.collect(),
+            functions: m,
+            forward: fourier::Plan::cheapest(&direct)?,
+            backward: fourier::Plan::cheapest(&direct.transposed())?,
+        })
+    }
+
+    /// Rows of the filter bank, (q, tap), and its columns, (base input channel, output feature).
+    fn sizes(&self) -> (usize, usize) {
+        let s = &self.shape;
+        let rows = s.orientations * s.kernel * s.kernel;
+        (rows, s.in_channels() * s.out_features)
+    }
+
+    /// Where the bank keeps a tap of the filter from channel c to channel o.
+    fn place(&self, o: usize, c: usize, tap: usize) -> usize {
+        let s = &self.shape;
+        let (q, g) = (o / s.out_features, o % s.out_features);
+        // Base channel (s, f) lies at input orientation s + q.
+        let shift = q * if s.oriented_input { s.in_features } else { 0 };
+        let i = if c >= shift {
+            c - shift
+        } else {
+            c + s.in_channels() - shift
+        };
+        let row = q * s.kernel * s.kernel + tap;
+        (row * s.in_channels() + i) * s.out_features + g
+    }
+
+    fn bank(&self, c: &[f32]) -> Vec<f32> {
+        let ((rows, columns), m) = (self.sizes(), self.functions);
+        let mut bank = vec![0.0; rows * columns];
+        let (rotated, c) = (Matrix::new(&self.rotated, m), Matrix::new(c, columns));
+        multiply((rows, columns, m), rotated, c, &mut bank, false);
+        bank
+    }
+
+    /// Writes y.
+    pub fn forward(&self, x: &[f32], c: &[f32], y: &mut [f32]) {
+        let bank = self.bank(c);
+        let tap = |o: usize, c: usize, tap: usize| bank[self.place(o, c, tap)];
+        fourier::correlate(&self.forward, x, tap, y);
+    }
+
+    /// Writes dx.
+    pub fn backward_input(&self, c: &[f32], dy: &[f32], dx: &mut [f32]) {
+        let (bank, last) = (self.bank(c), self.shape.kernel * self.shape.kernel - 1);
+        let turned = |c: usize, o: usize, tap: usize| bank[self.place(o, c, last - tap)];
+        fourier::correlate(&self.backward, dy, turned, dx);
+    }
+
+    /// Adds to dc.
+    pub fn backward_coefficients(&self, x: &[f32], dy: &[f32], dc: &mut [f32]) {
+        let direct = self.shape.direct();
+        let (channels, area) = (direct.in_channels, direct.kernel * direct.kernel);
+        let mut dw = vec![0.0; direct.lengths().1];
+        fourier::backward_weights(&self.forward, x, dy, &mut dw);
+        let ((rows, columns), m) = (self.sizes(), self.functions);
+        let mut bank = vec![0.0; rows * columns];
+        let features = self.shape.out_features;
+        let of_orientations = bank.par_chunks_exact_mut(area * columns).enumerate();
+        of_orientations.for_each(|(q, bank)| {
+            let first = q * area * columns;
+            for o in q * features..(q + 1) * features {
+                for c in 0..channels {
+                    for tap in 0..area {
+                        bank[self.place(o, c, tap) - first] = dw[(o * channels + c) * area + tap];
+                    }
+                }
+            }
+        });
+        let rotated = Matrix::new(&self.rotated, m).transposed();
+        multiply(
+            (m, columns, rows),
+            rotated,
+            Matrix::new(&bank, columns),
+            dc,
+            true,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference;
+    use super::*;
+
+    /// Where it would be chosen and where not.
+    #[test]
+    fn agrees_with_the_definition() {
+        for (orientations, oriented_input, features, size, kernel, padding) in [
+            (8, true, (2, 3), (11, 17), 5, 2),
+            (4, true, (5, 9), (9, 8), 3, 0),
+            (6, true, (1, 4), (14, 10), 7, 3),
+            (5, false, (2, 3), (12, 13), 5, 4),
+        ] {
+            let shape = Shape {
+                batch: 3,
+                orientations,
+                in_features: features.0,
+                out_features: features.1,
+                oriented_input,
+                height: size.0,
+                width: size.1,
+                kernel,
+                padding,
+            };
+            let basis = Basis::new(kernel);
+            let dense = Dense::new(shape, &basis).unwrap();
+            let values = |n: usize, seed: f64| -> Vec<f64> {
+                (0..n)
+                    .map(|i| f64::from((i as f64 * seed).sin() as f32))
+                    .collect()
+            };
+            let narrow = |v: &[f64]| v.iter().map(|&v| v as f32).collect::<Vec<_>>();
+            let (x_len, _, y_len) = shape.direct().lengths();
+            let (x, c) = (values(x_len, 0.37), values(shape.coefficients(), 0.73));
+            let dy = values(y_len, 1.1);
+            let [mut y, mut dx, mut dc] = [y_len, x_len, c.len()].map(|n| vec![0.0f64; n]);
+            reference::forward(&shape, &basis, &x, &c, &mut y);
+            reference::backward_input(&shape, &basis, &c, &dy, &mut dx);
+            reference::backward_coefficients(&shape, &basis, &x, &dy, &mut dc);
+            let wanted = [y, dx, dc];
+            let [mut y, mut dx, mut dc] = [y_len, x_len, c.len()].map(|n| vec![0.0f32; n]);
+            let (x, c, dy) = (narrow(&x), narrow(&c), narrow(&dy));
+            dense.forward(&x, &c, &mut y);
+            dense.backward_input(&c, &dy, &mut dx);
+            // Adds.
+            dc.fill(0.5);
+            dense.backward_coefficients(&x, &dy, &mut dc);
+            dc.iter_mut().for_each(|v| *v -= 0.5);
+            for (found, wanted) in [y, dx, dc].iter().zip(&wanted) {
+                let size = wanted.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+                for (&a, b) in found.iter().zip(wanted) {
+                    let off = (f64::from(a) - b).abs();
+                    assert!(off <= 1e-5 * size, "{shape:?}: {a} is not {b}");
+                }
+            }
+        }
+    }
+}
