@@ -75,6 +75,13 @@ template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(ACROSS));
 }
 #else
+template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[12][4], const u32 (&a)[4], u64 b, bool add) {
+    static_assert(!ACROSS, "k lies along the rows of TF32");
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %53, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n96k8.f32.tf32.tf32 {" NAMES_48 "}, {%48, %49, %50, %51}, %52, p, 1, 1;\n}"
+                 : SUMS_24(0), SUMS_24(6)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)add));
+}
 template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[24][4], u64 a, u64 b) {
     static_assert(!ACROSS, "k lies along the rows of TF32");
     asm volatile("wgmma.mma_async.sync.aligned.m64n192k8.f32.tf32.tf32 {" NAMES_96 "}, %96, %97, 1, 1, 1;"
@@ -131,9 +138,10 @@ template <int STAGES, int BEHIND> struct Ring {
             close_copies();
         }
     }
-    __device__ __forceinline__ void arrive() const {
+    // TO_PRODUCTS: where products read the copies themselves.
+    template <bool TO_PRODUCTS = true> __device__ __forceinline__ void arrive() const {
         wait_for_copies<AHEAD - 1>();
-        show_copies();
+        if constexpr (TO_PRODUCTS) show_copies();
         __syncthreads();
     }
     template <class Copy> __device__ __forceinline__ void refill(Copy copy) {

@@ -804,6 +804,17 @@ class Machine:
                 p1(w, m, ((l1 >> k) & 1) != 0)
 
             return f
+        if o == "R2P":
+            r = re.match(r"R(\d+)(?:\.B(\d))?", a[1])
+            first, shift, mk = int(r.group(1)), U(8 * int(r.group(2) or 0)), int(a[2], 16)
+
+            def f(w, m):
+                v = w.R[first] >> shift
+                for k in range(7):
+                    if mk >> k & 1:
+                        w.P[k] = np.where(m, (v >> U(k) & U(1)) != 0, w.P[k])
+
+            return f
         if o == "P2R":
             d = S.wr(a[0])
             mk = int(a[3], 16)

@@ -61,7 +61,7 @@ def to_maps(case):
 def weights_kernel(precision):
     """File, kernel, threads, words of shared memory, neurons and pixels of a block."""
     if precision == "tf32":
-        return "readout_tensor", "readout_tensor_backward_weights", 256, 17408, 128, 128
+        return "readout_warpgroup_weights_tf32", "readout_warpgroup_backward_weights_tf32", 256, 58112, 192, 64
     return "readout_warpgroup_weights", "readout_warpgroup_backward_weights", 384, 57344, 192, 96
 
 
