@@ -19,7 +19,7 @@ constexpr int LINES = THREADS / ROW_CHUNKS;  // rows of dh that a block copies a
 constexpr int CHUNKS = PIXELS / CHUNK;       // of an image, in a stage
 constexpr int IMAGES = THREADS / CHUNKS;     // that a block copies at once
 constexpr int STEPS = SPAN / DEPTH, HALF_STEPS = STEPS / 2;
-constexpr int KEPT = COLS / 32;  // sums over pixels that stay with a lane
+constexpr int KEPT = COLS / 32;  // sums over a warp's pixels that stay with a lane
 constexpr int RESIDENT = NEURONS * ROW_WORDS, STAGE = SPAN * PIXELS;
 
 static_assert(BATCHES * RESIDENT + STAGES * STAGE + 4 * NEURONS <= SHARED_WORDS, "dh, stages, sums of three warps, v");
@@ -56,7 +56,7 @@ readout_warpgroup_backward_weights_tf32(const Map* x /* (B, C, P), stored */, co
 
     // Of this thread's sums the first; the others lie 8 pixels and 8 j + 1 neurons off.
     int pixel0 = first_pixel + warp * 16 + lane / 4, neuron0 = own_neurons + 2 * t;
-    float magnitude[SLOTS][4], g[SLOTS][4], total[SLOTS][4], kept[KEPT];
+    float magnitude[SLOTS][4], g[SLOTS][4], total[SLOTS][4];
 #pragma unroll
     for (int j = 0; j < SLOTS; ++j)
 #pragma unroll
@@ -98,10 +98,10 @@ readout_warpgroup_backward_weights_tf32(const Map* x /* (B, C, P), stored */, co
             maps += words - spans * (SPAN * (size_t)image);
             --channels_left;
         };
-        Ring<STAGES, 1> ring(copy);
+        Ring<STAGES, 2> ring(copy);
         u32 left[2][HALF_STEPS][4];
-        auto load = [&](int half) {
-            const char* stage = (const char*)(stages + ring.now * STAGE) + half * (SPAN / 2 * PIXELS * 4);
+        auto load = [&](int from, int half) {
+            const char* stage = (const char*)(stages + from * STAGE) + half * (SPAN / 2 * PIXELS * 4);
 #pragma unroll
             for (int step = 0; step < HALF_STEPS; ++step)
 #pragma unroll
@@ -116,46 +116,64 @@ readout_warpgroup_backward_weights_tf32(const Map* x /* (B, C, P), stored */, co
                 multiply_group<false>(g, left[half][step], right.along(half * HALF_STEPS + step), span > 0 || half > 0 || step > 0);
             close_products();
         };
-        // The sums over the pixels of a channel, which a barrier has shown.
+        // The barrier that shows the next span stands where products are under way.
+        auto show_next = [&] {
+            ring.refill(copy);
+            ring.template arrive<false>();
+            wait_for_products<1>();
+        };
+        auto finish = [&](int span, int now) {
+            load(now, 1);
+            multiply(span, 1);
+            wait_for_products<1>();
+            load(ring.now, 0);
+        };
+        float sum[2 * SLOTS];  // over this thread's pixels
+        auto fold_sums = [&] {
+            fold<SLOTS>(sum);
+#pragma unroll
+            for (int i = 0; i < KEPT; ++i)
+                if (warp > 0) quarters[(warp - 1) * COLS + kept_neuron(i)] = sum[i];
+        };
+        // The sums over all pixels, when a barrier has shown those of the other warps.
         auto keep = [&](int channel) {
             if (warp > 0) return;
 #pragma unroll
             for (int i = 0; i < KEPT; ++i) {
                 int col = kept_neuron(i), n = own_neurons + col;
                 const float* other = quarters + col;
-                float sum = (kept[i] + other[0]) + (other[COLS] + other[2 * COLS]);
+                float all = (sum[i] + other[0]) + (other[COLS] + other[2 * COLS]);
                 if (n >= neurons) continue;
                 float* at = parts + ((size_t)blockIdx.y * neurons + n) * channels + channel;
-                *at = first_image == 0 ? sum : *at + sum;
+                *at = first_image == 0 ? all : *at + all;
             }
         };
         const float* own_features = features + (size_t)min(own_neurons + in_group, neurons - 1) * channels;
         float next = in_group < COLS ? own_features[0] : 0.0f;
         ring.arrive();
-        load(0);
+        load(0, 0);
 #pragma unroll 1
         for (int channel = 0; channel < channels; ++channel) {
+            int now = ring.now;
+            multiply(0, 0);
+            if (channel > 0) fold_sums();
+            show_next();
+            if (in_group < COLS) {
+                v[in_group] = counted(next, positive);
+                next = own_features[min(channel + 1, channels - 1)];
+            }
+            finish(0, now);
+            if (channel > 0) keep(channel - 1);
+            if (spans == 1) __syncthreads();
 #pragma unroll 1
-            for (int span = 0; span < spans; ++span) {
+            for (int span = 1; span < spans; ++span) {
+                now = ring.now;
                 multiply(span, 0);
-                wait_for_products<1>();
-                load(1);
-                multiply(span, 1);
-                ring.refill(copy);
-                wait_for_products<1>();
-                ring.template arrive<false>();
-                load(0);
-                if (span > 0) continue;
-                if (channel > 0) keep(channel - 1);
-                if (in_group < COLS) {
-                    v[in_group] = counted(next, positive);
-                    next = own_features[min(channel + 1, channels - 1)];
-                }
-                if (spans == 1) __syncthreads();
+                show_next();
+                finish(span, now);
             }
             wait_for_products<0>();
             pin(g);
-            float sum[2 * SLOTS];
 #pragma unroll
             for (int j = 0; j < SLOTS; ++j) {
                 float2 of = *(const float2*)(v + 8 * j + 2 * t);
@@ -167,13 +185,8 @@ readout_warpgroup_backward_weights_tf32(const Map* x /* (B, C, P), stored */, co
                 }
             }
             pin(g);
-            fold<SLOTS>(sum);
-#pragma unroll
-            for (int i = 0; i < KEPT; ++i) {
-                kept[i] = sum[i];
-                if (warp > 0) quarters[(warp - 1) * COLS + kept_neuron(i)] = sum[i];
-            }
         }
+        fold_sums();
         wait_for_copies<0>();
         __syncthreads();
         keep(channels - 1);
