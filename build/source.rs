@@ -136,6 +136,7 @@ fn file(path: &Path, headers: &[&PathBuf]) -> Result<File, String> {
         false => 0..1,
         true if text.contains("static_assert(PRECISION == F32") => 0..1,
         true if text.contains("static_assert(PRECISION != F32") => 1..3,
+        true if text.contains("static_assert(PRECISION == TF32") => 1..2,
         true if text.contains("static_assert(PRECISION == BF16") => 2..3,
         true => 0..3,
     };

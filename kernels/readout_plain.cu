@@ -107,9 +107,9 @@ struct Gradients {
 
 // Block: NEURONS neurons by TILE pixels, all channels one after the other.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-readout_backward_weights(const Map* x /* (B, C, P) */, const Map* mask /* (N, P) */, const float* features /* (N, C) */,
-                         const Map* dh /* (N, B), filled up */, float* dmask /* (N, P) */, float* parts /* (tiles of P, N, C) */,
-                         int batch, int channels, int pixels, int neurons, int positive) {
+readout_backward_weights(const Map* x /* (B, C, P) */, const Map* stored_mask /* (N, P): the mask */, const float* mask /* (N, P) */,
+                         const float* features /* (N, C) */, const Map* dh /* (N, B), filled up */, float* dmask /* (N, P) */,
+                         float* parts /* (tiles of P, N, C) */, int batch, int channels, int pixels, int neurons, int positive) {
     typedef Sums<NEURONS, TILE> Tile;
     __shared__ float4 shared[product_shared(NEURONS, TILE)];
     __shared__ float quarters[4 * NEURONS];
@@ -122,7 +122,7 @@ readout_backward_weights(const Map* x /* (B, C, P) */, const Map* mask /* (N, P)
     total.clear();
     auto mask_at = [&](int r, int c) {
         int n = first_neuron + Tile::row(r), p = first_pixel + Tile::col(c);
-        return n < neurons && p < pixels ? mask[(size_t)n * pixels + p] : 0.0f;
+        return n < neurons && p < pixels ? stored_mask[(size_t)n * pixels + p] : 0.0f;
     };
     auto magnitudes = [&](int r, int c) { return make_float2(fabsf(mask_at(r, c)), fabsf(mask_at(r, c + 1))); };
     int channel = 0, left = steps;
@@ -144,7 +144,9 @@ readout_backward_weights(const Map* x /* (B, C, P) */, const Map* mask /* (N, P)
 #pragma unroll
         for (int c = 0; c < Tile::COL_SLOTS; ++c) {
             int n = first_neuron + Tile::row(r), p = first_pixel + Tile::col(c);
-            if (n < neurons && p < pixels) dmask[(size_t)n * pixels + p] += sign_of(mask_at(r, c)) * total.at(r, c);
+            if (n >= neurons || p >= pixels) continue;
+            size_t at = (size_t)n * pixels + p;
+            dmask[at] += sign_of(mask[at]) * total.at(r, c);
         }
 }
 

@@ -21,6 +21,7 @@ pub use projector::Projector;
 pub use workspace::Workspace;
 
 use crate::device::Device;
+use crate::ops::readout::most_channels;
 use crate::recording::Recording;
 use crate::recording::preprocess::{BASELINE, Preprocessing};
 use crate::results::Origin;
@@ -91,7 +92,8 @@ impl Model {
     /// A model whose parameters are all zero.
     ///
     /// # Errors
-    /// When the images are too small for the filters, or differ in size where the core wants one.
+    /// When the images are too small for the filters, or differ in size where the core wants one, or when the device's memory or
+    /// kernels are too small for the model.
     pub fn zeros(
         device: &Device,
         config: &Config,
@@ -113,6 +115,7 @@ impl Model {
             .map(|p| readout::Readout::declare(config, p, &mut params))
             .collect::<Result<Vec<_>>>()?;
         check_sizes(config, &readouts)?;
+        check_channels(device, &readouts)?;
         let numbers = params.len() as u128 + statistics.len() as u128;
         device.require("the model's parameters", numbers * size_of::<f32>() as u128)?;
         Ok(Self {
@@ -228,4 +231,57 @@ fn check_sizes(config: &Config, readouts: &[readout::Readout]) -> Result<()> {
         shown(other),
         format!("{}, for all recordings", shown(first)),
     ))
+}
+
+/// Refuses more channels than the device's kernels count with.
+fn check_channels(device: &Device, readouts: &[readout::Readout]) -> Result<()> {
+    let most = most_channels(device);
+    let mut masked = readouts.iter().filter(|r| r.masks().is_some());
+    match masked.find(|r| r.channels > most) {
+        None => Ok(()),
+        Some(r) => Err(Error::bad(
+            "core.features",
+            "the number of channels (features of the last layer at all orientations)",
+            r.channels,
+            format!("at most {most} on this device, or training.precision = \"f32\""),
+        )),
+    }
+}
+
+#[cfg(all(test, feature = "emulator"))]
+mod tests {
+    use super::*;
+    use crate::device::emulator::Order;
+    use crate::device::{Emulator, Precision};
+
+    #[test]
+    fn more_channels_than_kernels_count_with_are_refused() {
+        let mut config = Config::default();
+        config.core.filter_sizes = vec![3];
+        config.core.features = vec![2049];
+        let mut built = |precision: Precision| {
+            config.training.precision = precision.into();
+            let device = Device::Emulated(Emulator::new(Order::Forward, precision));
+            let population = Population {
+                name: "r".into(),
+                height: 3,
+                width: 3,
+                response_scale: vec![1.0],
+            };
+            let preprocessing = Preprocessing {
+                image_mean: 0.0,
+                image_sd: 1.0,
+            };
+            Model::zeros(&device, &config, preprocessing, &[population]).map_err(|e| e.to_string())
+        };
+        let [f32, tf32, bf16] = Precision::ALL.map(&mut built);
+        assert!(f32.is_ok());
+        for model in [tf32, bf16] {
+            assert_eq!(
+                model.unwrap_err(),
+                "core.features: the number of channels (features of the last layer at all orientations) is 16392, wanted at most 16384 \
+                 on this device, or training.precision = \"f32\""
+            );
+        }
+    }
 }

@@ -37,8 +37,8 @@ template <bool ACROSS, int J> void multiply_group(float (&d)[J][4], uint64_t a, 
     emulator::warp_barrier(-5);
     emulator::begin_product({d, 8 * J, ACROSS, add, false, emulator::PAIRS, a, b, {}});
 }
-template <bool ACROSS, int J> void multiply_group(float (&d)[J][4], const uint32_t (&a)[4], uint64_t b) {
-    emulator::Product product{d, 8 * J, ACROSS, true, true, emulator::PAIRS, 0, b, {}};
+template <bool ACROSS, int J> void multiply_group(float (&d)[J][4], const uint32_t (&a)[4], uint64_t b, bool add = true) {
+    emulator::Product product{d, 8 * J, ACROSS, add, true, emulator::PAIRS, 0, b, {}};
     std::memcpy(emulator::deposit(), a, sizeof a);
     emulator::warp_barrier(-6);
     for (int t = 0; t < 4; ++t) {

@@ -25,6 +25,11 @@ fn numbers(device: &Device, shape: &Shape) -> (usize, usize) {
     }
 }
 
+/// Most channels of a readout of whole maps.
+pub fn most_channels(device: &Device) -> usize {
+    Input::of(device).most_channels()
+}
+
 /// Floats that hold them.
 fn floats(device: &Device, (x, mask): (usize, usize)) -> usize {
     (x + mask) * device.precision().map_bytes() / size_of::<f32>()
@@ -246,8 +251,8 @@ fn to_weights(
     gradients: Gradients,
 ) {
     let products = ToWeights::of(device);
-    let (rows, cols) = products.tile();
-    let (tiles, features) = (shape.pixels.div_ceil(cols), weights.features.len());
+    let tiles = shape.pixels.div_ceil(products.cols);
+    let features = weights.features.len();
     let of_dh = floats(device, (0, shape.neurons * filled(shape.batch)));
     device.scratch(of_dh + tiles * features, |scratch| {
         let (own_dh, mut parts) = scratch.split_at(of_dh);
@@ -260,7 +265,7 @@ fn to_weights(
             false,
             true,
         );
-        let grid = [shape.neurons.div_ceil(rows), tiles, 1];
+        let grid = [shape.neurons.div_ceil(products.rows), tiles, 1];
         products.launch(
             device,
             grid,

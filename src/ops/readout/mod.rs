@@ -69,6 +69,14 @@ impl Shape {
     }
 }
 
+/// Most channels that it reads on `device`.
+pub fn most_channels(device: &Device) -> usize {
+    match device {
+        Device::Cpu => usize::MAX,
+        _ => launch::most_channels(device),
+    }
+}
+
 /// One readout's parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a> {

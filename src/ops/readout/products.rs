@@ -6,6 +6,7 @@ use super::{Shape, Weights};
 use crate::device::kernels::{
     readout_plain as plain, readout_tensor as tensor, readout_warpgroup_forward as group_forward,
     readout_warpgroup_input as group_input, readout_warpgroup_weights as group_weights,
+    readout_warpgroup_weights_tf32 as group_weights_tf32,
 };
 use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
 
@@ -102,43 +103,76 @@ impl Input {
         }
     }
 
+    /// Most channels that it counts with.
+    pub fn most_channels(&self) -> usize {
+        self.most_units.saturating_mul(self.unit)
+    }
+
     /// All rows that blocks count in.
     pub fn rows_of(&self, shape: &Shape) -> usize {
-        let units = shape.channels.div_ceil(self.unit);
-        assert!(units <= self.most_units, "{shape:?}");
-        shape.batch * units * self.unit
+        assert!(shape.channels <= self.most_channels(), "{shape:?}");
+        shape.batch * shape.channels.next_multiple_of(self.unit)
     }
 }
 
-/// The kernels of the gradients of the weights.
-#[derive(Clone, Copy)]
-pub enum ToWeights {
-    Plain,
-    Tensor,
-    Group,
+type LaunchWeights = fn(
+    &Device,
+    [usize; 3],
+    MapView,
+    MapView,
+    View,
+    View,
+    MapView,
+    ViewMut,
+    ViewMut,
+    usize,
+    usize,
+    usize,
+    usize,
+    usize,
+);
+
+/// The kernel of the gradients of mask and features, these in parts: rows of neurons by columns of pixels.
+pub struct ToWeights {
+    launch: LaunchWeights,
+    pub rows: usize,
+    pub cols: usize,
+    /// Images of x among which it counts in 32 bits.
+    images: usize,
 }
 
 impl ToWeights {
     pub fn of(device: &Device) -> Self {
         match (device.precision(), device.is_hopper()) {
-            (Precision::F32, _) => Self::Plain,
-            (Precision::Bf16, true) => Self::Group,
-            _ => Self::Tensor,
+            (Precision::F32, _) => Self {
+                launch: plain::readout_backward_weights,
+                rows: plain::NEURONS,
+                cols: plain::TILE,
+                images: 0,
+            },
+            (Precision::Tf32, true) => Self {
+                launch: group_weights_tf32::readout_warpgroup_backward_weights_tf32,
+                rows: group_weights_tf32::NEURONS,
+                cols: group_weights_tf32::PIXELS,
+                images: 1,
+            },
+            (Precision::Bf16, true) => Self {
+                launch: group_weights::readout_warpgroup_backward_weights,
+                rows: group_weights::NEURONS,
+                cols: group_weights::PIXELS,
+                images: 64,
+            },
+            (_, false) => Self {
+                launch: tensor::readout_tensor_backward_weights,
+                rows: tensor::NEURONS,
+                cols: tensor::COLS,
+                images: 0,
+            },
         }
     }
 
-    /// Rows (neurons) and columns (pixels) of a block.
-    pub fn tile(self) -> (usize, usize) {
-        match self {
-            Self::Plain => (plain::NEURONS, plain::TILE),
-            Self::Tensor => (tensor::NEURONS, tensor::COLS),
-            Self::Group => (group_weights::NEURONS, group_weights::PIXELS),
-        }
-    }
-
-    /// Launches the products of the gradients of mask and features, these in parts.
     pub fn launch(
-        self,
+        &self,
         device: &Device,
         grid: [usize; 3],
         shape: &Shape,
@@ -146,33 +180,9 @@ impl ToWeights {
         weights: &Weights,
         (dmask, parts): (ViewMut, ViewMut),
     ) {
-        let launch = match self {
-            Self::Plain => {
-                return plain::readout_backward_weights(
-                    device,
-                    grid,
-                    x,
-                    mask,
-                    weights.features,
-                    dh,
-                    dmask,
-                    parts,
-                    shape.batch,
-                    shape.channels,
-                    shape.pixels,
-                    shape.neurons,
-                    shape.positive_features.into(),
-                );
-            }
-            Self::Tensor => tensor::readout_tensor_backward_weights,
-            Self::Group => {
-                // Of the images that are copied at once.
-                let numbers = 64 * shape.channels * filled(shape.pixels);
-                assert!(numbers < 1 << 31, "{shape:?}");
-                group_weights::readout_warpgroup_backward_weights
-            }
-        };
-        launch(
+        let numbers = self.images * shape.channels * filled(shape.pixels);
+        assert!(numbers < 1 << 31, "{shape:?}");
+        (self.launch)(
             device,
             grid,
             x,
