@@ -18,6 +18,8 @@ pub fn cases() -> Vec<Case> {
         // Even widths, which 8 orientations have kernels for: odd padding and two chunks, none and more than one tile.
         (1, 8, 2, 17, 5, 34, 3, 1),
         (2, 8, 3, 2, 5, 68, 5, 0),
+        // More input features than a block of their gradient takes, more tiles than one.
+        (1, 8, 5, 2, 14, 34, 5, 2),
         (1, 5, 1, 2, 8, 9, 7, 0),
         // More tiles than a block of the gradient takes.
         (3, 4, 1, 2, 7, 7, 5, 1),

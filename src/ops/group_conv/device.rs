@@ -129,6 +129,10 @@ pub fn backward_coefficients(
     dy: MapView,
     mut dc: ViewMut,
 ) {
+    let eight = tables.eight.as_ref();
+    if let Some(gradient) = eight.and_then(|e| e.gradient.as_ref()) {
+        return gradient.run(device, s, x, dy, dc);
+    }
     if let Some((fourier, gradient)) =
         (tables.fourier.as_ref()).and_then(|f| Some((f, f.gradient.as_ref()?)))
     {

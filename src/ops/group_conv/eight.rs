@@ -1,6 +1,7 @@
 //! The Fourier form of 8 orientations on a device with matrix products: tables and launches of `kernels/group_conv_eight.cu`.
 
 use super::Shape;
+use super::eight_gradient::Gradient;
 use super::mix::transposed;
 use super::plan::Plan;
 use super::route::{taps, weights};
@@ -24,6 +25,8 @@ pub struct Eight {
     basis: Array,
     factors: Array,
     functions: Array<u32>,
+    /// None for the adjoint.
+    pub gradient: Option<Gradient>,
 }
 
 /// The tile of `strips` strips with the least to do: pixels, then those of its halo.
@@ -72,6 +75,7 @@ impl Eight {
             basis: upload(&taps(basis, halves)),
             factors: upload(&factors.concat()),
             functions: device.upload(&functions, &[functions.len()]),
+            gradient: (!adjoint).then(|| Gradient::new(device, basis)),
         })
     }
 

@@ -15,10 +15,10 @@ const BLOCKS: usize = 512;
 /// Fewest tiles of a block.
 const TILES: usize = 4;
 
-/// Constants of the adjoint of the mixing weights.
+/// From the gradients of the mixing weights to the coefficients'.
 #[derive(Clone, Debug)]
-pub struct Gradient {
-    /// Rows of a tile.
+pub struct Adjoint {
+    /// Weights of an input and an output feature.
     rows: usize,
     /// Weights in which each coefficient is, at most.
     count: usize,
@@ -26,6 +26,84 @@ pub struct Gradient {
     weights: Array<u32>,
     /// (M, count, O).
     factors: Array,
+}
+
+impl Adjoint {
+    /// Of weights that are these sums.
+    pub fn new(device: &Device, o: usize, weights: &[Terms], basis: &Basis) -> Self {
+        let mut of_function = vec![Vec::new(); basis.len()];
+        for (row, terms) in weights.iter().enumerate() {
+            for (j, values) in terms {
+                if values.iter().any(|&v| v != 0.0) {
+                    of_function[*j].push((row as u32, values));
+                }
+            }
+        }
+        let count = of_function.iter().map(Vec::len).max().unwrap_or(0);
+        let nothing = vec![0.0; o];
+        let (mut places, mut factors) = (Vec::new(), Vec::new());
+        for mut list in of_function {
+            list.resize(count, (0, &nothing));
+            for (row, values) in list {
+                places.push(row);
+                factors.extend(values.iter().map(|&v| v as f32));
+            }
+        }
+        Self {
+            rows: weights.len(),
+            count,
+            weights: device.upload(&places, &[places.len()]),
+            factors: device.upload(&factors, &[factors.len()]),
+        }
+    }
+
+    /// Adds to dc; `body` writes the weights' gradients of each slice, (slices, F_in, rows, padded F_out).
+    pub fn run(
+        &self,
+        device: &Device,
+        s: &Shape,
+        slices: usize,
+        body: impl FnOnce(ViewMut),
+        mut dc: ViewMut,
+    ) {
+        let across = s.out_features.next_multiple_of(kernels::GRADIENT_FEATURES);
+        let len = s.in_features * self.rows * across;
+        device.scratch((slices + 1) * len, |scratch| {
+            let (mut partial, mut sums) = scratch.split_at(slices * len);
+            body(partial.reborrow());
+            let blocks = |n: usize| [n.div_ceil(kernels::GRADIENT_THREADS), 1, 1];
+            kernels::group_conv_gradient_sum(
+                device,
+                blocks(len),
+                partial.read(),
+                sums.reborrow(),
+                len,
+                slices,
+            );
+            kernels::group_conv_gradient_coefficients(
+                device,
+                blocks(dc.len()),
+                sums.read(),
+                self.weights.view(),
+                self.factors.view(),
+                dc.reborrow(),
+                s.orientations,
+                s.in_features,
+                s.out_features,
+                self.rows,
+                self.count,
+                s.coefficients(),
+            );
+        });
+    }
+}
+
+/// How the kernels cut the work, and what follows them.
+#[derive(Clone, Debug)]
+pub struct Gradient {
+    /// Rows of a tile.
+    rows: usize,
+    adjoint: Adjoint,
 }
 
 impl Gradient {
@@ -46,29 +124,9 @@ impl Gradient {
                 && halo <= kernels::GRADIENT_HALO
         };
         let rows = [2, 1].into_iter().find(|&rows| o <= 8 && fits(rows))?;
-        let mut of_function = vec![Vec::new(); basis.len()];
-        for (row, terms) in weights.iter().enumerate() {
-            for (j, values) in terms {
-                if values.iter().any(|&v| v != 0.0) {
-                    of_function[*j].push((row as u32, values));
-                }
-            }
-        }
-        let count = of_function.iter().map(Vec::len).max().unwrap_or(0);
-        let nothing = vec![0.0; o];
-        let (mut places, mut factors) = (Vec::new(), Vec::new());
-        for mut list in of_function {
-            list.resize(count, (0, &nothing));
-            for (row, values) in list {
-                places.push(row);
-                factors.extend(values.iter().map(|&v| v as f32));
-            }
-        }
         Some(Self {
             rows,
-            count,
-            weights: device.upload(&places, &[places.len()]),
-            factors: device.upload(&factors, &[factors.len()]),
+            adjoint: Adjoint::new(device, o, weights, basis),
         })
     }
 
@@ -79,9 +137,9 @@ impl Gradient {
         (fourier, batch): (&Fourier, usize),
         x: MapView,
         dy: MapView,
-        mut dc: ViewMut,
+        dc: ViewMut,
     ) {
-        let (s, sizes) = (&fourier.shape, &fourier.sizes);
+        let s = &fourier.shape;
         let direct = s.direct();
         let tiles = batch
             * direct.out_height().div_ceil(self.rows)
@@ -91,15 +149,12 @@ impl Gradient {
         let slices = tiles.div_ceil(TILES).min(BLOCKS.div_ceil(groups * chunks));
         let per_slice = tiles.div_ceil(slices);
         let slices = tiles.div_ceil(per_slice);
-        let weights = sizes.steps() * 8;
-        let len = s.in_features * weights * chunks * kernels::GRADIENT_FEATURES;
-        device.scratch((slices + 1) * len, |scratch| {
-            let (mut partial, mut sums) = scratch.split_at(slices * len);
-            let kernel = match s.kernel {
-                3 => kernels::group_conv_gradient_3,
-                5 => kernels::group_conv_gradient_5,
-                _ => kernels::group_conv_gradient_7,
-            };
+        let kernel = match s.kernel {
+            3 => kernels::group_conv_gradient_3,
+            5 => kernels::group_conv_gradient_5,
+            _ => kernels::group_conv_gradient_7,
+        };
+        let sums = |partial: ViewMut| {
             kernel(
                 device,
                 [groups, slices, chunks],
@@ -108,7 +163,7 @@ impl Gradient {
                 fourier.transform.view(),
                 fourier.basis.view(),
                 fourier.places.view(),
-                partial.reborrow(),
+                partial,
                 s.orientations,
                 s.in_features,
                 s.out_features,
@@ -119,29 +174,7 @@ impl Gradient {
                 tiles,
                 per_slice,
             );
-            let blocks = |n: usize| [n.div_ceil(kernels::GRADIENT_THREADS), 1, 1];
-            kernels::group_conv_gradient_sum(
-                device,
-                blocks(len),
-                partial.read(),
-                sums.reborrow(),
-                len,
-                slices,
-            );
-            kernels::group_conv_gradient_coefficients(
-                device,
-                blocks(dc.len()),
-                sums.read(),
-                self.weights.view(),
-                self.factors.view(),
-                dc.reborrow(),
-                s.orientations,
-                s.in_features,
-                s.out_features,
-                weights,
-                self.count,
-                s.coefficients(),
-            );
-        });
+        };
+        self.adjoint.run(device, s, slices, sums, dc);
     }
 }

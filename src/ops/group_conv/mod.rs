@@ -11,7 +11,7 @@
 //!
 //! Other devices do as the CPU does where the kernels' tiles have room (`sizes.rs`: oriented inputs, k of
 //! 3, 5 or 7, O of 4 to 16; `eight.rs`: the same faster on tensor cores for O = 8, k of 3 or 5 and even widths;
-//! `gradient.rs`: O up to 8), and directly elsewhere (`device.rs`).
+//! `gradient.rs`: O up to 8, `eight_gradient.rs`), and directly elsewhere (`device.rs`).
 
 mod adjoint;
 mod contract;
@@ -19,6 +19,7 @@ mod cpu;
 mod dense;
 mod device;
 mod eight;
+mod eight_gradient;
 mod expand;
 mod factors;
 mod fourier;

@@ -1,5 +1,5 @@
 //! The tables of `kernels/group_conv_eight.cu`: which functions are a slot, which numbers meet in an output unit, and what each
-//! weight is. Its header has the words used here.
+//! weight is. Its header has the words used here. `eight_gradient.rs` makes its own of the same parts.
 
 use super::factors::{Factor, Source, oriented};
 use super::frequency::packed;
@@ -10,10 +10,10 @@ use crate::ops::basis::{Basis, Kind};
 const O: usize = 8;
 
 /// Two functions: a cosine and its sine, or round ones.
-type Slot = [Option<usize>; 2];
+pub type Slot = [Option<usize>; 2];
 
 /// Four slots with odd orders, then four with even ones.
-fn slots(basis: &Basis) -> [Option<Slot>; 8] {
+pub fn slots(basis: &Basis) -> [Option<Slot>; 8] {
     let of = |kind, order| {
         let all = basis.functions.iter().enumerate();
         all.filter(move |(_, f)| f.kind == kind && f.order == order)
@@ -37,7 +37,7 @@ fn slots(basis: &Basis) -> [Option<Slot>; 8] {
     all
 }
 
-/// Sines of order 3 have their sign turned, so that plus goes to the unit to which it goes from order 1.
+/// The forward pass has the sign of order 3's sines turned, so that plus goes to the unit to which it goes from order 1.
 fn mirror(order: usize) -> f64 {
     if order == 3 { -1.0 } else { 1.0 }
 }
@@ -117,24 +117,38 @@ fn scale(frequency: usize) -> f64 {
 }
 
 /// Collects what the weights (unit, group, part, half, lane, element) are sums of.
-struct Weights<'a> {
+pub struct Weights<'a> {
     basis: &'a Basis,
     sources: Vec<Vec<Source>>,
 }
 
 /// The place of a complex number's weights.
 #[derive(Clone, Copy)]
-struct Place {
-    unit: usize,
-    group: usize,
-    half: usize,
-    lane: usize,
+pub struct Place {
+    pub unit: usize,
+    pub group: usize,
+    pub half: usize,
+    pub lane: usize,
 }
 
-impl Weights<'_> {
+impl Place {
+    /// Where a weight is among all.
+    pub fn row(&self, part: usize, element: usize) -> usize {
+        let step = ((self.unit * 2 + self.group) * 2 + part) * 2 + self.half;
+        (step * 4 + self.lane) * 2 + element
+    }
+}
+
+impl<'a> Weights<'a> {
+    pub fn new(basis: &'a Basis) -> Self {
+        Self {
+            basis,
+            sources: vec![Vec::new(); 4 * 2 * 2 * 2 * 4 * 2],
+        }
+    }
+
     fn add(&mut self, at: Place, part: usize, element: usize, source: Source) {
-        let row = ((at.unit * 2 + at.group) * 2 + part) * 2 + at.half;
-        self.sources[(row * 4 + at.lane) * 2 + element].push(source);
+        self.sources[at.row(part, element)].push(source);
     }
 
     /// What a function contributes to frequency k.
@@ -158,7 +172,7 @@ impl Weights<'_> {
     }
 
     /// Of round functions: of frequencies 0 and 4 the pairs as they are, of others x = (plus + minus) / 2 and y = i (plus - minus) / 2.
-    fn round(&mut self, at: Place, k: usize, slot: Slot, minus: bool) {
+    pub fn round(&mut self, at: Place, k: usize, slot: Slot, minus: bool) {
         let own = scale(k) * scale(k);
         if at.unit == 0 {
             if minus == (k == 4) {
@@ -193,17 +207,21 @@ impl Weights<'_> {
         }
     }
 
-    /// Of a cosine and its sine.
-    fn pair(&mut self, at: Place, k: usize, j: usize, (from, minus): (usize, bool)) {
-        let order = self.basis.functions[j].order;
-        // Order 3 has them exchanged on its way from units 0 and 2.
-        let minus = minus != (order == 3 && from % 2 == 0);
+    /// Of a cosine and its sine, which has the sign `mirror`.
+    pub fn pair(
+        &mut self,
+        at: Place,
+        k: usize,
+        j: usize,
+        (from, minus): (usize, bool),
+        mirror: f64,
+    ) {
         for factor in self.factors(k, j).1 {
             let number = &factor.number;
             let (matches, turn) = match number.real.second {
-                None => (from == 0 && minus == (number.group == 4), mirror(order)),
+                None => (from == 0 && minus == (number.group == 4), mirror),
                 Some((_, sign)) => {
-                    let plus = f64::from(sign) * mirror(order) > 0.0;
+                    let plus = f64::from(sign) * mirror > 0.0;
                     (from == number.group && plus != minus, 1.0)
                 }
             };
@@ -222,14 +240,26 @@ impl Weights<'_> {
             }
         }
     }
+
+    /// What each weight is.
+    pub fn terms(&self) -> Vec<Terms> {
+        let one = |source: Option<&Source>| terms(&source.copied(), O, self.basis);
+        (self.sources.iter())
+            .map(|sources| match &sources[..] {
+                // Round functions, which have one term each.
+                [first, second] => {
+                    let ([a, _], [b, _]) = (one(Some(first)), one(Some(second)));
+                    [a, b]
+                }
+                sources => one(sources.first()),
+            })
+            .collect()
+    }
 }
 
-/// What each weight is.
+/// Those of the forward pass.
 pub fn weights(basis: &Basis) -> Vec<Terms> {
-    let mut weights = Weights {
-        basis,
-        sources: vec![Vec::new(); 4 * 2 * 2 * 2 * 4 * 2],
-    };
+    let mut weights = Weights::new(basis);
     let slots = slots(basis);
     for i in 0..4 * 2 * 2 * 4 {
         let (unit, group, half, lane) = (i / 16, i / 8 % 2, i / 4 % 2, i % 4);
@@ -243,25 +273,17 @@ pub fn weights(basis: &Basis) -> Vec<Terms> {
             lane,
         };
         let order = basis.functions[j].order;
-        let from = route(unit, group == 0, half, lane, order);
+        let (from, minus) = route(unit, group == 0, half, lane, order);
+        // Order 3 has them exchanged on its way from units 0 and 2.
+        let exchanged = order == 3 && from % 2 == 0;
         let frequencies: &[usize] = if unit == 0 { &[0, 4] } else { &[unit] };
         for &k in frequencies {
             if order == 0 {
-                weights.round(at, k, slot, from.1);
+                weights.round(at, k, slot, minus);
             } else {
-                weights.pair(at, k, j, from);
+                weights.pair(at, k, j, (from, minus != exchanged), mirror(order));
             }
         }
     }
-    let one = |source: Option<&Source>| terms(&source.copied(), O, basis);
-    (weights.sources.iter())
-        .map(|sources| match &sources[..] {
-            // Round functions, which have one term each.
-            [first, second] => {
-                let ([a, _], [b, _]) = (one(Some(first)), one(Some(second)));
-                [a, b]
-            }
-            sources => one(sources.first()),
-        })
-        .collect()
+    weights.terms()
 }
