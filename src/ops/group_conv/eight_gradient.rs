@@ -17,61 +17,13 @@ const TILES: usize = 2;
 /// Columns of a tile.
 const COLUMNS: usize = 32;
 
-const PLUS: bool = false;
-const MINUS: bool = true;
-
-/// By order, of frequencies 0 and 4 and of 1 to 3 twice: the number that meets them, its unit and whether it is minus.
-const NUMBERS: [[(usize, bool); 8]; 5] = [
-    [
-        (0, PLUS),
-        (0, MINUS),
-        (1, PLUS),
-        (1, MINUS),
-        (2, PLUS),
-        (2, MINUS),
-        (3, MINUS),
-        (3, PLUS),
-    ],
-    [
-        (1, PLUS),
-        (3, MINUS),
-        (0, PLUS),
-        (2, PLUS),
-        (1, MINUS),
-        (3, PLUS),
-        (0, MINUS),
-        (2, MINUS),
-    ],
-    [
-        (2, PLUS),
-        (2, MINUS),
-        (1, PLUS),
-        (3, PLUS),
-        (0, PLUS),
-        (0, MINUS),
-        (3, MINUS),
-        (1, MINUS),
-    ],
-    [
-        (3, PLUS),
-        (1, MINUS),
-        (0, MINUS),
-        (2, PLUS),
-        (3, MINUS),
-        (1, PLUS),
-        (0, PLUS),
-        (2, MINUS),
-    ],
-    [
-        (0, MINUS),
-        (0, PLUS),
-        (3, PLUS),
-        (3, MINUS),
-        (2, PLUS),
-        (2, MINUS),
-        (1, MINUS),
-        (1, PLUS),
-    ],
+/// By order: what meets frequencies 0 and 4, then 1 to 3 twice; unit and sign of a number, as the kernel's header has them.
+const NUMBERS: [&str; 5] = [
+    "0+ 0- 1+ 1- 2+ 2- 3- 3+",
+    "1+ 3- 0+ 2+ 1- 3+ 0- 2-",
+    "2+ 2- 1+ 3+ 0+ 0- 3- 1-",
+    "3+ 1- 0- 2+ 3- 1+ 0+ 2-",
+    "0- 0+ 3+ 3- 2+ 2- 1- 1+",
 ];
 
 /// Of which weights the kernel's sums are gradients: (frequency, element, slot).
@@ -88,13 +40,17 @@ fn sums(basis: &Basis) -> Vec<Terms> {
             continue;
         };
         let order = basis.functions[j].order;
-        for (frequency, &number) in NUMBERS[order].iter().enumerate() {
+        for (frequency, number) in NUMBERS[order].split(' ').enumerate() {
+            let (unit, minus) = (
+                usize::from(number.as_bytes()[0] - b'0'),
+                number.ends_with('-'),
+            );
             let at = place(frequency, i);
             let k = if frequency == 1 { 4 } else { at.unit };
             if order == 0 {
-                weights.round(at, k, slot, number.1);
+                weights.round(at, k, slot, minus);
             } else {
-                weights.pair(at, k, j, number, 1.0);
+                weights.pair(at, k, j, (unit, minus), 1.0);
             }
         }
     }
