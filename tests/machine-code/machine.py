@@ -1069,6 +1069,12 @@ class Machine:
             d = S.wr(a[0])
             x, y = S.opnd(a[1], True), S.opnd(a[2], True)
             return lambda w, m: d(w, m, (bf16(x(w)) << U(16)) | bf16(y(w)))
+        if o == "IDP":
+            if mods != ["2A", "LO", "U16", "U8"]:
+                raise Fault("unknown " + i.text)
+            d = S.wr(a[0])
+            x, y, z = S.opnd(a[1]), S.opnd(a[2]), S.opnd(a[3])
+            return lambda w, m: d(w, m, (x(w) & U(0xFFFF)) * (y(w) & U(0xFF)) + (x(w) >> U(16)) * (y(w) >> U(8) & U(0xFF)) + z(w))
         if o == "IABS":
             d = S.wr(a[0])
             x = S.opnd(a[1])
