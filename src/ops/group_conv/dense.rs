@@ -119,8 +119,12 @@ impl Dense {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reference;
+    use super::super::{Layer, backward, backward_coefficients, backward_input};
+    use super::super::{forward, forward_finished, reference};
     use super::*;
+    use crate::device::Device;
+    use crate::ops::activation::Activation;
+    use crate::ops::norm::{Affine, Finish};
 
     /// Where it would be chosen and where not.
     #[test]
@@ -172,6 +176,70 @@ mod tests {
                     let off = (f64::from(a) - b).abs();
                     assert!(off <= 1e-5 * size, "{shape:?}: {a} is not {b}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn every_pass_of_a_layer_takes_the_cheaper_form() {
+        let device = Device::Cpu;
+        let shape = Shape {
+            batch: 2,
+            orientations: 8,
+            in_features: 12,
+            out_features: 12,
+            oriented_input: true,
+            height: 24,
+            width: 24,
+            kernel: 9,
+            padding: 4,
+        };
+        let layer = Layer::new(&device, shape);
+        assert!(layer.dense.is_some());
+        let small = Shape {
+            kernel: 3,
+            padding: 1,
+            ..shape
+        };
+        assert!(Layer::new(&device, small).dense.is_none());
+        let batch = shape.batch;
+        let (maps, c_len) = (shape.direct().lengths().0, shape.coefficients());
+        let values = |n: usize, seed: f32| {
+            let v: Vec<f32> = (0..n).map(|i| (i as f32 * seed).sin()).collect();
+            device.upload(&v, &[n])
+        };
+        let (x, c, dy) = (values(maps, 0.37), values(c_len, 0.73), values(maps, 1.1));
+        let (mean, variance) = (values(12, 0.2), device.upload(&[2.0; 12], &[12]));
+        let finish = Finish {
+            statistics: (mean.view(), variance.view()),
+            affine: Affine {
+                gain: None,
+                offset: mean.view(),
+            },
+            activation: Activation::Softplus,
+        };
+        let pass = |layer: &Layer| {
+            let mut maps = [(); 4].map(|()| device.zeros(&[maps]));
+            let mut gradients = [(); 2].map(|()| device.zeros(&[c_len]));
+            let [y, z, dx, dx_alone] = &mut maps;
+            let [dc, dc_alone] = &mut gradients;
+            let (x, dy, c) = (x.view(), dy.view(), c.view());
+            forward(&device, layer, batch, x.into(), c, y.view_mut().into());
+            let to = z.view_mut().into();
+            forward_finished(&device, layer, batch, (x.into(), c), &finish, to);
+            let to = (dx.view_mut().into(), dc.view_mut());
+            backward(&device, layer, batch, (x.into(), c), dy.into(), to.0, to.1);
+            let to = dx_alone.view_mut().into();
+            backward_input(&device, layer, batch, c, dy.into(), to);
+            let to = dc_alone.view_mut();
+            backward_coefficients(&device, layer, batch, x.into(), dy.into(), to);
+            maps.into_iter().chain(gradients).map(|a| a.download())
+        };
+        let other = pass(&layer.clone().oriented());
+        for (i, (found, wanted)) in pass(&layer).zip(other).enumerate() {
+            let size = wanted.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            for (a, b) in found.iter().zip(&wanted) {
+                assert!((a - b).abs() <= 1e-5 * size, "pass {i}: {a} is not {b}");
             }
         }
     }
