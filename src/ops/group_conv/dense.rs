@@ -164,6 +164,7 @@ mod tests {
             let wanted = [y, dx, dc];
             let [mut y, mut dx, mut dc] = [y_len, x_len, c.len()].map(|n| vec![0.0f32; n]);
             let (x, c, dy) = (narrow(&x), narrow(&c), narrow(&dy));
+            dense.forward(&[], &c, &mut []);
             dense.forward(&x, &c, &mut y);
             dense.backward_input(&c, &dy, &mut dx);
             // Adds.

@@ -5,8 +5,10 @@
 //! other but by rounding. At a frequency f stand the spectrum there and the conjugate of the one at -f, which take the same
 //! weights, and f and -f are visited once.
 //!
-//!     images --Analyse--> spectra --Multiply--> spectra --Synthesise--> images
-//!     images, gradients --Analyse--> spectra --Accumulate--> products --Gradient--> gradient of filters
+//! ```text
+//! images --Analyse--> spectra --Multiply--> spectra --Synthesise--> images
+//! images, gradients --Analyse--> spectra --Accumulate--> products --Gradient--> gradient of filters
+//! ```
 
 mod filters;
 mod lines;
@@ -26,9 +28,10 @@ use spectra::{Analyse, Cut, Layout, Synthesise};
 /// Numbers of spectra that are kept at a time: of as many images as they hold, and at least one.
 const KEPT: usize = 1 << 24;
 
-/// Images whose spectra are kept at a time, of so many channels in all.
-fn at_once(plan: &Plan, channels: usize) -> usize {
-    (KEPT / (plan.pairs.len() * 4 * plan.twos() * channels)).max(1)
+/// How many of these images have their spectra kept at a time, of so many channels in all.
+fn at_once(plan: &Plan, channels: usize, images: usize) -> usize {
+    let most = KEPT / (plan.pairs.len() * 4 * plan.twos() * channels);
+    most.min(images).max(1)
 }
 
 fn layout(plan: &Plan, channels: usize, images: usize) -> Layout {
@@ -95,7 +98,7 @@ pub fn correlate(
     let (x_image, _, y_image) = Shape { batch: 1, ..*s }.lengths();
     let per_pair = filters::stride(plan, s.out_channels, s.in_channels);
     let channels = plan.padded(s.in_channels) + plan.padded(s.out_channels);
-    let images = at_once(plan, channels).min(x.len() / x_image);
+    let images = at_once(plan, channels, x.len() / x_image);
     let pairs = plan.pairs.len();
     let [from, to] = [s.in_channels, s.out_channels].map(|c| layout(plan, c, images));
     let lengths = [per_pair, from.stride(), to.stride()].map(|stride| pairs * stride);
@@ -151,7 +154,7 @@ pub fn backward_weights(plan: &Plan, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let (x_image, _, y_image) = Shape { batch: 1, ..*s }.lengths();
     let (m, n) = (plan.padded(s.in_channels), plan.padded(s.out_channels));
     // Sums are in the order of these chunks.
-    let images = at_once(plan, m + n).min(x.len() / x_image);
+    let images = at_once(plan, m + n, x.len() / x_image);
     let pairs = plan.pairs.len();
     let [of_x, of_dy] = [s.in_channels, s.out_channels].map(|c| layout(plan, c, images));
     let per_pair = 3 * m * n + LINE;
