@@ -1,5 +1,5 @@
 //! The dense form on the CPU: the filters of all orientations, then a convolution over tiles of the images in the Fourier domain. What
-//! it costs does not grow with the basis; where there are many channels, that is less than the orientation-Fourier form.
+//! it costs does not grow with the basis: for wide filters that is less than the orientation-Fourier form.
 
 use super::Shape;
 use super::plan::Plan;

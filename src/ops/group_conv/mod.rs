@@ -7,7 +7,7 @@
 //! [`mod@reference`] synthesises the O rotated filters and convolves directly. The CPU path never forms them: in the
 //! Fourier domain over orientations each output frequency needs one input frequency of each basis function
 //! (`plan.rs`), so the mixing is block-diagonal and the expansion in the basis is separable. Or it does form them, and convolves with them
-//! in the Fourier domain over tiles of the images (`dense.rs`): for many features that has less to do.
+//! in the Fourier domain over tiles of the images (`dense.rs`): for wide filters that has less to do.
 //!
 //! Other devices do as the CPU does where the kernels' tiles have room (`sizes.rs`: oriented inputs, k of
 //! 3, 5 or 7, O of 4 to 16; `eight.rs`: the same faster on tensor cores for O = 8, k of 3 or 5 and even widths;
