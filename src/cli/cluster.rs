@@ -2,14 +2,16 @@
 
 use super::Global;
 use super::common::{Chosen, Place, Report, numbers, open_factorised, options, warn};
-use super::planted::{Planted, truth_of};
+use super::planted::{Planted, Tuned, truth_of};
 use ndarray::{Array3, Axis};
 use std::path::{Path, PathBuf};
 use striate::insilico::Watch;
+use striate::insilico::found::Found;
 use striate::model::Model;
 use striate::population::clusters::{Sweep, blocks, sweep};
 use striate::population::confusion::{Hypothetical, confusion};
 use striate::population::grouping::{Grouping, Settings, group};
+use striate::population::measures::{self, TUNING};
 use striate::population::{BarCodes, clusters, tables};
 use striate::recording::{Tier, read_images};
 use striate::results::Together;
@@ -39,6 +41,15 @@ pub struct Arguments {
     /// Number of clusters
     #[arg(long, default_value_t = 50, value_name = "K")]
     clusters: usize,
+    /// Cluster neurons by what they do instead of by their bar codes: by these columns of the run's tuning.csv; "tuning" means all
+    /// its indices
+    #[arg(
+        long,
+        value_name = "INDICES",
+        value_delimiter = ',',
+        conflicts_with = "others"
+    )]
+    by: Vec<String>,
     /// Other runs whose neurons join, fitted with the same core; may be repeated
     #[arg(long = "with", value_name = "RUN")]
     others: Vec<PathBuf>,
@@ -145,6 +156,7 @@ impl Arguments {
             ),
             ("perplexity", self.perplexity.to_string(), "30".into()),
             ("seed", settings.clusters.seed.to_string(), "1".into()),
+            ("by", self.by.join(" "), String::new()),
             ("with", others.join(" "), String::new()),
             ("readout", text(&self.readout), String::new()),
             ("neurons", text(&self.neurons), String::new()),
@@ -154,7 +166,7 @@ impl Arguments {
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let seed = global.seed.unwrap_or(1);
-    let settings = arguments.settings(seed)?;
+    let mut settings = arguments.settings(seed)?;
     let interrupts = Interrupts::listen()?;
     let model = open_factorised(global, &arguments.run)?;
     let others = others(global, arguments, &model)?;
@@ -185,6 +197,26 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let output = arguments.place.open(&arguments.run, "cluster")?;
     let origin = model.origin(arguments.made_with(&settings, &others));
     let mut files = Together::open(output.directory(), origin, &FILES)?;
+    let path = output.find("tuning.csv");
+    let tuning = match truth.is_some() || !arguments.by.is_empty() {
+        true => Found::open(&path, &model)?,
+        false => None,
+    };
+    let column = |name: &str| tuning_column(tuning.as_ref(), (&path, name), &model, &chosen.parts);
+    if !arguments.by.is_empty() {
+        let names = arguments.by.iter().flat_map(|name| match name.as_str() {
+            "tuning" => TUNING.to_vec(),
+            name => vec![name],
+        });
+        let columns = names.map(&column).collect::<Result<_>>()?;
+        settings.by = Some(measures::rows(columns));
+    }
+    let tuned = match &tuning {
+        Some(found) if truth.is_some() && found.has("true_orientation_index") => {
+            Some(Tuned::of(column)?)
+        }
+        _ => None,
+    };
     let index = chosen.parts[0].0;
     let images = images(arguments, &model, index, seed)?;
     let stop = || interrupts.signal();
@@ -197,10 +229,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
                 seed,
                 ..Sweep::default()
             };
-            let rows = found.aligned.select(Axis(0), &found.filled);
             Some(sweep(
                 &model.device,
-                rows.view(),
+                found.clustered.view(),
                 &arguments.sweep,
                 &how,
                 &mut watch,
@@ -240,14 +271,30 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
         Some("cluster_confusion.npy"),
     )?;
     files.commit()?;
-    let report = report(&codes, &found, &blocks, output.directory());
+    let report = report(arguments, &codes, &found, &blocks, output.directory());
     match truth {
         Some(truth) => {
-            let planted = Planted::of(&truth, &found.labels)?;
+            let planted = Planted::of(&truth, &found.labels, tuned.as_ref())?;
             report.line(&planted.to_string()).facts(&planted)
         }
         None => Ok(report),
     }
+}
+
+/// A column of the run's `tuning.csv`, of all chosen neurons; NaN where it has none.
+fn tuning_column(
+    tuning: Option<&Found>,
+    (path, name): (&Path, &str),
+    model: &Model,
+    parts: &[(usize, Vec<usize>)],
+) -> Result<Vec<f64>> {
+    let missing = || Error::file(path, "does not exist; `striate tune` writes it");
+    let tuning = tuning.ok_or_else(missing)?;
+    let mut all = Vec::new();
+    for (index, rows) in parts {
+        all.extend(tuning.values(name, &tuning.rows(model, *index, rows)?)?);
+    }
+    Ok(all)
 }
 
 /// The other runs, whose cores must be this one's.
@@ -349,7 +396,13 @@ fn images(arguments: &Arguments, model: &Model, index: usize, seed: u64) -> Resu
         .z_score(images.select(Axis(0), &rows).view()))
 }
 
-fn report(codes: &BarCodes, found: &Grouping, blocks: &[usize], directory: &Path) -> Report {
+fn report(
+    arguments: &Arguments,
+    codes: &BarCodes,
+    found: &Grouping,
+    blocks: &[usize],
+    directory: &Path,
+) -> Report {
     let mut text = format!(
         "{} neurons in {} clusters",
         found.filled.len(),
@@ -357,7 +410,11 @@ fn report(codes: &BarCodes, found: &Grouping, blocks: &[usize], directory: &Path
     );
     let left = codes.len() - found.filled.len();
     if left > 0 {
-        text.push_str(&format!(", {left} without a bar code"));
+        let what = match arguments.by.is_empty() {
+            true => "a bar code",
+            false => "a bar code or an index",
+        };
+        text.push_str(&format!(", {left} without {what}"));
     }
     let mut report = Report::new(String::new())
         .fact("neurons", codes.len())

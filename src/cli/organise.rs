@@ -30,6 +30,12 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     let output = arguments.place.open(&arguments.run, "organise")?;
     let files = [output.find("clusters.csv"), output.find("tuning.csv")];
     let inputs = Inputs::read(&files, &model, &chosen.parts)?;
+    let mut made_with = inputs.made_with[0].split("; ");
+    if made_with.any(|option| option.starts_with("by=")) {
+        warn(
+            "clusters.csv was made of tuning indices: that clusters differ in these says nothing about the neurons",
+        );
+    }
     let names = [("seed", seed.to_string(), "1".to_string())];
     let own = [
         ("readout", arguments.readout.clone().unwrap_or_default()),

@@ -1,17 +1,15 @@
-//! Simulated neurons whose types are known: how well clusters find them; and the second half of the demo, the population's
-//! organisation, by the commands that a user would give.
+//! Simulated neurons whose types are known: how well clusters find them.
 
-use super::{Cli, Global, done};
-use clap::Parser;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2, Axis};
 use serde::Serialize;
-use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use striate::device::Device;
 use striate::insilico::Watch;
 use striate::model::Model;
 use striate::population::clusters::{self, adjusted_rand};
+use striate::population::measures::{self, TUNING};
+use striate::statistics::standardise;
 use striate::table::Table;
 use striate::{Error, Result};
 
@@ -26,11 +24,38 @@ pub struct Planted {
     drive_rand_index: f64,
     /// Of types and as many clusters of the neurons' true parameters instead of their bar codes.
     true_parameter_rand_index: f64,
+    /// Of types and as many clusters of the twins' tuning indices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuning_rand_index: Option<f64>,
+    /// The same of the simulated neurons' own tuning: what these indices allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    true_tuning_rand_index: Option<f64>,
+}
+
+/// Tuning indices of simulated neurons as `tune --truth` finds them, rows (N, M) of [`measures::rows`].
+#[derive(Debug)]
+pub struct Tuned {
+    twins: Array2<f32>,
+    truth: Array2<f32>,
+}
+
+impl Tuned {
+    /// Of the columns of `tuning.csv`.
+    pub fn of(column: impl Fn(&str) -> Result<Vec<f64>>) -> Result<Self> {
+        let rows = |prefix: &str| -> Result<Array2<f32>> {
+            let columns = TUNING.iter().map(|name| column(&format!("{prefix}{name}")));
+            Ok(measures::rows(columns.collect::<Result<_>>()?))
+        };
+        Ok(Self {
+            twins: rows("")?,
+            truth: rows("true_")?,
+        })
+    }
 }
 
 impl Planted {
-    /// Of neurons without a cluster nothing is asked.
-    pub fn of(truth: &Table, labels: &[Option<usize>]) -> Result<Self> {
+    /// Of neurons without a cluster, or without an index, nothing is asked.
+    pub fn of(truth: &Table, labels: &[Option<usize>], tuned: Option<&Tuned>) -> Result<Self> {
         let types = truth.text("type").unwrap_or_default();
         let oriented = truth.numbers("orientation").unwrap_or_default();
         let phases = truth.numbers("phase").unwrap_or_default();
@@ -55,13 +80,29 @@ impl Planted {
             clusters: names.len(),
             ..clusters::Settings::default()
         };
-        let rows = parameters(truth);
-        let best = clusters::k_means(&Device::Cpu, rows.view(), &settings, &mut Watch::hidden())?;
+        let of_rows = |rows: ArrayView2<f32>| -> Result<f64> {
+            let all: Vec<usize> = (0..rows.nrows()).collect();
+            let known = all
+                .into_iter()
+                .filter(|&n| rows.row(n).iter().all(|v| v.is_finite()));
+            let known: Vec<usize> = known.collect();
+            let rows = rows.select(Axis(0), &known);
+            let mut watch = Watch::hidden();
+            let found = clusters::k_means(&Device::Cpu, rows.view(), &settings, &mut watch)?;
+            let types: Vec<usize> = known.iter().map(|&n| planted[n]).collect();
+            adjusted_rand(&types, &found.labels)
+        };
+        let of_tuned = |rows: fn(&Tuned) -> &Array2<f32>| {
+            let index = tuned.map(|t| of_rows(rows(t).view()));
+            index.transpose()
+        };
         Ok(Self {
             planted_types: names.len(),
             cluster_rand_index: adjusted_rand(&of(&planted), &found)?,
             drive_rand_index: adjusted_rand(&of(&drives), &found)?,
-            true_parameter_rand_index: adjusted_rand(&planted, &best.labels)?,
+            true_parameter_rand_index: of_rows(parameters(truth).view())?,
+            tuning_rand_index: of_tuned(|t| &t.twins)?,
+            true_tuning_rand_index: of_tuned(|t| &t.truth)?,
         })
     }
 }
@@ -75,7 +116,14 @@ impl fmt::Display for Planted {
             self.cluster_rand_index,
             self.true_parameter_rand_index,
             self.drive_rand_index
-        )
+        )?;
+        if let (Some(found), Some(truth)) = (self.tuning_rand_index, self.true_tuning_rand_index) {
+            write!(
+                f,
+                "\nof the types and clusters of tuning indices: {found:.3} (from the neurons' own tuning: {truth:.3})"
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -103,101 +151,6 @@ pub fn truth_of(path: &Path, model: &Model, indices: &[usize]) -> Result<Table> 
     Ok(truth)
 }
 
-/// How the planted types come back.
-#[derive(Debug, Serialize)]
-pub struct Types {
-    #[serde(flatten)]
-    planted: Planted,
-    /// Share of its own optimum that a cluster's Gabor reaches on average.
-    gabor_share_of_own: f64,
-    /// The same of a cluster's MEI.
-    mei_share_of_own: f64,
-}
-
-impl fmt::Display for Types {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}\nshare of their own optimum that neurons reach with their cluster's Gabor: {:.3}, MEI: {:.3}",
-            self.planted, self.gabor_share_of_own, self.mei_share_of_own
-        )
-    }
-}
-
-/// Runs `meis`, `cluster`, `cluster-stimuli` and `organise` on the run.
-pub fn organisation(global: &Global, run: &Path, truth: &Table) -> Result<Types> {
-    let mut types = truth.text("type").unwrap_or_default();
-    types.sort();
-    types.dedup();
-    let count = types.len();
-    let clusters = count.to_string();
-    let tell = |what: &str| striate::say(format_args!("{what} ..."));
-    tell("looking for most exciting images");
-    step(global, run, &["meis", "--starts", "1", "--steps", "40"])?;
-    tell("aligning and clustering the bar codes");
-    step(
-        global,
-        run,
-        &["cluster", "--clusters", &clusters, "--perplexity", "15"],
-    )?;
-    tell("looking for the clusters' stimuli");
-    let stimuli = [
-        "cluster-stimuli",
-        "--sizes",
-        "8,10,12.5,15.625",
-        "--contrasts",
-        "1",
-        "--sigmas",
-        "2,4",
-        "--ratios",
-        "1.6",
-        "--dog-contrasts=-1,1",
-        "--surround-contrasts",
-        "0.5,1",
-        "--no-refine",
-        "--starts",
-        "1",
-        "--steps",
-        "40",
-        "--angles",
-        "12",
-    ];
-    step(global, run, &stimuli)?;
-    tell("comparing clusters");
-    step(global, run, &["organise"])?;
-
-    let path = run.join("clusters.csv");
-    let found = Table::read_csv(&path)?;
-    let labels = found.numbers("cluster").unwrap_or_default();
-    if labels.len() != truth.rows() {
-        return Err(Error::file(path, "not a row for each simulated neuron"));
-    }
-    let labels = labels.iter().map(|l| (!l.is_nan()).then_some(*l as usize));
-    let planted = Planted::of(truth, &labels.collect::<Vec<_>>())?;
-    let share = |file: &str| -> Result<f64> {
-        let table = Table::read_csv(&run.join(file))?;
-        let shares = table.numbers("share_of_own").unwrap_or_default();
-        Ok(striate::statistics::mean_of_known(&shares))
-    };
-    Ok(Types {
-        planted,
-        gabor_share_of_own: share("cluster_gabors.csv")?,
-        mei_share_of_own: share("cluster_meis.csv")?,
-    })
-}
-
-/// A command with the demo's device and seed, as on the command line: COMMAND RUN OPTIONS.
-fn step(global: &Global, run: &Path, line: &[&str]) -> Result<()> {
-    let mut words: Vec<OsString> = vec!["striate".into(), line[0].into(), run.into()];
-    words.extend(line[1..].iter().map(OsString::from));
-    words.extend(["--device".into(), global.device.clone().into()]);
-    if let Some(seed) = global.seed {
-        words.extend(["--seed".into(), seed.to_string().into()]);
-    }
-    let cli = Cli::try_parse_from(words).map_err(|e| Error::Other(e.to_string()))?;
-    done(&cli).map(|_| ())
-}
-
 /// What defines each neuron besides place, orientation and type: size, frequency, phase, surround and its strength, each with mean 0
 /// and SD 1. What a neuron does not have is 0 before.
 fn parameters(truth: &Table) -> Array2<f32> {
@@ -217,12 +170,9 @@ fn parameters(truth: &Table) -> Array2<f32> {
         for v in values.iter_mut().filter(|v| v.is_nan()) {
             *v = 0.0;
         }
-        let mean = striate::statistics::mean(values);
-        let sd = striate::statistics::variance(values, 0)
-            .sqrt()
-            .max(f64::MIN_POSITIVE);
+        standardise(values);
         for (row, v) in values.iter().enumerate() {
-            all[(row, at)] = ((v - mean) / sd) as f32;
+            all[(row, at)] = *v as f32;
         }
     }
     all

@@ -1,4 +1,5 @@
-//! From bar codes to clusters: alignment, k-means, and the refinement of each neuron's turn against its cluster.
+//! From bar codes to clusters: alignment, k-means, and the refinement of each neuron's turn against its cluster. Clusters may be
+//! those of other measures of the same neurons.
 
 use super::alignment::{self, Alignment};
 use super::barcodes::{filled_rows, make_unit};
@@ -23,19 +24,23 @@ pub struct Settings {
     pub embedding: embedding::Settings,
     /// Whether turns stay as the relaxed alignment left them.
     pub relaxed: bool,
+    /// Measures of the neurons (N, M) that are clustered instead of their bar codes. Who lacks one (NaN) has no cluster.
+    pub by: Option<Array2<f32>>,
 }
 
-/// A population's clusters and its map. Neurons whose readout is all zero have none.
+/// A population's clusters and its map. Neurons whose readout is all zero, or that lack a measure, have none.
 #[derive(Clone, Debug)]
 pub struct Grouping {
-    /// Rows of the bar codes that are not all zero.
+    /// Rows of the neurons that are clustered.
     pub filled: Vec<usize>,
     /// Cluster of each neuron (N), from 0, largest first.
     pub labels: Vec<Option<usize>>,
     /// Counter-clockwise turn, in radians, that carries each neuron's pattern into the common frame (N); NaN without a code.
     pub rotations: Vec<f64>,
-    /// Turned codes, feature-major (N, F O); 0 without a code. The clusters are those of these rows.
+    /// Turned codes, feature-major (N, F O); 0 without a code.
     pub aligned: Array2<f32>,
+    /// What was clustered, of the filled rows: their turned codes, or the measures.
+    pub clustered: Array2<f32>,
     /// The sweep over penalties; none for a core with one orientation.
     pub alignment: Option<Alignment>,
     /// k-means of the filled rows.
@@ -44,7 +49,7 @@ pub struct Grouping {
     pub embedding: embedding::Embedding,
 }
 
-/// Groups bar codes (N, F, O).
+/// Groups bar codes (N, F, O), or their neurons by other measures.
 ///
 /// # Errors
 /// When there are fewer codes than clusters; when memory does not suffice or a signal has come.
@@ -55,7 +60,11 @@ pub fn group(
     watch: &mut Watch,
 ) -> Result<Grouping> {
     let (n, features, orientations) = codes.dim();
-    let filled = filled_rows(codes);
+    let mut filled = filled_rows(codes);
+    if let Some(by) = &settings.by {
+        assert_eq!(by.nrows(), n, "measures of other neurons");
+        filled.retain(|&row| by.row(row).iter().all(|v| v.is_finite()));
+    }
     let wanted = settings.clusters.clusters;
     if filled.len() < wanted {
         return Err(Error::bad(
@@ -63,8 +72,13 @@ pub fn group(
             "the number",
             wanted,
             format!(
-                "at most {}, the neurons whose readout is not all zero",
-                filled.len()
+                "at most {}, the neurons whose readout is not all zero{}",
+                filled.len(),
+                if settings.by.is_some() {
+                    " and whose measures are all known"
+                } else {
+                    ""
+                }
             ),
         ));
     }
@@ -81,8 +95,21 @@ pub fn group(
         rows.clone_from(&fit.aligned);
         alignment = Some(fit);
     }
-    let mut found = clusters::k_means(device, rows.view(), &settings.clusters, watch)?;
-    if orientations > 1 && !settings.relaxed {
+    let measures = settings.by.as_ref().map(|m| m.select(Axis(0), &filled));
+    let first = measures.as_ref().unwrap_or(&rows);
+    let mut found = clusters::k_means(device, first.view(), &settings.clusters, watch)?;
+    let refined = orientations > 1 && !settings.relaxed;
+    if refined && measures.is_some() {
+        let of: Vec<Option<usize>> = found.labels.iter().copied().map(Some).collect();
+        for _ in 0..ROUNDS {
+            let before = turns.clone();
+            alignment::refine(own.view(), &mut turns, &of, false)?;
+            if turns == before {
+                break;
+            }
+        }
+        rows = turned(own.view(), &turns)?;
+    } else if refined {
         for _ in 0..ROUNDS {
             let labels = found.labels.clone();
             let of: Vec<Option<usize>> = labels.iter().copied().map(Some).collect();
@@ -99,11 +126,13 @@ pub fn group(
             found = again;
         }
     }
-    let embedding = embedding::t_sne(rows.view(), &settings.embedding, watch)?;
+    let clustered = measures.unwrap_or_else(|| rows.clone());
+    let embedding = embedding::t_sne(clustered.view(), &settings.embedding, watch)?;
     let mut grouping = Grouping {
         labels: vec![None; n],
         rotations: vec![f64::NAN; n],
         aligned: Array2::zeros((n, features * orientations)),
+        clustered,
         alignment,
         embedding,
         found,

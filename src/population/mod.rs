@@ -9,7 +9,7 @@ pub mod consistency;
 pub mod differences;
 pub mod embedding;
 pub mod grouping;
-
+pub mod measures;
 pub mod organise;
 pub mod sparsity;
 pub mod tables;

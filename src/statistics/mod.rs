@@ -37,6 +37,14 @@ pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
     (xy / (xx.sqrt() * yy.sqrt())).clamp(-1.0, 1.0)
 }
 
+/// Mean 0 and SD 1 (of n) over the numbers that are known; all 0 where they are all alike.
+pub fn standardise(values: &mut [f64]) {
+    let known: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+    let (mean, sd) = (mean(&known), variance(&known, 0).sqrt());
+    let scale = if varies(&known) { 1.0 / sd } else { 0.0 };
+    values.iter_mut().for_each(|v| *v = (*v - mean) * scale);
+}
+
 /// Whether the spread exceeds what rounding alone leaves around the mean.
 pub fn varies(x: &[f64]) -> bool {
     let largest = x.iter().fold(0.0_f64, |m, v| m.max(v.abs()));

@@ -86,6 +86,80 @@ fn planted_types_and_turns_come_back() {
 }
 
 #[test]
+fn neurons_may_be_clustered_by_their_tuning() {
+    let f = tempfile::tempdir().unwrap();
+    let run = f.path().join("run");
+    // Two kinds of bar codes, and two of suppression across them.
+    let planted = plant(2, 12, 0.2, false, 5);
+    write(&run, &planted, &[3]);
+    fs::write(f.path().join("truth.csv"), truth(&planted.types)).unwrap();
+    let refused = striate(f.path(), "cluster run --clusters 2 --by tuning");
+    assert_eq!(refused.code, 2);
+    let wanted = "tuning.csv: does not exist; `striate tune` writes it";
+    assert!(refused.err.contains(wanted), "{}", refused.err);
+
+    let suppressed = |n: usize| usize::from(n >= 12);
+    let row = |n: usize| {
+        // Neuron 20's experiment told nothing of suppression.
+        let index = match n {
+            20 => String::new(),
+            _ => format!(
+                "{}",
+                0.1 + 0.5 * suppressed(n) as f64 + 0.01 * (n % 5) as f64
+            ),
+        };
+        let kind = planted.types[n];
+        format!("{n},0.3,0.5,{index},0,0,0.7,0.3,{kind},0.1,0,0,0.7\n")
+    };
+    let names = "orientation_index,phase_index,suppression_index,contrast_index,plaid_index,circular_variance";
+    let true_names: Vec<String> = names.split(',').map(|n| format!("true_{n}")).collect();
+    let rows: String = (0..24).map(row).collect();
+    let text = format!("neuron,{names},{}\n{rows}", true_names.join(","));
+    fs::write(run.join("tuning.csv"), text).unwrap();
+    for by in [
+        "tuning",
+        "suppression_index",
+        "plaid_index,suppression_index",
+    ] {
+        let line = format!("cluster run --clusters 2 --truth truth.csv --by {by}");
+        let told = striate(f.path(), &line).ok();
+        assert!(
+            told.contains("22 neurons in 2 clusters, 2 without a bar code or an index"),
+            "{told}"
+        );
+        // Bar codes know of the types, suppression does not, the neurons' own phase index does.
+        let wanted = "clusters of tuning indices: -0.0";
+        assert!(
+            told.contains(wanted) && told.contains("own tuning: 1.000"),
+            "{told}"
+        );
+        let found = table(&run.join("clusters.csv"));
+        let clusters = column(&found, "cluster");
+        assert!(clusters[3].is_nan() && clusters[20].is_nan());
+        let known: Vec<usize> = (0..24).filter(|n| ![3, 20].contains(n)).collect();
+        let kinds: Vec<usize> = known.iter().map(|&n| suppressed(n)).collect();
+        let labels: Vec<usize> = known.iter().map(|&n| clusters[n] as usize).collect();
+        assert_eq!(adjusted_rand(&kinds, &labels).unwrap(), 1.0, "{by}");
+        let made_with = format!("clusters=2; by={}", by.replace(',', " "));
+        let text = fs::read_to_string(run.join("clusters.csv")).unwrap();
+        assert!(text.lines().nth(1).unwrap().ends_with(&made_with), "{text}");
+    }
+    let told = striate(f.path(), "organise run");
+    assert!(told.err.contains("made of tuning indices"), "{}", told.err);
+    told.ok();
+    striate(f.path(), "cluster run --clusters 2").ok();
+    let told = striate(f.path(), "organise run");
+    assert!(!told.err.contains("made of tuning indices"), "{}", told.err);
+    let refused = striate(f.path(), "cluster run --clusters 2 --by direction_index");
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.err.contains("no column direction_index"),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
 fn the_files_belong_together() {
     let f = tempfile::tempdir().unwrap();
     let run = f.path().join("run");

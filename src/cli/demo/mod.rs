@@ -1,9 +1,11 @@
 //! `striate demo`
 
+mod organisation;
+
 use super::Global;
 use super::common::Report;
-use super::planted::{self, Types};
 use ndarray::Axis;
+use organisation::{Types, organise};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use striate::device::Device;
@@ -24,7 +26,7 @@ use striate::training::{Interrupts, Options, Progress, Trainer};
 use striate::{Result, files, results};
 
 /// What the demo trains: small enough for two CPU cores, rich enough for every cell type.
-const CONFIG: &str = include_str!("../../examples/demo.toml");
+const CONFIG: &str = include_str!("../../../examples/demo.toml");
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -97,7 +99,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<Report> {
     // The commands that follow listen for themselves, and read the run as anybody's.
     drop(interrupts);
     drop(model);
-    let types = planted::organisation(global, &options.out, &truth)?;
+    let types = organise(global, &options.out, &truth)?;
     striate::say("drawing the report ...");
     let page = super::report::page(&options.out, None, None)?.page;
     Ok(report(
