@@ -2,7 +2,11 @@
 
 use super::cuda::{Memory, Span};
 use super::launch::Raw;
+use rayon::prelude::*;
 use std::ops::Range;
+
+/// Numbers that one thread fills.
+const CHUNK: usize = 1 << 16;
 
 /// A number that arrays hold.
 pub trait Element: bytemuck::Pod + Send + Sync {}
@@ -247,7 +251,7 @@ impl<'a, T: Element> ViewMut<'a, T> {
     /// Overwrites everything with one value.
     pub fn fill(self, value: T) {
         match self {
-            Self::Host(v) => v.fill(value),
+            Self::Host(v) => v.par_chunks_mut(CHUNK).for_each(|v| v.fill(value)),
             Self::Cuda(s) => s.fill(value),
         }
     }

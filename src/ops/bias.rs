@@ -4,9 +4,11 @@
 
 use super::Real;
 use super::activation::Activation;
+use super::panel::LINE;
 use crate::device::kernels::bias as kernels;
 use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 use kernels::THREADS;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Sizes and kind of one call.
@@ -51,7 +53,17 @@ pub fn forward(device: &Device, shape: &Shape, y: MapView, bias: View, z: MapVie
                 .zip(y.host().par_chunks_exact(shape.pixels))
                 .enumerate()
                 .for_each(|(plane, (z, y))| {
-                    reference::forward_plane(shape, y, bias[plane % shape.channels], z);
+                    let bias = bias[plane % shape.channels];
+                    // Shorter than vectors.
+                    if shape.pixels < LINE {
+                        return reference::forward_plane(shape, y, bias, z);
+                    }
+                    Arch::new().dispatch(Forward {
+                        activation: shape.activation,
+                        y,
+                        bias,
+                        z,
+                    });
                 });
         }
         _ => {
@@ -134,9 +146,97 @@ fn on_host(shape: &Shape, y: MapView, bias: View, dz: MapViewMut) -> Vec<f32> {
         .zip(y.host().par_chunks_exact(shape.pixels))
         .enumerate()
         .map(|(plane, (dz, y))| {
-            reference::backward_plane(shape, y, bias[plane % shape.channels], dz)
+            let bias = bias[plane % shape.channels];
+            if shape.pixels < LINE {
+                return reference::backward_plane(shape, y, bias, dz);
+            }
+            Arch::new().dispatch(Backward {
+                activation: shape.activation,
+                y,
+                bias,
+                dz,
+            })
         })
         .collect()
+}
+
+/// One plane.
+struct Forward<'a> {
+    activation: Activation,
+    y: &'a [f32],
+    bias: f32,
+    z: &'a mut [f32],
+}
+
+impl Forward<'_> {
+    #[inline(always)]
+    fn value<S: Simd>(&self, simd: S, y: S::f32s) -> S::f32s {
+        let biased = simd.add_f32s(y, simd.splat_f32s(self.bias));
+        self.activation.values(simd, biased)
+    }
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let z = std::mem::take(&mut self.z);
+        let (y, y_tail) = S::as_simd_f32s(self.y);
+        let (z, z_tail) = S::as_mut_simd_f32s(z);
+        for (z, &y) in z.iter_mut().zip(y) {
+            *z = self.value(simd, y);
+        }
+        if !z_tail.is_empty() {
+            let y = simd.partial_load_f32s(y_tail);
+            simd.partial_store_f32s(z_tail, self.value(simd, y));
+        }
+    }
+}
+
+/// Of one plane, whose sum it gives.
+struct Backward<'a> {
+    activation: Activation,
+    y: &'a [f32],
+    bias: f32,
+    dz: &'a mut [f32],
+}
+
+impl Backward<'_> {
+    #[inline(always)]
+    fn through<S: Simd>(&self, simd: S, dz: S::f32s, y: S::f32s) -> S::f32s {
+        let biased = simd.add_f32s(y, simd.splat_f32s(self.bias));
+        simd.mul_f32s(dz, self.activation.slopes(simd, biased))
+    }
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) -> f32 {
+        let dz = std::mem::take(&mut self.dz);
+        let (y, y_tail) = S::as_simd_f32s(self.y);
+        let (dz, dz_tail) = S::as_mut_simd_f32s(dz);
+        let mut sums = [simd.splat_f32s(0.0); 4];
+        for (i, (dz, &y)) in dz.iter_mut().zip(y).enumerate() {
+            *dz = self.through(simd, *dz, y);
+            sums[i % 4] = simd.add_f32s(sums[i % 4], *dz);
+        }
+        if !dz_tail.is_empty() {
+            let (dz, y) = (
+                simd.partial_load_f32s(dz_tail),
+                simd.partial_load_f32s(y_tail),
+            );
+            simd.partial_store_f32s(dz_tail, self.through(simd, dz, y));
+        }
+        let whole: f64 = sums
+            .map(|s| f64::from(simd.reduce_sum_f32s(s)))
+            .iter()
+            .sum();
+        let tail: f64 = dz_tail.iter().map(|&d| f64::from(d)).sum();
+        (whole + tail) as f32
+    }
 }
 
 /// The definition, in plain loops.

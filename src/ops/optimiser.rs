@@ -113,8 +113,11 @@ pub fn sgd(device: &Device, (rates, step): (View, View<u32>), values: ViewMut, g
     match device {
         Device::Cpu => {
             let rate = rates.host()[step.host()[0] as usize];
-            let values = values.host().iter_mut().zip(gradients.host());
-            values.for_each(|(v, g)| *v -= rate * g);
+            values
+                .host()
+                .par_chunks_mut(CHUNK)
+                .zip(gradients.host().par_chunks(CHUNK))
+                .for_each(|(v, g)| v.iter_mut().zip(g).for_each(|(v, g)| *v -= rate * g));
         }
         _ => {
             let grid = [n.div_ceil(kernels::optimiser::THREADS), 1, 1];

@@ -3,12 +3,12 @@
 //! x is (B, C, H, W), y (B, C, H', W') with H' = (H - s) / t + 1 rounded down: windows lie wholly inside the map. Of equal
 //! numbers the first in row-major order is the largest, and gets the gradient; NaN counts as larger than any number.
 
+mod cpu;
+
 use super::Real;
 use crate::device::kernels::pool as kernels;
 use crate::device::{Device, MapView, MapViewMut};
 use kernels::THREADS;
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 /// Sizes of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,16 +73,8 @@ pub fn forward(device: &Device, shape: &Shape, x: MapView, y: MapViewMut) {
     if y.is_empty() {
         return;
     }
-    let (of_x, of_y) = shape.planes();
     match device {
-        Device::Cpu => y
-            .host()
-            .par_chunks_exact_mut(of_y)
-            .zip(x.host().par_chunks_exact(of_x))
-            .for_each_init(
-                || vec![0; shape.width],
-                |columns, (y, x)| each_largest(shape, x, columns, |window, at| y[window] = x[at]),
-            ),
+        Device::Cpu => cpu::forward(shape, x.host(), y.host()),
         _ => {
             let count = y.len();
             kernels::pool_forward(
@@ -106,23 +98,8 @@ pub fn forward(device: &Device, shape: &Shape, x: MapView, y: MapViewMut) {
 pub fn backward(device: &Device, shape: &Shape, x: MapView, dy: MapView, dx: MapViewMut) {
     shape.check(x.len(), dy.len());
     assert_eq!(dx.len(), x.len(), "{shape:?}");
-    let (of_x, of_y) = shape.planes();
     match device {
-        Device::Cpu => {
-            let dy = dy.host();
-            dx.host()
-                .par_chunks_exact_mut(of_x)
-                .zip(x.host().par_chunks_exact(of_x))
-                .enumerate()
-                .for_each_init(
-                    || vec![0; shape.width],
-                    |columns, (plane, (dx, x))| {
-                        let dy = &dy[plane * of_y..(plane + 1) * of_y];
-                        dx.fill(0.0);
-                        each_largest(shape, x, columns, |window, at| dx[at] += dy[window]);
-                    },
-                );
-        }
+        Device::Cpu => cpu::backward(shape, x.host(), dy.host(), dx.host()),
         _ => {
             let count = dx.len();
             kernels::pool_backward(
@@ -141,67 +118,6 @@ pub fn backward(device: &Device, shape: &Shape, x: MapView, dy: MapView, dx: Map
             );
         }
     }
-}
-
-/// A number and its place as one integer, larger for larger numbers and of equal ones for the earlier place: NaN above all numbers,
-/// zeros of both signs alike.
-#[inline(always)]
-fn rank(x: f32, at: usize) -> i64 {
-    let bits = (x + 0.0).to_bits() as i32;
-    let ordered = bits ^ ((bits >> 31) as u32 >> 1) as i32;
-    let key = if x.is_nan() { i32::MAX } else { ordered };
-    (i64::from(key) << 32) | i64::from(!(at as u32))
-}
-
-/// A map and its largest numbers: down each column of a row of windows, then across.
-struct Plane<'a, F> {
-    shape: &'a Shape,
-    x: &'a [f32],
-    columns: &'a mut [i64],
-    /// Called with window and place, in order.
-    each: F,
-}
-
-impl<F: FnMut(usize, usize)> WithSimd for Plane<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self {
-            shape: s,
-            x,
-            columns,
-            mut each,
-        } = self;
-        let across = s.out_width();
-        for row in 0..s.out_height() {
-            columns.fill(i64::MIN);
-            for u in row * s.stride..row * s.stride + s.size {
-                let from = u * s.width;
-                let line = columns.iter_mut().zip(&x[from..from + s.width]);
-                for (i, (best, &x)) in line.enumerate() {
-                    *best = (*best).max(rank(x, from + i));
-                }
-            }
-            for window in 0..across {
-                let first = window * s.stride;
-                let mut best = columns[first];
-                for &other in &columns[first + 1..first + s.size] {
-                    best = best.max(other);
-                }
-                each(row * across + window, !(best as u32) as usize);
-            }
-        }
-    }
-}
-
-fn each_largest(shape: &Shape, x: &[f32], columns: &mut [i64], each: impl FnMut(usize, usize)) {
-    Arch::new().dispatch(Plane {
-        shape,
-        x,
-        columns,
-        each,
-    });
 }
 
 /// The definition, in plain loops.
