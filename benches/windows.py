@@ -3,7 +3,7 @@
     python benches/windows.py --recording sim --config examples/population.toml --out runs/windows \
         [--striate target/release/striate] [--seeds 1,2,3] [--windows 0,16] [--after 200] [--set training.max_steps=1000]
 
-A recording for it: striate simulate --out sim --neurons 1000 --reliability 0.5. Needs Python alone. Each fit is a run of its own under --out; a run that is there already is not trained again. Prints
+A recording for it: striate simulate --out sim --neurons 1000 --reliability 0.5. Needs Python alone. Each fit is a run of its own under --out; a run that is there already is not trained again, one that was cut goes on. Prints
 one row per fit, the mean and SD over seeds, and where the neurons lie that lost most.
 """
 
@@ -45,13 +45,17 @@ def fit(a, window, seed):
         recordings = json.dumps([str(pathlib.Path(r).resolve()) for r in a.recording])
         keys = [f"recordings={recordings}", f"readout.window={window}", f"readout.window_after={a.after}", *a.set]
         command = [a.striate, "train", a.config, "--seed", str(seed), "--out", str(run)]
+        cut = (run / "resume.safetensors").exists()
+        if cut:
+            command.append("--resume")
         for key in keys:
             command += ["--set", key]
         started = time.perf_counter()
         # 1: the answer is bad, which the table will show.
         if subprocess.run(command).returncode not in (0, 1):
             raise SystemExit(f"{' '.join(command)} failed")
-        seconds = time.perf_counter() - started
+        # Of one that was cut, nobody knows them.
+        seconds = None if cut else time.perf_counter() - started
         command = [a.striate, "evaluate", str(run)]
         if subprocess.run(command, stdout=subprocess.DEVNULL).returncode not in (0, 1):
             raise SystemExit(f"{' '.join(command)} failed")

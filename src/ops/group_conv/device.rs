@@ -136,7 +136,7 @@ pub fn backward_coefficients(
     if let Some((fourier, gradient)) =
         (tables.fourier.as_ref()).and_then(|f| Some((f, f.gradient.as_ref()?)))
     {
-        return gradient.run(device, (fourier, s.batch), x, dy, dc);
+        return gradient.run(device, (&fourier.expansion, s.batch), x, dy, dc);
     }
     let [functions, channels, features, taps, roll] = filter_sizes(s);
     let weights = s.direct().lengths().1;

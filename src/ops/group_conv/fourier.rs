@@ -1,8 +1,8 @@
 //! The Fourier form on a device: its tables and its launches. `kernels/group_conv.cu` has the tiling and the words used here.
 
-use super::Shape;
+use super::expansion::Expansion;
 use super::gradient::Gradient;
-use super::mix::{Mix, taps, terms, transform, transposed};
+use super::mix::{Mix, terms, transposed};
 use super::plan::Plan;
 use super::sizes::Sizes;
 use crate::device::kernels::group_conv as kernels;
@@ -13,14 +13,9 @@ use crate::ops::norm::Finish;
 /// Constants of one direction.
 #[derive(Clone, Debug)]
 pub struct Fourier {
-    /// Of this direction.
-    pub shape: Shape,
+    pub expansion: Expansion,
     /// Whether it is the adjoint's: coefficients come with input and output features exchanged.
     adjoint: bool,
-    pub sizes: Sizes,
-    pub transform: Array,
-    pub basis: Array,
-    pub places: Array<u32>,
     factors: Array,
     functions: Array<u32>,
     /// None for the adjoint, and where there is no kernel for it.
@@ -44,12 +39,8 @@ impl Fourier {
             .unzip();
         let upload = |values: &[f32]| device.upload(values, &[values.len()]);
         Some(Self {
-            shape: s,
+            expansion: Expansion::new(device, s, sizes, &mix, basis),
             adjoint,
-            sizes,
-            transform: upload(&transform(s.orientations)),
-            basis: upload(&taps(&sizes, basis)),
-            places: device.upload(&mix.places, &[mix.places.len()]),
             factors: upload(&factors.concat()),
             functions: device.upload(&functions, &[functions.len()]),
             gradient,
@@ -66,7 +57,8 @@ impl Fourier {
         ending: Option<&Finish>,
         mut y: MapViewMut,
     ) {
-        let (s, sizes) = (&self.shape, &self.sizes);
+        let of = &self.expansion;
+        let (s, sizes) = (&of.shape, &of.sizes);
         let chunks = s.out_features.div_ceil(kernels::GROUP_CONV_FEATURES);
         let lanes = s.in_features * sizes.steps() * chunks * 2 * 32;
         let (in_stride, out_stride) = if self.adjoint {
@@ -98,7 +90,7 @@ impl Fourier {
             let direct = s.direct();
             let tiles = direct.out_height().div_ceil(sizes.rows)
                 * direct.out_width().div_ceil(kernels::GROUP_CONV_COLUMNS);
-            let none = self.transform.view();
+            let none = of.transform.view();
             let (mean, variance) = ending.map_or((none, none), |f| f.statistics);
             let gain = ending.and_then(|f| f.affine.gain);
             let offset = ending.map_or(none, |f| f.affine.offset);
@@ -106,9 +98,9 @@ impl Fourier {
                 device,
                 [batch * tiles, chunks, 1],
                 x,
-                self.transform.view(),
-                self.basis.view(),
-                self.places.view(),
+                of.transform.view(),
+                of.basis.view(),
+                of.places.view(),
                 weights.read(),
                 mean,
                 variance,

@@ -1,7 +1,7 @@
 //! The coefficients' gradient in the Fourier form on a device; `kernels/group_conv_gradient.cu` has the mathematics.
 
 use super::Shape;
-use super::fourier::Fourier;
+use super::expansion::Expansion;
 use super::mix::Terms;
 use super::sizes::Sizes;
 use crate::device::kernels::group_conv::{GROUP_CONV_COLUMNS, GROUP_CONV_STRIDE};
@@ -134,12 +134,12 @@ impl Gradient {
     pub fn run(
         &self,
         device: &Device,
-        (fourier, batch): (&Fourier, usize),
+        (of, batch): (&Expansion, usize),
         x: MapView,
         dy: MapView,
         dc: ViewMut,
     ) {
-        let s = &fourier.shape;
+        let s = &of.shape;
         let direct = s.direct();
         let tiles = batch
             * direct.out_height().div_ceil(self.rows)
@@ -160,9 +160,9 @@ impl Gradient {
                 [groups, slices, chunks],
                 x,
                 dy,
-                fourier.transform.view(),
-                fourier.basis.view(),
-                fourier.places.view(),
+                of.transform.view(),
+                of.basis.view(),
+                of.places.view(),
                 partial,
                 s.orientations,
                 s.in_features,

@@ -21,6 +21,7 @@ mod device;
 mod eight;
 mod eight_gradient;
 mod expand;
+mod expansion;
 mod factors;
 mod fourier;
 mod frequency;
