@@ -1257,9 +1257,11 @@ class Machine:
             u = int(a[0][2:])
             x, y = S.uop(a[j]), S.uop(a[j + 1])
             if "HI" in mods:
-                c = S.uop(a[j + 2])
-                sh = int(a[j + 3], 16)
-                cin = S.upred(a[j + 4]) if "X" in mods else None
+                signed = "SX32" in mods  # the upper half is the sign
+                c = (lambda w: -(x(w) >> 31) & M32) if signed else S.uop(a[j + 2])
+                at = j + 2 if signed else j + 3
+                sh = int(a[at], 16)
+                cin = S.upred(a[at + 1]) if "X" in mods else None
 
                 def f(w, m):
                     v = x(w) | (c(w) << 32)

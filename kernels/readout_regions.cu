@@ -1,0 +1,96 @@
+// What comes before and after the products of the readout through windows on Hopper's warpgroups (see readout_regions.cuh).
+#include "readout_regions.cuh"
+#include "readout.cuh"
+
+#define THREADS 256
+#define NEURONS 192  // of a tile
+#define PATCH_HEIGHT 12
+#define PATCH_WIDTH 16
+#define FILL_BLOCKS 6  // of a tile
+
+static_assert(HOPPER, "readout_windows.cu is for other cards");
+static_assert(PRECISION == BF16, "and for other precisions");
+static_assert(NEURONS == TILE_NEURONS, "");
+
+constexpr int PATCH_CHUNKS = PATCH_HEIGHT * PATCH_WIDTH / CHUNK_PIXELS;
+
+static_assert(FILL_BLOCKS * THREADS == NEURONS * ROW_CHUNKS, "a thread for every chunk of a span");
+
+// |mask| of a chunk's pixels, pixel i at(i) on the map.
+template <class At> __device__ __forceinline__ void store_chunk(const float* mask, const Slot& slot, Map* to, At at) {
+    float v[CHUNK_PIXELS];
+#pragma unroll
+    for (int i = 0; i < CHUNK_PIXELS; ++i) {
+        int2 pixel = at(i);
+        v[i] = slot.sees(pixel.y, pixel.x) ? fabsf(mask[slot.place(pixel.y, pixel.x)]) : 0.0f;
+    }
+    store_four(to, make_float4(v[0], v[1], v[2], v[3]));
+    store_four(to + 4, make_float4(v[4], v[5], v[6], v[7]));
+}
+
+// Thread: a chunk of every span of a tile.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_regions_store_masks(const float* mask /* (inside) */, const u32* slots, const u32* tiles, const u32* chunks,
+                            Map* to /* (spans, NEURONS, SPAN) */, int map_width) {
+    u32 tile = blockIdx.y, own = blockIdx.x * THREADS + threadIdx.x, end = tiles[(tile + 1) * TILE_WORDS];
+    Slot slot(slots, tile * NEURONS + own / ROW_CHUNKS);
+    for (u32 span = tiles[tile * TILE_WORDS]; span < end; ++span) {
+        u32 chunk = chunks[span * ROW_CHUNKS + own % ROW_CHUNKS];
+        store_chunk(mask, slot, to + ((size_t)span * NEURONS * ROW_CHUNKS + own) * CHUNK_PIXELS, [&](int i) {
+            int pixel = chunk * CHUNK_PIXELS + i, y = pixel / map_width;
+            return make_int2(pixel - y * map_width, chunk == NO_CHUNK ? -1 : y);
+        });
+    }
+}
+
+// Block: a span of a patch.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_regions_store_patches(const float* mask /* (inside) */, const u32* slots, const u32* eights /* (spans, ROW_CHUNKS) of 8 slots */,
+                              const u32* corners /* (spans, 2) */, Map* to /* (spans, SPAN, pixels of a patch) */) {
+    u32 span = blockIdx.x;
+    int top = corners[span * 2], left = corners[span * 2 + 1];
+    for (int i = threadIdx.x; i < SPAN * PATCH_CHUNKS; i += THREADS) {
+        int k = i / PATCH_CHUNKS, first = i % PATCH_CHUNKS * CHUNK_PIXELS;
+        u32 eight = eights[span * ROW_CHUNKS + k / 8];
+        Slot slot(slots, eight == NO_CHUNK ? 0 : eight * 8 + k % 8);
+        int y = eight == NO_CHUNK ? -1 : top + first / PATCH_WIDTH, x = left + first % PATCH_WIDTH;
+        store_chunk(mask, slot, to + ((size_t)span * SPAN * PATCH_CHUNKS + i) * CHUNK_PIXELS, [&](int p) { return make_int2(x + p, y); });
+    }
+}
+
+// Thread: one output.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_regions_add_outputs(const float* parts /* (parts, B, slots) */, const float* bias /* (N) */, const u32* order /* (slots) */,
+                            float* h /* (B, N) */, int count, int batch, int neurons) {
+    int i = blockIdx.x * THREADS + threadIdx.x, outputs = batch * neurons;
+    if (i >= outputs) return;
+    int image = i / neurons;
+    u32 neuron = order[i - image * neurons];
+    float sum = bias[neuron];
+    for (int part = 0; part < count; ++part) sum += parts[(size_t)part * outputs + i];
+    h[(size_t)image * neurons + neuron] = sum;
+}
+
+// Thread: one number of the masks.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_regions_add_masks(const float* parts /* (parts, inside) */, float* dmask /* (inside) */, int count, int inside) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= inside) return;
+    float sum = 0.0f;
+    for (int part = 0; part < count; ++part) sum += parts[(size_t)part * inside + i];
+    dmask[i] += sum;
+}
+
+// Thread: one feature weight.
+extern "C" __global__ void __launch_bounds__(THREADS)
+readout_regions_add_features(const float* parts /* (pieces, NEURONS, C) */, const float* features /* (slots, C) */, const u32* tiles,
+                             const u32* order /* (slots) */, float* dfeatures /* (N, C) */, int neurons, int channels, int positive) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= neurons * channels) return;
+    u32 slot = i / channels, channel = i - slot * channels, tile = slot / NEURONS;
+    u32 end = tiles[(tile + 1) * TILE_WORDS + 1];
+    float sum = 0.0f;
+    for (u32 piece = tiles[tile * TILE_WORDS + 1]; piece < end; ++piece)
+        sum += parts[((size_t)piece * NEURONS + slot % NEURONS) * channels + channel];
+    dfeatures[(size_t)order[slot] * channels + channel] += positive ? sign_of(features[i]) * sum : sum;
+}

@@ -1,0 +1,30 @@
+// The readout through windows on Hopper's warpgroups: what its kernels share. Neurons are sorted so that neighbours look at neighbouring
+// places, each in a slot, and slots are cut into tiles. What the neurons of a tile look at is its region: chunks of 8 pixels of the map, SPAN
+// pixels to a span. |mask| is stored for all of a tile's region, zeros outside of the neuron's own window, and products run over regions.
+//
+// slots    (tiles of NEURONS, SLOT_WORDS): window and place of the mask; height 0 where there is no neuron
+// tiles    (tiles + 1, TILE_WORDS): first span, first piece for the gradients of the weights
+// chunks   (spans, ROW_CHUNKS): which chunk of the map
+// features (slots, C) and order (slots), of neurons, end with the last neuron
+#pragma once
+#include "warpgroup.cuh"
+
+constexpr u32 NO_CHUNK = 0xffffffffu;  // fills up the last span
+constexpr int SLOT_WORDS = 8, TILE_WORDS = 2, PIECE_WORDS = 2, PATCH_WORDS = 4;
+constexpr int CHUNK_PIXELS = 8;
+constexpr int TILE_NEURONS = 192;
+
+struct Slot {
+    int top, left, height, width;
+    u32 start;  // of the mask
+
+    __device__ __forceinline__ Slot(const u32* slots, u32 slot) {
+        const u32* words = slots + (size_t)slot * SLOT_WORDS;
+        top = words[0], left = words[1], height = words[2], width = words[3], start = words[4];
+    }
+    __device__ __forceinline__ bool sees(int y, int x) const {
+        return (u32)(y - top) < (u32)height && (u32)(x - left) < (u32)width;
+    }
+    // Where that pixel lies in the masks.
+    __device__ __forceinline__ u32 place(int y, int x) const { return start + (y - top) * width + x - left; }
+};

@@ -1,0 +1,200 @@
+"""The readout through windows on warpgroups: its tables as src/ops/readout/windowed/regions.rs makes them, what its products take and must give."""
+
+import numpy as np
+
+from arrays import halves, rounded, stored
+from launch import Launch
+from readout import filled
+
+TILE, CHUNK, SPAN, PIECE, NONE = 192, 8, 8, 12, 0xFFFFFFFF
+PATCH = (12, 16)
+
+
+def snake(window):
+    top, left, height, width = window
+    return height * width, top, left if top // 4 % 2 == 0 else -left
+
+
+def meets(window, top, left):
+    return window[0] < top + PATCH[0] and top < window[0] + window[2] and window[1] < left + PATCH[1] and left < window[1] + window[3]
+
+
+class Regions:
+    """Of windows (top, left, height, width), one per neuron."""
+
+    def __init__(self, windows, height, width):
+        self.map, self.windows = (height, width), [tuple(w) for w in windows]
+        self.order = sorted(range(len(windows)), key=lambda n: (snake(self.windows[n]), n))
+        self.starts = np.concatenate([[0], np.cumsum([w[2] * w[3] for w in self.windows])])
+        self.tiles, self.chunks, self.pieces = [0], [], []
+        slots = []
+        for first in range(0, len(self.order), TILE):
+            own = self.order[first : first + TILE]
+            slots += [(*self.windows[n], self.starts[n], n, 0, 0) for n in own]
+            seen = sorted({p // CHUNK for w in {self.windows[n] for n in own} for p in self.pixels(w)})
+            self.chunks += seen + [NONE] * (-len(seen) % SPAN)
+            self.tiles.append(len(self.chunks) // SPAN)
+        slots += [(0,) * 8] * (-len(slots) % TILE)
+        self.slots = np.array(slots, np.uint32)
+        for tile, (first, end) in enumerate(zip(self.tiles, self.tiles[1:])):
+            self.pieces += [(tile, k) for k in range(0, (end - first) * SPAN, PIECE)]
+
+        self.eights, self.patches, self.corners = [], [0], []
+        for top in range(0, height, PATCH[0]):
+            for left in range(0, width, PATCH[1]):
+                seen = [k // 8 for k, n in enumerate(self.order) if meets(self.windows[n], top, left)]
+                seen = sorted(set(seen))
+                self.eights += seen + [NONE] * (-len(seen) % SPAN)
+                self.patches.append(len(self.eights) // SPAN)
+                self.corners.append((top, left))
+
+    def tables(self):
+        """Slots, tiles, chunks, pieces, patches."""
+        lengths = np.diff(self.patches)
+        most_first = sorted(range(len(self.corners)), key=lambda k: (-lengths[k], k))
+        first_pieces = [sum(tile < t for tile, _ in self.pieces) for t in range(len(self.tiles))]
+        patches = [(self.patches[k], lengths[k], *self.corners[k]) for k in most_first]
+        rows = (self.slots, list(zip(self.tiles, first_pieces)), self.chunks, self.pieces, patches)
+        return [np.array(table, np.uint32) for table in rows]
+
+    def patch_masks(self, whole):
+        """(spans, 64, pixels of a patch)."""
+        height, width = self.map
+        out = np.zeros((len(self.eights), 8, *PATCH), np.float32)
+        for (top, left), first, end in zip(self.corners, self.patches, self.patches[1:]):
+            for at in range(first * SPAN, end * SPAN):
+                for k in range(8):
+                    slot = self.eights[at] * 8 + k
+                    if slot >= len(self.order):
+                        continue
+                    part = whole[self.order[slot]].reshape(height, width)[top : top + PATCH[0], left : left + PATCH[1]]
+                    out[at, k, : part.shape[0], : part.shape[1]] = part
+        return out.reshape(-1, PATCH[0] * PATCH[1])
+
+    def pixels(self, window):
+        top, left, height, width = window
+        return [(top + y) * self.map[1] + left + x for y in range(height) for x in range(width)]
+
+    def masks(self, whole):
+        """(spans, TILE, 64) of what whole masks (N, P) have there."""
+        out = np.zeros((len(self.chunks) // SPAN, TILE, SPAN * CHUNK), np.float32)
+        for tile in range(len(self.tiles) - 1):
+            for span in range(self.tiles[tile], self.tiles[tile + 1]):
+                for k, chunk in enumerate(self.chunks[span * SPAN : (span + 1) * SPAN]):
+                    if chunk == NONE:
+                        continue
+                    pixels = np.arange(chunk * CHUNK, (chunk + 1) * CHUNK)
+                    held = pixels < whole.shape[1]
+                    for row, n in enumerate(self.order[tile * TILE : (tile + 1) * TILE]):
+                        out[span, row, k * CHUNK : (k + 1) * CHUNK][held] = whole[n, pixels[held]]
+        return out
+
+
+def standard():
+    """6,005 neurons, windows of 16 x 16 pixels with corners on a grid of 4, as many neurons each."""
+    height, width, side, grid, neurons = 36, 64, 16, 4, 6005
+    corners = [(y, x, side, side) for y in range(0, height - side + 1, grid) for x in range(0, width - side + 1, grid)]
+    ends = [neurons * (k + 1) // len(corners) for k in range(len(corners))]
+    windows, first = [], 0
+    for corner, end in zip(corners, ends):
+        windows += [corner] * (end - first)
+        first = end
+    return Regions(windows, height, width)
+
+
+class Case:
+    """Random operands, as they are stored, and what float64 makes of them."""
+
+    def __init__(self, precision, batch, channels, size, windows, seed=1):
+        draw = np.random.default_rng(seed).standard_normal
+        height, width = size
+        self.precision, self.sizes = precision, (batch, channels, height * width, len(windows))
+        self.regions = Regions(windows, height, width)
+        self.x = rounded(draw((batch, channels, height * width)), precision)
+        self.mask = draw((len(windows), height * width)).astype(np.float32)
+        for n, window in enumerate(windows):
+            outside = np.ones(height * width, bool)
+            outside[self.regions.pixels(window)] = False
+            self.mask[n, outside] = 0
+        self.features = draw((len(windows), channels)).astype(np.float32)
+        self.dh = draw((batch, len(windows))).astype(np.float32)
+        self.magnitude = rounded(np.abs(self.mask), precision)
+
+    def put(self, run):
+        return [run.put(table) for table in self.regions.tables()[:3]]
+
+    def sorted_features(self):
+        return self.features[self.regions.order]
+
+    def put_x(self, run):
+        return run.put(stored(self.x, self.precision, filled(self.x.shape[-1])))
+
+    def put_masks(self, run):
+        return run.put(stored(self.regions.masks(self.magnitude), self.precision, SPAN * CHUNK))
+
+
+def forward(case, each=3):
+    b, c, p, n = case.sizes
+    run = Launch("readout_regions_forward", "readout_regions_forward", case.precision, 384, 55296)
+    tiles, ranges = len(case.regions.tiles) - 1, -(-c // each)
+    parts = run.empty(ranges * b * n)
+    given = [case.put_x(run), case.put_masks(run), run.put(case.sorted_features()), *case.put(run)[1:], parts]
+    run.go((tiles, -(-b // 128), ranges), given, [b, c, p, n, each, 1])
+    got = run.get(parts, (ranges, b, n)).astype(float).sum(0)
+    g = np.einsum("bcp,np->bcn", case.x.astype(float), case.magnitude.astype(float))
+    want = np.einsum("bcn,nc->bn", g, np.abs(case.features).astype(float))
+    return run, got, want[:, case.regions.order]
+
+
+def to_weights(case, each=3):
+    (b, c, p, n), r = case.sizes, case.regions
+    run = Launch("readout_regions_weights", "readout_regions_backward_weights", case.precision, 384, 57360)
+    dh, ranges = rounded(case.dh, case.precision), -(-c // each)
+    inside = [case.mask[n][r.pixels(r.windows[n])] for n in range(n)]
+    grown, parts = run.empty(ranges * r.starts[-1]), run.empty(len(r.pieces) * TILE * c)
+    given = [
+        case.put_x(run),
+        case.put_masks(run),
+        run.put(np.concatenate(inside)),
+        run.put(case.sorted_features()),
+        run.put(stored(np.ascontiguousarray(dh.T[r.order]), case.precision, filled(b))),
+        *case.put(run),
+        run.put(r.tables()[3]),
+        grown,
+        parts,
+    ]
+    run.go((len(r.pieces), ranges, 1), given, [b, c, p, r.map[1], n, int(r.starts[-1]), each, 1])
+    g = np.einsum("bn,bcp->ncp", dh.astype(float), case.x.astype(float))
+    want_mask = np.sign(case.mask) * np.einsum("nc,ncp->np", np.abs(case.features).astype(float), g)
+    want_mask = np.concatenate([want_mask[n][r.pixels(r.windows[n])] for n in range(n)])
+    want_features = np.einsum("np,ncp->nc", case.magnitude.astype(float), g)
+    got = np.zeros((len(r.tiles) * TILE, c))
+    for (tile, _), part in zip(r.pieces, run.get(parts, (len(r.pieces), TILE, c))):
+        got[tile * TILE : (tile + 1) * TILE] += part
+    return run, [run.get(grown, (ranges, r.starts[-1])).sum(0), got[:n]], [want_mask, want_features[r.order]]
+
+
+def to_maps(case):
+    (b, c, p, n), r = case.sizes, case.regions
+    run = Launch("readout_regions_input", "readout_regions_backward_input", case.precision, 256, 57856)
+    v = rounded(np.abs(case.features), case.precision)
+    dh = rounded(case.dh, case.precision)
+    factors = np.concatenate([v.T, dh])[:, r.order]
+    dx = run.empty(b * c * p, np.uint16)
+    given = [
+        run.put(stored(r.patch_masks(case.magnitude), case.precision, PATCH[0] * PATCH[1])),
+        run.put(stored(factors, case.precision, filled(n))),
+        run.put(np.array(r.eights, np.uint32)),
+        run.put(r.tables()[4]),
+        dx,
+    ]
+    rows = b * -(-c // 16) * 16
+    run.go((-(-rows // 256), len(r.corners), 1), given, [b, c, *r.map, n])
+    want = np.einsum("bn,nc,np->bcp", dh.astype(float), v.astype(float), case.magnitude.astype(float))
+    return run, halves(run.get(dx, (b, c, p), np.uint16)), want
+
+
+if __name__ == "__main__":
+    r = standard()
+    lengths = np.diff(r.tiles)
+    print(lengths, lengths.sum(), len(lengths))
