@@ -30,9 +30,12 @@ fn every_kernel_is_its_definition_in_any_order_of_threads() {
             check(case, precision, false, &mut wrong);
         }
         // Where Hopper has kernels of its own.
+        let windowed = case.name.starts_with("readout through windows");
+        if windowed || case.name.starts_with("readout Shape") {
+            check(case, Precision::Bf16, true, &mut wrong);
+        }
         if case.name.starts_with("readout Shape") {
             check(case, Precision::Tf32, true, &mut wrong);
-            check(case, Precision::Bf16, true, &mut wrong);
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -65,6 +65,13 @@ fn windowed_cases() -> impl Iterator<Item = Case> {
         .collect();
     // More neurons in a window than a tile has, and more numbers.
     let crowded = (0..140).map(|n| (4 * (n / 135), 0, 12, 12)).collect();
+    // More neurons and images than a block of a warpgroup's has; some see all.
+    let scattered = (0..200)
+        .map(|n| match n {
+            7 => (0, 0, 13, 11),
+            _ => (n % 5 * 2, n % 8, 1 + n % 3, 2 + n % 2),
+        })
+        .collect();
     [
         (1, 1, (1, 1), vec![(0, 0, 1, 1)]),
         (3, 7, (7, 9), corners),
@@ -72,6 +79,8 @@ fn windowed_cases() -> impl Iterator<Item = Case> {
         (5, 6, (18, 20), all_in_one),
         (4, 9, (20, 26), mixed),
         (18, 3, (16, 16), crowded),
+        (130, 2, (13, 11), scattered),
+        (260, 1, (2, 3), vec![(0, 1, 2, 2); 2]),
         (
             2,
             131,

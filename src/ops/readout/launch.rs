@@ -31,7 +31,7 @@ pub fn most_channels(device: &Device) -> usize {
 }
 
 /// Floats that hold them.
-fn floats(device: &Device, (x, mask): (usize, usize)) -> usize {
+pub fn floats(device: &Device, (x, mask): (usize, usize)) -> usize {
     (x + mask) * device.precision().map_bytes() / size_of::<f32>()
 }
 
@@ -80,7 +80,7 @@ fn stored(
 }
 
 /// Memory for maps.
-fn as_maps<'a>(device: &Device, memory: ViewMut<'a>) -> MapViewMut<'a> {
+pub fn as_maps<'a>(device: &Device, memory: ViewMut<'a>) -> MapViewMut<'a> {
     match device.precision() {
         Precision::Bf16 => MapViewMut::Half(memory.halves()),
         _ => MapViewMut::Float(memory),
@@ -222,7 +222,7 @@ pub fn filled(length: usize) -> usize {
 }
 
 /// A matrix (rows, columns) as (columns, rows filled up).
-fn turn(
+pub fn turn(
     device: &Device,
     (rows, columns): (usize, usize),
     from: View,

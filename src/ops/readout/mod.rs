@@ -46,7 +46,7 @@ impl Shape {
     /// Floats that a forward pass on `device` can keep for the backward one: projections on the CPU, factors at bf16.
     pub fn kept(&self, device: &Device, windows: Option<&Windows>) -> usize {
         match (device, windows) {
-            (_, Some(_)) => windowed::kept(device, self),
+            (_, Some(windows)) => windowed::kept(device, self, windows),
             (Device::Cpu, None) => self.projections(),
             (_, None) => launch::kept(device, self),
         }

@@ -1,6 +1,6 @@
 //! Where neurons look: one window of the map each, neurons with the same window side by side.
 
-use super::windowed::launch;
+use super::windowed::{Regions, launch};
 use crate::device::{Array, Device};
 use std::ops::Range;
 
@@ -53,6 +53,8 @@ pub(in crate::ops) struct Tables {
     pub groups: Array<u32>,
     pub of_neurons: Array<u32>,
     pub of_pixels: Array<u32>,
+    /// Where the device has kernels that read them.
+    pub regions: Option<Regions>,
 }
 
 impl Window {
@@ -119,6 +121,7 @@ impl Windows {
         let rows: Vec<u32> = order.iter().map(|&n| n as u32).collect();
         let of_groups: Vec<_> = groups.iter().map(launch::of_group).collect();
         let (of_neurons, of_pixels) = launch::tiles(&groups);
+        let regions = Regions::apply(device).then(|| Regions::new(device, map, &groups, &order));
         Self {
             map,
             tables: Tables {
@@ -127,6 +130,7 @@ impl Windows {
                 groups: table(device, &of_groups),
                 of_neurons: table(device, &of_neurons),
                 of_pixels: table(device, &of_pixels),
+                regions,
             },
             groups,
             order,

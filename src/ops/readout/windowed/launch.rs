@@ -17,11 +17,11 @@ fn check(s: &Shape) {
     );
 }
 
-/// Lends the features, and dh where there is some, in the order of the masks, and `more` floats.
-fn sorted(
+/// Lends the features, and dh where there is some, in an order of neurons, and `more` floats.
+pub fn sorted(
     device: &Device,
     s: &Shape,
-    windows: &Windows,
+    order: View<u32>,
     features: View,
     dh: Option<View>,
     more: usize,
@@ -32,7 +32,6 @@ fn sorted(
     device.scratch(of_features + of_dh + more, |scratch| {
         let (mut own_features, rest) = scratch.split_at(of_features);
         let (mut own_dh, rest) = rest.split_at(of_dh);
-        let order = windows.tables.order.view();
         gather::rows(device, s.channels, features, order, own_features.reborrow());
         if let Some(dh) = dh {
             let grid = [dh.len().div_ceil(THREADS), 1, 1];
@@ -52,8 +51,8 @@ pub fn forward(
     h: ViewMut,
 ) {
     let (images, tables) = ((TILE / s.channels).max(1), &windows.tables);
-    let features = weights.features;
-    sorted(device, s, windows, features, None, 0, |features, _, _| {
+    let (order, features) = (tables.order.view(), weights.features);
+    sorted(device, s, order, features, None, 0, |features, _, _| {
         kernels::readout_windows_forward(
             device,
             [tables.of_neurons.shape()[0], s.batch.div_ceil(images), 1],
@@ -84,11 +83,11 @@ pub fn backward_input(
     dh: View,
     dx: MapViewMut,
 ) {
-    let features = weights.features;
+    let (order, features) = (windows.tables.order.view(), weights.features);
     sorted(
         device,
         s,
-        windows,
+        order,
         features,
         Some(dh),
         0,
@@ -140,11 +139,11 @@ pub fn backward(
     let parts = largest.unwrap_or(0).div_ceil(TILE) * weights.features.len();
     let blocks = |threads: usize| [threads.div_ceil(THREADS), 1, 1];
     let positive = usize::from(s.positive_features);
-    let features = weights.features;
+    let (order, features) = (windows.tables.order.view(), weights.features);
     sorted(
         device,
         s,
-        windows,
+        order,
         features,
         Some(dh),
         parts,
@@ -182,8 +181,12 @@ pub fn backward(
             );
         },
     );
+    add_bias(device, s, dh, gradients.bias);
+}
+
+pub fn add_bias(device: &Device, s: &Shape, dh: View, dbias: ViewMut) {
     let grid = [s.neurons.div_ceil(whole::THREADS), 1, 1];
-    whole::readout_backward_bias(device, grid, dh, gradients.bias, s.batch, s.neurons);
+    whole::readout_backward_bias(device, grid, dh, dbias, s.batch, s.neurons);
 }
 
 /// A row of the table of groups.

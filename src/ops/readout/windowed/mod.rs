@@ -8,16 +8,26 @@
 mod cpu;
 pub(super) mod launch;
 pub mod reference;
+mod regions;
+mod warpgroup;
 
 use super::cpu::Host;
 pub use super::windows::{Group, Window, Windows};
 use super::{Gradients, Shape, Weights};
 use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
+pub(super) use regions::Regions;
 
-/// Floats that a forward pass can keep for the backward one: projections on the CPU.
-pub(super) fn kept(device: &Device, shape: &Shape) -> usize {
-    match device {
-        Device::Cpu => shape.projections(),
+/// The tables of the kernels for warpgroups, where these are used.
+fn regions<'a>(device: &Device, windows: &'a Windows) -> Option<&'a Regions> {
+    let regions = windows.tables.regions.as_ref();
+    regions.filter(|_| Regions::apply(device))
+}
+
+/// Floats that a forward pass can keep for the backward one: projections on the CPU, factors for warpgroups.
+pub(super) fn kept(device: &Device, shape: &Shape, windows: &Windows) -> usize {
+    match (device, regions(device, windows)) {
+        (Device::Cpu, _) => shape.projections(),
+        (_, Some(regions)) => warpgroup::kept(device, shape, regions),
         _ => 0,
     }
 }
@@ -36,7 +46,13 @@ pub(super) fn forward(
             let weights = Host::new(weights);
             cpu::forward(shape, windows, x.host(), &weights, h.host(), keep);
         }
-        _ => launch::forward(device, shape, windows, x, weights, h),
+        _ => match regions(device, windows) {
+            Some(regions) => {
+                let own = (windows, regions);
+                warpgroup::forward(device, shape, own, x, weights, h, keep);
+            }
+            None => launch::forward(device, shape, windows, x, weights, h),
+        },
     }
 }
 
@@ -56,7 +72,13 @@ pub(super) fn backward(
             let (x, dh, dx) = (x.host(), dh.host(), dx.host());
             cpu::backward((shape, windows), x, &weights, dh, dx, gradients, kept);
         }
-        _ => launch::backward(device, shape, windows, x, weights, dh, (dx, gradients)),
+        _ => match regions(device, windows) {
+            Some(regions) => {
+                let (own, to) = ((windows, regions), (dx, gradients));
+                warpgroup::backward(device, shape, own, x, weights, dh, to, kept);
+            }
+            None => launch::backward(device, shape, windows, x, weights, dh, (dx, gradients)),
+        },
     }
 }
 
@@ -71,6 +93,12 @@ pub(super) fn backward_input(
         Device::Cpu => {
             cpu::backward_input(shape, windows, &Host::new(weights), dh.host(), dx.host());
         }
-        _ => launch::backward_input(device, shape, windows, weights, dh, dx),
+        _ => match regions(device, windows) {
+            Some(regions) => {
+                let own = (windows, regions);
+                warpgroup::backward_input(device, shape, own, weights, dh, dx);
+            }
+            None => launch::backward_input(device, shape, windows, weights, dh, dx),
+        },
     }
 }
