@@ -86,8 +86,8 @@ struct Outputs {
 template <int MOST> struct Units {
     int per_image, first, images, first_image, distinct, inverse;
 
-    __device__ __forceinline__ Units(int batch, int channels, int block) {
-        int of_all = block * MOST;
+    __device__ __forceinline__ Units(int batch, int channels) {
+        int of_all = blockIdx.y * MOST;
         per_image = (channels + UNIT - 1) / UNIT;
         first_image = of_all / per_image;
         first = of_all - first_image * per_image;
@@ -98,24 +98,18 @@ template <int MOST> struct Units {
     // Of a unit of the block.
     __device__ __forceinline__ int image_of(int unit) const { return (first + unit) * inverse >> INVERSE_BITS; }
 
-    // Of tiles of `whole` runs; lies(col): where in a map a run lies, and how many pixels of it there are.
-    template <class Tile, class Lies>
-    __device__ __forceinline__ void store(Tile& sums, Map* dx /* (B, C, P) */, bool whole, int batch, int channels, int pixels, Lies lies) const {
+    template <class Tile>
+    __device__ __forceinline__ void store(Tile& sums, Map* dx /* (B, C, P) */, int first_pixel, int batch, int channels, int pixels) const {
+        bool whole = in_runs(dx, pixels);
         sums.for_each_run([&](int row, int i, const Run& run) {
             int unit = row / UNIT, of_block = image_of(unit), image = first_image + of_block;
-            int channel = (first + unit - of_block * per_image) * UNIT + row % UNIT;
-            int2 pixel = lies(sums.run_col(i));
-            if (image >= batch || channel >= channels || pixel.y <= 0) return;
-            Map* to = dx + ((size_t)(image * channels + channel) * pixels + pixel.x);
+            int channel = (first + unit - of_block * per_image) * UNIT + row % UNIT, pixel = first_pixel + sums.run_col(i);
+            if (image >= batch || channel >= channels || pixel >= pixels) return;
+            Map* to = dx + ((size_t)(image * channels + channel) * pixels + pixel);
             if (whole) return run.store(to);
 #pragma unroll
             for (int e = 0; e < RUN; ++e)
-                if (e < pixel.y) to[e] = run.at(e);
+                if (e < pixels - pixel) to[e] = run.at(e);
         });
-    }
-    template <class Tile>
-    __device__ __forceinline__ void store(Tile& sums, Map* dx, int first_pixel, int batch, int channels, int pixels) const {
-        store(sums, dx, in_runs(dx, pixels), batch, channels, pixels,
-              [&](int col) { return make_int2(first_pixel + col, pixels - first_pixel - col); });
     }
 };

@@ -45,15 +45,15 @@ readout_regions_store_masks(const float* mask /* (inside) */, const u32* slots, 
 
 // Block: a span of a patch.
 extern "C" __global__ void __launch_bounds__(THREADS)
-readout_regions_store_patches(const float* mask /* (inside) */, const u32* slots, const u32* eights /* (spans, ROW_CHUNKS) of 8 slots */,
+readout_regions_store_patches(const float* mask /* (inside) */, const u32* slots, const u32* eights /* (spans, ROW_CHUNKS) */,
                               const u32* corners /* (spans, 2) */, Map* to /* (spans, SPAN, pixels of a patch) */) {
     u32 span = blockIdx.x;
     int top = corners[span * 2], left = corners[span * 2 + 1];
     for (int i = threadIdx.x; i < SPAN * PATCH_CHUNKS; i += THREADS) {
         int k = i / PATCH_CHUNKS, first = i % PATCH_CHUNKS * CHUNK_PIXELS;
-        u32 eight = eights[span * ROW_CHUNKS + k / 8];
-        Slot slot(slots, eight == NO_CHUNK ? 0 : eight * 8 + k % 8);
-        int y = eight == NO_CHUNK ? -1 : top + first / PATCH_WIDTH, x = left + first % PATCH_WIDTH;
+        u32 eight = eights[span * ROW_CHUNKS + k / 8] & NO_EIGHT;
+        Slot slot(slots, eight == NO_EIGHT ? 0 : eight * 8 + k % 8);
+        int y = eight == NO_EIGHT ? -1 : top + first / PATCH_WIDTH, x = left + first % PATCH_WIDTH;
         store_chunk(mask, slot, to + ((size_t)span * SPAN * PATCH_CHUNKS + i) * CHUNK_PIXELS, [&](int p) { return make_int2(x + p, y); });
     }
 }

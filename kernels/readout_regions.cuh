@@ -5,12 +5,15 @@
 // slots    (tiles of NEURONS, SLOT_WORDS): window and place of the mask; height 0 where there is no neuron
 // tiles    (tiles + 1, TILE_WORDS): first span, first piece for the gradients of the weights
 // chunks   (spans, ROW_CHUNKS): which chunk of the map
+// eights   (spans of patches, ROW_CHUNKS): which 8 slots, in the lowest EIGHT_BITS, and which thirds of the patch any of the span sees
 // features (slots, C) and order (slots), of neurons, end with the last neuron
 #pragma once
 #include "warpgroup.cuh"
 
 constexpr u32 NO_CHUNK = 0xffffffffu;  // fills up the last span
-constexpr int SLOT_WORDS = 8, TILE_WORDS = 2, PIECE_WORDS = 2, PATCH_WORDS = 4;
+constexpr int EIGHT_BITS = 29;
+constexpr u32 NO_EIGHT = (1u << EIGHT_BITS) - 1;  // likewise
+constexpr int SLOT_WORDS = 8, TILE_WORDS = 2, PIECE_WORDS = 2, PATCH_WORDS = 8;
 constexpr int CHUNK_PIXELS = 8;
 constexpr int TILE_NEURONS = 192;
 

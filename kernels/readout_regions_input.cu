@@ -17,44 +17,55 @@ static_assert(THREADS == INPUT_THREADS && ROWS == INPUT_ROWS && UNITS == INPUT_U
 static_assert(PATCH_HEIGHT * PATCH_WIDTH == INPUT_COLS, "a patch is what sums are of");
 static_assert(INPUT_SHARED <= SHARED_WORDS, "stages");
 
+// Neurons that see its upper third alone come first, then those that see two thirds, all of it, the lower two, the lowest.
 struct Patch {
-    const u32* masks;  // of the patch
+    static constexpr int AT_ONCE = 1;
+    const u32* masks;
     const u32* eights;
     int spans;
-    u32 next;  // of the span to be copied next
+    u32 next;  // of the span to be copied
 
-    __device__ __forceinline__ bool neurons(int, int, u32& word) const {
-        word = next * CHUNK;
-        return next != NO_CHUNK;
+    __device__ __forceinline__ bool neurons(int, u32& word) const {
+        u32 eight = next & NO_EIGHT;
+        word = eight * CHUNK;
+        return eight != NO_EIGHT;
     }
-    __device__ __forceinline__ void look_at(int span, int chunk) { next = span < spans ? eights[span * ROW_CHUNKS + chunk] : NO_CHUNK; }
-    __device__ __forceinline__ void copy_masks(u32* to, int span, int line, int chunk) const {
+    __device__ __forceinline__ void look_at(int span, int chunk) {
+        next = span < spans ? eights[span * ROW_CHUNKS + chunk] : NO_EIGHT;
+    }
+    __device__ __forceinline__ void copy_masks(u32* to, u32 span, int line, int chunk) const {
         constexpr int WORDS = INPUT_COLS / 2;
         const u32* from = masks + ((span * SPAN + line) * WORDS + chunk * CHUNK);
 #pragma unroll
         for (int q = 0; q < SPAN / LINES; ++q)
 #pragma unroll
-            for (int slab = 0; slab < INPUT_COLS / 64; ++slab)
-                begin_copy(to + slab * SLAB + q * LINES * ROW_WORDS, from + q * LINES * WORDS + slab * ROW_WORDS, span < spans);
+            for (int slab = 0; slab < SLABS; ++slab)
+                if (next >> (EIGHT_BITS + slab) & 1)
+                    begin_copy(to + slab * SLAB + q * LINES * ROW_WORDS, from + q * LINES * WORDS + slab * ROW_WORDS, true);
     }
 };
 
-// Block: ROWS rows (b, c), in UNITs, by a patch; those with most work come first. A patch has its spans of 8 times 8 slots in `eights`.
+// Block: ROWS rows (b, c), in UNITs, by a patch; those with most work come first.
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_regions_backward_input(const Map* masks /* (spans, SPAN, pixels of a patch) */,
-                               const Map* factors /* v (C, slots) and dh (B, slots), stored */, const u32* eights /* (spans, ROW_CHUNKS) */,
-                               const u32* patches /* (patches, PATCH_WORDS): first span, spans, corner */, Map* dx /* (B, C, P) */,
+                               const Map* factors /* v (C, slots) and dh (B, slots), stored */,
+                               const u32* eights /* (spans, ROW_CHUNKS) */,
+                               const u32* patches /* (patches, PATCH_WORDS): corner, first span, ends */, Map* dx /* (B, C, P) */,
                                int batch, int channels, int map_height, int map_width, int neurons) {
     DYNAMIC_SHARED(shared, SHARED_WORDS);
     const u32* patch = patches + blockIdx.y * PATCH_WORDS;
-    u32 first_span = patch[0];
-    int spans = patch[1], top = patch[2], left = patch[3];
-    OwnUnits own(batch, channels, blockIdx.x);
-    Patch lies{(const u32*)masks + (size_t)first_span * SPAN * (INPUT_COLS / 2), eights + first_span * ROW_CHUNKS, spans, NO_CHUNK};
+    int top = patch[0], left = patch[1];
+    u32 first_span = patch[2];
+    const u32* ends = patch + 3;
+    Patch lies{(const u32*)masks + (size_t)first_span * SPAN * (INPUT_COLS / 2), eights + first_span * ROW_CHUNKS, (int)ends[4], NO_EIGHT};
     lies.look_at(0, own_chunk());
-    InputSums sums;
-    input_of(sums, lies, own, shared, (const u32*)factors, channels, stored_words(neurons), spans);
-    own.store(sums, dx, in_runs(dx, map_width), batch, channels, map_height * map_width, [&](int col) {
+    Input<Patch> input(lies, InputUnits(batch, blockIdx.x), shared, factors, channels, neurons);
+    input.multiply<0, 1>(ends[0]);
+    input.multiply<0, 2>(ends[1]);
+    input.multiply<0, 3>(ends[2]);
+    input.multiply<1, 3>(ends[3]);
+    input.multiply<2, 3>(ends[4]);
+    input.store(dx, in_runs(dx, map_width), map_height * map_width, [&](int col) {
         int y = top + col / PATCH_WIDTH, x = left + col % PATCH_WIDTH;
         return make_int2(y * map_width + x, y < map_height ? map_width - x : 0);
     });

@@ -78,7 +78,7 @@ readout_tensor_backward_input(const Map* mask /* (N, P), stored */, const Map* f
     typedef Across<COLS> Masks;
     constexpr int MASKS = FACTORS * SPAN_WORDS, STAGE = MASKS + COLS * SPAN_WORDS;
     constexpr int COPIES = (FACTORS + ALONG_ROWS - 1) / ALONG_ROWS;
-    Units<UNITS> own(batch, channels, blockIdx.y);
+    Units<UNITS> own(batch, channels);
     int first_pixel = blockIdx.x * COLS, words = stored_words(pixels), length = stored_words(neurons);
 
     u32 factor[COPIES];

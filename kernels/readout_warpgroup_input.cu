@@ -14,30 +14,31 @@ static_assert(THREADS == INPUT_THREADS && ROWS == INPUT_ROWS && COLS == INPUT_CO
 static_assert(INPUT_SHARED <= SHARED_WORDS, "stages");
 
 struct Whole {
+    static constexpr int AT_ONCE = SLABS;
     const u32* mask;
-    int first_pixel, words, length, pixels, neurons_all;
+    int first_pixel, pixels, all_neurons, words, length, at = 0;  // the word of the span to be copied
 
-    __device__ __forceinline__ bool neurons(int span, int chunk, u32& word) const {
-        word = span * ROW_WORDS + chunk * CHUNK;
+    __device__ __forceinline__ bool neurons(int chunk, u32& word) const {
+        word = at + chunk * CHUNK;
         return (int)word < length;
     }
-    __device__ __forceinline__ void look_at(int, int) const {}
+    __device__ __forceinline__ void look_at(int span, int) { at = span * ROW_WORDS; }
     __device__ __forceinline__ void copy_masks(u32* to, int span, int line, int chunk) const {
         if constexpr (ACROSS) {
-            int word = first_pixel / 2 + chunk * CHUNK, left = neurons_all - line - span * SPAN;
+            int word = first_pixel / 2 + chunk * CHUNK, left = all_neurons - line - span * SPAN;
             const u32* from = mask + ((u32)(span * SPAN + line) * words + word);
 #pragma unroll
             for (int q = 0; q < SPAN / LINES; ++q)
 #pragma unroll
-                for (int slab = 0; slab < COLS / 64; ++slab)
+                for (int slab = 0; slab < SLABS; ++slab)
                     begin_copy(to + slab * SLAB + q * LINES * ROW_WORDS, from + q * LINES * words + slab * ROW_WORDS,
                                q * LINES < left && word + slab * ROW_WORDS < words);
         } else {
-            int at = span * ROW_WORDS + chunk * CHUNK;
-            const u32* from = mask + ((u32)(first_pixel + line) * length + at);
+            int word = at + chunk * CHUNK;
+            const u32* from = mask + ((u32)(first_pixel + line) * length + word);
 #pragma unroll
             for (int q = 0; q < COLS / LINES; ++q)
-                begin_copy(to + q * LINES * ROW_WORDS, from + q * LINES * length, at < length && q * LINES < pixels - first_pixel - line);
+                begin_copy(to + q * LINES * ROW_WORDS, from + q * LINES * length, word < length && q * LINES < pixels - first_pixel - line);
         }
     }
 };
@@ -47,10 +48,9 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 readout_warpgroup_backward_input(const Map* mask /* (N, P), for TF32 (P, N), stored */, const Map* factors /* v (C, N) and dh (B, N), stored */,
                                  Map* dx /* (B, C, P) */, int batch, int channels, int pixels, int neurons) {
     DYNAMIC_SHARED(shared, SHARED_WORDS);
-    OwnUnits own(batch, channels, blockIdx.y);
-    int first_pixel = blockIdx.x * COLS, length = stored_words(neurons);
-    Whole lies{(const u32*)mask, first_pixel, stored_words(pixels), length, pixels, neurons};
-    InputSums sums;
-    input_of(sums, lies, own, shared, (const u32*)factors, channels, length, spans_of(neurons));
-    own.store(sums, dx, first_pixel, batch, channels, pixels);
+    int first_pixel = blockIdx.x * COLS;
+    Whole lies{(const u32*)mask, first_pixel, pixels, neurons, stored_words(pixels), stored_words(neurons)};
+    Input<Whole> input(lies, InputUnits(batch, blockIdx.y), shared, factors, channels, neurons);
+    input.multiply<0, SLABS>(spans_of(neurons));
+    input.store(dx, in_runs(dx, pixels), pixels, [&](int col) { return make_int2(first_pixel + col, pixels - first_pixel - col); });
 }

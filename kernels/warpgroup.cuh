@@ -48,6 +48,9 @@ struct Operand {
 #define NAMES_48 \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, " \
     "%24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define NAMES_32 \
+    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, " \
+    "%24, %25, %26, %27, %28, %29, %30, %31"
 #define NAMES_64 NAMES_48 ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 #define NAMES_96 NAMES_48 ", " \
     "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, %64, %65, %66, %67, %68, %69, %70, %71, " \
@@ -64,6 +67,11 @@ template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n" PRODUCT("96") "{" NAMES_48 "}, %48, %49, p, 1, 1, 0, %51;\n}"
                  : SUMS_24(0), SUMS_24(6)
                  : "l"(a), "l"(b), "r"((int)add), "n"(ACROSS));
+}
+template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[8][4], const u32 (&a)[4], u64 b) {
+    asm volatile(PRODUCT("64") "{" NAMES_32 "}, {%32, %33, %34, %35}, %36, 1, 1, 1, %37;"
+                 : SUMS_4(0), SUMS_4(1), SUMS_24(2)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(ACROSS));
 }
 template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[16][4], const u32 (&a)[4], u64 b) {
     asm volatile(PRODUCT("128") "{" NAMES_64 "}, {%64, %65, %66, %67}, %68, 1, 1, 1, %69;"

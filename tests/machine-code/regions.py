@@ -6,7 +6,7 @@ from arrays import halves, rounded, stored
 from launch import Launch
 from readout import filled
 
-TILE, CHUNK, SPAN, PIECE, NONE = 192, 8, 8, 12, 0xFFFFFFFF
+TILE, CHUNK, SPAN, PIECE, NONE, NO_EIGHT = 192, 8, 8, 12, 0xFFFFFFFF, 0x1FFFFFFF
 PATCH = (12, 16)
 
 
@@ -15,8 +15,21 @@ def snake(window):
     return height * width, top, left if top // 4 % 2 == 0 else -left
 
 
-def meets(window, top, left):
-    return window[0] < top + PATCH[0] and top < window[0] + window[2] and window[1] < left + PATCH[1] and left < window[1] + window[3]
+def third(window, top, left):
+    """The first and last third of a patch that a window meets."""
+    first, end = max(window[0] - top, 0), min(window[0] + window[2] - top, PATCH[0])
+    beside = window[1] + window[3] <= left or left + PATCH[1] <= window[1]
+    return None if first >= end or beside else (first // 4, (end - 1) // 4)
+
+
+def union(thirds):
+    some = [t for t in thirds if t]
+    return (min(t[0] for t in some), max(t[1] for t in some)) if some else None
+
+
+def kind(thirds):
+    """In the order in which a block takes them."""
+    return {(0, 0): 0, (0, 1): 1, (1, 1): 1, (0, 2): 2, (1, 2): 3, (2, 2): 4}[thirds]
 
 
 class Regions:
@@ -39,12 +52,17 @@ class Regions:
         for tile, (first, end) in enumerate(zip(self.tiles, self.tiles[1:])):
             self.pieces += [(tile, k) for k in range(0, (end - first) * SPAN, PIECE)]
 
-        self.eights, self.patches, self.corners = [], [0], []
+        self.eights, self.patches, self.corners, self.ends = [], [0], [], []
         for top in range(0, height, PATCH[0]):
             for left in range(0, width, PATCH[1]):
-                seen = [k // 8 for k, n in enumerate(self.order) if meets(self.windows[n], top, left)]
-                seen = sorted(set(seen))
-                self.eights += seen + [NONE] * (-len(seen) % SPAN)
+                eights = [self.order[k : k + 8] for k in range(0, len(self.order), 8)]
+                thirds = [union(third(self.windows[n], top, left) for n in eight) for eight in eights]
+                seen = sorted((k for k, of in enumerate(thirds) if of), key=lambda k: (kind(thirds[k]), k))
+                kinds = [kind(union(thirds[k] for k in seen[i : i + SPAN])) for i in range(0, len(seen), SPAN)]
+                self.ends.append([sum(k <= kind for k in kinds) for kind in range(5)])
+                thirds = [(0b001, 0b011, 0b111, 0b110, 0b100)[kind] << 29 for kind in kinds]
+                seen += [NO_EIGHT] * (-len(seen) % SPAN)
+                self.eights += [k | thirds[i // SPAN] for i, k in enumerate(seen)]
                 self.patches.append(len(self.eights) // SPAN)
                 self.corners.append((top, left))
 
@@ -53,7 +71,7 @@ class Regions:
         lengths = np.diff(self.patches)
         most_first = sorted(range(len(self.corners)), key=lambda k: (-lengths[k], k))
         first_pieces = [sum(tile < t for tile, _ in self.pieces) for t in range(len(self.tiles))]
-        patches = [(self.patches[k], lengths[k], *self.corners[k]) for k in most_first]
+        patches = [(*self.corners[k], self.patches[k], *self.ends[k]) for k in most_first]
         rows = (self.slots, list(zip(self.tiles, first_pieces)), self.chunks, self.pieces, patches)
         return [np.array(table, np.uint32) for table in rows]
 
@@ -64,7 +82,7 @@ class Regions:
         for (top, left), first, end in zip(self.corners, self.patches, self.patches[1:]):
             for at in range(first * SPAN, end * SPAN):
                 for k in range(8):
-                    slot = self.eights[at] * 8 + k
+                    slot = (self.eights[at] & NO_EIGHT) * 8 + k
                     if slot >= len(self.order):
                         continue
                     part = whole[self.order[slot]].reshape(height, width)[top : top + PATCH[0], left : left + PATCH[1]]

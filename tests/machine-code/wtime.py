@@ -50,16 +50,22 @@ def to_weights(z=2, piece=2):
         print(z, "us", spread(times)/CLOCK*1e6, "full", sum(times)/MULTIPROCESSORS/CLOCK*1e6, len(times))
 
 def to_maps():
-    lens=np.diff(R.patches); print(lens, lens.sum())
-    def block(spans):
+    def block(ends, most=0):
         run = Launch("readout_regions_input", "readout_regions_backward_input", "bf16", 256, 57856)
         take = lambda n: run.memory.alloc(n, "")
-        pat=R.tables()[4].copy(); pat[1,1]=spans
+        pat=R.tables()[4].copy(); pat[1,3:]=ends
         given=[take(len(R.eights)*8*192*2), take((CHANNELS+BATCH)*6016*2), run.put(np.array(R.eights,np.uint32)), run.put(pat), take(BATCH*CHANNELS*P*2)]
         return cycles(run,(BATCH*CHANNELS//256,len(R.corners),1),[(1,1,0)],given,[BATCH,CHANNELS,HEIGHT,WIDTH,NEURONS])
-    (a,ma),(b,mb)=block(6),block(12)
-    step=(b-a)/6; fixed=a-6*step
-    print("maps", fixed, step, busy(mb))
-    times=[fixed+n*step for n in sorted(lens)[::-1] for _ in range(128)]
+    steps=[]
+    for kind in range(5):
+        e=lambda n: [0]*kind+[n]*(5-kind)
+        (a,ma),(b,mb)=block(e(6)),block(e(12))
+        steps.append((b-a)/6); fixed=a-6*steps[-1]
+        print("maps", kind, fixed, steps[-1], busy(mb))
+    times=[fixed+sum(n*s for n,s in zip(np.diff([0,*ends]),steps)) for ends in R.ends]
+    print(R.ends, [round(t) for t in times])
+    times=[t for t in sorted(times)[::-1] for _ in range(128)]
     print("us", spread(times)/CLOCK*1e6, "full", sum(times)/MULTIPROCESSORS/CLOCK*1e6, len(times))
-globals()[sys.argv[1]](*map(int,sys.argv[2:]))
+    own=[int(x) for x in R.ends[5]]
+    print(own, block(own)[0], "for", times[0])
+if __name__=="__main__": globals()[sys.argv[1]](*map(int,sys.argv[2:]))

@@ -26,10 +26,10 @@ pub(in crate::ops) struct Regions {
     pub chunks: Array<u32>,
     /// (pieces, 2): tile, and first chunk of what it looks at.
     pub pieces: Array<u32>,
-    /// (spans, chunks) of slots, and the corner of the patch that they see (spans, 2).
+    /// (spans, chunks) of slots and the thirds of their patch that the span sees, and the patch's corner (spans, 2).
     pub eights: Array<u32>,
     pub corners: Array<u32>,
-    /// (patches, 4): first span, spans, corner; those with most first.
+    /// (patches, 8): corner, first span, ends of its kinds of spans; those with most first.
     pub patches: Array<u32>,
 }
 
@@ -66,14 +66,15 @@ impl Regions {
         let (mut eights, mut corners, mut patches) = (Vec::new(), Vec::new(), Vec::new());
         for top in (0..map.0).step_by(PATCH_HEIGHT) {
             for left in (0..map.1).step_by(PATCH_WIDTH) {
-                let first = spans(&eights);
-                append_spans(&mut eights, who_sees(&windows, (top, left)));
-                let (corner, own) = ([top as u32, left as u32], spans(&eights) - first);
-                corners.extend(std::iter::repeat_n(corner, own as usize));
-                patches.push([first, own, corner[0], corner[1]]);
+                let (first, corner) = (spans(&eights), [top as u32, left as u32]);
+                let kinds = append_patch(&mut eights, &windows, (top, left));
+                corners.extend(kinds.iter().map(|_| corner));
+                let end = |k| kinds.iter().filter(|kind| **kind <= k).count() as u32;
+                let [top, left] = corner;
+                patches.push([top, left, first, end(0), end(1), end(2), end(3), end(4)]);
             }
         }
-        patches.sort_by_key(|&[_, spans, ..]| Reverse(spans));
+        patches.sort_by_key(|patch| Reverse(patch[7]));
         Self {
             order: device.upload(&neurons, &[neurons.len()]),
             slots: table(device, &slots),
@@ -105,15 +106,46 @@ fn looked_at(windows: &[Window], map: (usize, usize)) -> Vec<u32> {
     indices(seen)
 }
 
-/// The chunks of slots that have a neuron that sees something of a patch.
-fn who_sees(windows: &[Window], (top, left): (usize, usize)) -> Vec<u32> {
+/// The kinds of spans of a patch, in the order in which they come, by the thirds that they see.
+const KINDS: [u32; 5] = [0b001, 0b011, 0b111, 0b110, 0b100];
+/// Where these are noted, above the chunk of slots.
+const THIRDS_AT: u32 = 29;
+const NO_EIGHT: u32 = (1 << THIRDS_AT) - 1;
+
+/// The thirds of a patch that a window has a pixel of.
+fn thirds(w: &Window, (top, left): (usize, usize)) -> u32 {
     let meets = |first: usize, size: usize, other: usize, others: usize| {
         first < other + others && other < first + size
     };
-    let sees = |w: &Window| {
-        meets(w.top, w.height, top, PATCH_HEIGHT) && meets(w.left, w.width, left, PATCH_WIDTH)
+    let third = PATCH_HEIGHT / 3;
+    let sees = |t: usize| {
+        meets(w.top, w.height, top + t * third, third) && meets(w.left, w.width, left, PATCH_WIDTH)
     };
-    indices(windows.chunks(CHUNK).map(|eight| eight.iter().any(sees)))
+    (0..3).map(|t| u32::from(sees(t)) << t).sum()
+}
+
+/// The first kind that has these thirds.
+fn kind(thirds: u32) -> usize {
+    let holds = |kind: &u32| kind & thirds == thirds;
+    KINDS.iter().position(holds).unwrap_or(2)
+}
+
+/// Appends the chunks of slots that have a neuron that sees something of a patch, and tells the kinds of their spans.
+fn append_patch(all: &mut Vec<u32>, windows: &[Window], corner: (usize, usize)) -> Vec<usize> {
+    let eights = (0..).zip(windows.chunks(CHUNK));
+    let mut seen: Vec<(usize, u32)> = eights
+        .map(|(i, eight)| (eight.iter().fold(0, |some, w| some | thirds(w, corner)), i))
+        .filter(|(thirds, _)| *thirds > 0)
+        .map(|(thirds, i)| (kind(thirds), i))
+        .collect();
+    seen.sort_unstable();
+    let spans = seen.chunks(CHUNKS).map(|span| {
+        let kind = kind(span.iter().fold(0, |some, (kind, _)| some | KINDS[*kind]));
+        let eights = (0..CHUNKS).map(|i| span.get(i).map_or(NO_EIGHT, |eight| eight.1));
+        all.extend(eights.map(|eight| eight | KINDS[kind] << THIRDS_AT));
+        kind
+    });
+    spans.collect()
 }
 
 fn indices(are: impl IntoIterator<Item = bool>) -> Vec<u32> {
