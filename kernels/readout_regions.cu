@@ -16,16 +16,16 @@ constexpr int PATCH_CHUNKS = PATCH_HEIGHT * PATCH_WIDTH / CHUNK_PIXELS;
 
 static_assert(FILL_BLOCKS * THREADS == NEURONS * ROW_CHUNKS, "a thread for every chunk of a span");
 
-// |mask| of a chunk's pixels, pixel i at(i) on the map.
-template <class At> __device__ __forceinline__ void store_chunk(const float* mask, const Slot& slot, Map* to, At at) {
+// |mask| of a chunk's pixels, pixel i at(i) on the map: its words.
+template <class At> __device__ __forceinline__ void read_chunk(u32 (&words)[CHUNK], const float* mask, const Slot& slot, At at) {
     float v[CHUNK_PIXELS];
 #pragma unroll
     for (int i = 0; i < CHUNK_PIXELS; ++i) {
         int2 pixel = at(i);
         v[i] = slot.sees(pixel.y, pixel.x) ? fabsf(mask[slot.place(pixel.y, pixel.x)]) : 0.0f;
     }
-    store_four(to, make_float4(v[0], v[1], v[2], v[3]));
-    store_four(to + 4, make_float4(v[4], v[5], v[6], v[7]));
+#pragma unroll
+    for (int i = 0; i < CHUNK; ++i) words[i] = pack_bf16(v[2 * i], v[2 * i + 1]);
 }
 
 // Thread: a chunk of every span of a tile.
@@ -36,10 +36,13 @@ readout_regions_store_masks(const float* mask /* (inside) */, const u32* slots, 
     Slot slot(slots, tile * NEURONS + own / ROW_CHUNKS);
     for (u32 span = tiles[tile * TILE_WORDS]; span < end; ++span) {
         u32 chunk = chunks[span * ROW_CHUNKS + own % ROW_CHUNKS];
-        store_chunk(mask, slot, to + ((size_t)span * NEURONS * ROW_CHUNKS + own) * CHUNK_PIXELS, [&](int i) {
+        u32 words[CHUNK], *row = (u32*)to + ((size_t)span * NEURONS + own / ROW_CHUNKS) * ROW_WORDS;
+        read_chunk(words, mask, slot, [&](int i) {
             int pixel = chunk * CHUNK_PIXELS + i, y = pixel / map_width;
             return make_int2(pixel - y * map_width, chunk == NO_CHUNK ? -1 : y);
         });
+#pragma unroll
+        for (int i = 0; i < CHUNK; ++i) row[place_in_masks(own % ROW_CHUNKS, i)] = words[i];
     }
 }
 
@@ -54,7 +57,9 @@ readout_regions_store_patches(const float* mask /* (inside) */, const u32* slots
         u32 eight = eights[span * ROW_CHUNKS + k / 8] & NO_EIGHT;
         Slot slot(slots, eight == NO_EIGHT ? 0 : eight * 8 + k % 8);
         int y = eight == NO_EIGHT ? -1 : top + first / PATCH_WIDTH, x = left + first % PATCH_WIDTH;
-        store_chunk(mask, slot, to + ((size_t)span * SPAN * PATCH_CHUNKS + i) * CHUNK_PIXELS, [&](int p) { return make_int2(x + p, y); });
+        u32 words[CHUNK];
+        read_chunk(words, mask, slot, [&](int p) { return make_int2(x + p, y); });
+        ((uint4*)to)[(size_t)span * SPAN * PATCH_CHUNKS + i] = make_uint4(words[0], words[1], words[2], words[3]);
     }
 }
 
@@ -73,12 +78,13 @@ readout_regions_add_outputs(const float* parts /* (parts, B, slots) */, const fl
 
 // Thread: one number of the masks.
 extern "C" __global__ void __launch_bounds__(THREADS)
-readout_regions_add_masks(const float* parts /* (parts, inside) */, float* dmask /* (inside) */, int count, int inside) {
+readout_regions_add_masks(const float* parts /* (parts, inside) */, const float* mask /* (inside) */, float* dmask /* (inside) */,
+                          int count, int inside) {
     int i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= inside) return;
     float sum = 0.0f;
     for (int part = 0; part < count; ++part) sum += parts[(size_t)part * inside + i];
-    dmask[i] += sum;
+    dmask[i] += sign_of(mask[i]) * sum;
 }
 
 // Thread: one feature weight.

@@ -5,6 +5,7 @@
 // slots    (tiles of NEURONS, SLOT_WORDS): window and place of the mask; height 0 where there is no neuron
 // tiles    (tiles + 1, TILE_WORDS): first span, first piece for the gradients of the weights
 // chunks   (spans, ROW_CHUNKS): which chunk of the map
+// sight    (spans): for every 64 neurons of the tile 4 bits, of two chunks each, whether any of them sees any of these
 // eights   (spans of patches, ROW_CHUNKS): which 8 slots, in the lowest EIGHT_BITS, and which thirds of the patch any of the span sees
 // features (slots, C) and order (slots), of neurons, end with the last neuron
 #pragma once
@@ -16,6 +17,9 @@ constexpr u32 NO_EIGHT = (1u << EIGHT_BITS) - 1;  // likewise
 constexpr int SLOT_WORDS = 8, TILE_WORDS = 2, PIECE_WORDS = 2, PATCH_WORDS = 8;
 constexpr int CHUNK_PIXELS = 8;
 constexpr int TILE_NEURONS = 192;
+
+// The word of a chunk in a row of |mask| of a span: those that one lane multiplies lie side by side.
+__device__ __forceinline__ int place_in_masks(int chunk, int word) { return word * ROW_CHUNKS + chunk; }
 
 struct Slot {
     int top, left, height, width;

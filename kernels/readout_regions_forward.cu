@@ -8,21 +8,22 @@
 #define NEURONS 192  // of a tile, 64 for a warpgroup
 #define IMAGES 128   // of a block
 #define CHANNELS 32  // most of a block
-#define SHARED_WORDS 55296
+#define SHARED_WORDS 55328
 
 static_assert(HOPPER, "readout_windows.cu is for other cards");
 static_assert(PRECISION == BF16, "and for other precisions");
 
-constexpr int STAGES = 12, STAGE = IMAGES * ROW_WORDS;
+constexpr int STAGES = 12, STAGE = IMAGES * ROW_WORDS, FACTORS = NEURONS + 1;
 constexpr int LINES = THREADS / ROW_CHUNKS;  // images that a block copies at once
 
 static_assert(NEURONS == TILE_NEURONS && NEURONS == THREADS / 2, "");
-static_assert(STAGES * STAGE + CHANNELS * NEURONS <= SHARED_WORDS, "stages and v");
+static_assert(CHANNELS == 32, "a lane each");
+static_assert(STAGES * STAGE + CHANNELS * FACTORS <= SHARED_WORDS, "stages and v");
 
 // Block: a tile of neurons, IMAGES images, `each` channels.
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /* (spans, NEURONS, SPAN) */,
-                        const float* features /* (slots, C) */, const u32* tiles, const u32* chunks,
+                        const float* features /* (slots, C) */, const u32* tiles, const u32* chunks, const u32* sight,
                         float* parts /* (C / each, B, slots) */, int batch, int channels, int pixels, int neurons, int each,
                         int positive) {
     DYNAMIC_SHARED(shared, SHARED_WORDS);
@@ -30,11 +31,12 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
     int first_slot = blockIdx.x * NEURONS, first_image = blockIdx.y * IMAGES, first_channel = blockIdx.z * each;
     int here = min(each, channels - first_channel), words = stored_words(pixels);
     int first_span = tiles[blockIdx.x * TILE_WORDS], end = tiles[(blockIdx.x + 1) * TILE_WORDS];
-    for (int i = threadIdx.x; i < here * NEURONS; i += THREADS) {
-        int c = i / NEURONS, row = i - c * NEURONS;
-        int slot = min(first_slot + row, neurons - 1);
-        float v = counted(features[(size_t)slot * channels + first_channel + c], positive);
-        factors[i] = pack_bf16(v, v);
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+#pragma unroll
+    for (int i = 0; i < NEURONS; i += THREADS / 32) {
+        int slot = min(first_slot + i + warp, neurons - 1);
+        float v = counted(features[(size_t)slot * channels + first_channel + min(lane, here - 1)], positive);
+        factors[lane * FACTORS + i + warp] = pack_bf16(v, v);
     }
 
     // Copies: one chunk of every image's map, channel after channel, then the next span.
@@ -60,15 +62,21 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
         from = maps + chunk * CHUNK;
     };
 
-    int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane / 4;
-    const u32* own_masks = (const u32*)masks + ((size_t)first_span * NEURONS + row) * ROW_WORDS + lane % 4;
+    int row = warp * 16 + lane / 4;
+    const u32* own_masks = (const u32*)masks + ((size_t)first_span * NEURONS + row) * ROW_WORDS + place_in_masks(0, lane % 4);
     u32 mask[4][4], next[4][4];  // of this span and the next, as left operands
+    u32 seen = 0, next_seen;     // where they are not all 0
+    const u32* own_sight = sight + first_span;
     auto load_masks = [&](u32 (&to)[4][4]) {
 #pragma unroll
-        for (int k = 0; k < 4; ++k)
+        for (int r = 0; r < 2; ++r)
 #pragma unroll
-            for (int e = 0; e < 4; ++e) to[k][e] = own_masks[e % 2 * 8 * ROW_WORDS + (2 * k + e / 2) * CHUNK];
+            for (int k = 0; k < 4; k += 2) {
+                uint4 chunks = *(const uint4*)(own_masks + r * 8 * ROW_WORDS + 2 * k);
+                to[k][r] = chunks.x, to[k][2 + r] = chunks.y, to[k + 1][r] = chunks.z, to[k + 1][2 + r] = chunks.w;
+            }
         own_masks += NEURONS * ROW_WORDS;
+        next_seen = *own_sight++ >> own_group() * 4;
     };
     load_masks(next);
     float sums[IMAGES / 8][4];
@@ -85,6 +93,7 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
             for (int k = 0; k < 4; ++k)
 #pragma unroll
                 for (int e = 0; e < 4; ++e) mask[k][e] = next[k][e];
+            seen = next_seen;
             if (step > here) load_masks(next);
             left_of_span = here;
             row_of_v = row;
@@ -93,18 +102,21 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
         ring.arrive();
         Operand right(shared + ring.now * STAGE, false);
         u32 v[2] = {factors[row_of_v], factors[row_of_v + 8]};
-        row_of_v += NEURONS;
+        row_of_v += FACTORS;
+        wait_for_products<0>();
+        u32 left[4][4];
 #pragma unroll
-        for (int k = 0; k < 4; ++k) {
-            wait_for_products<1>();
-            u32 left[4];
+        for (int k = 0; k < 4; ++k)
 #pragma unroll
-            for (int e = 0; e < 4; ++e) left[e] = multiply_pairs(mask[k][e], v[e % 2]);
-            open_products();
-            multiply_group<false>(sums, left, right.along(k));
-            close_products();
-            if (k == 1) ring.refill(copy);
-        }
+            for (int e = 0; e < 4; ++e) left[k][e] = multiply_pairs(mask[k][e], v[e % 2]);
+#pragma unroll
+        for (int k = 0; k < 4; ++k)
+            if (seen >> k & 1) {
+                open_products();
+                multiply_group<false>(sums, left[k], right.along(k));
+                close_products();
+            }
+        ring.refill(copy);
     }
     wait_for_products<0>();
     wait_for_copies<0>();

@@ -18,7 +18,6 @@ struct Piece {
     const u32* masks;
     const u32* sorted;  // dh
     const u32* slots;
-    const float* mask;
     const float* features;
     float* grown;
     float* parts;
@@ -35,7 +34,7 @@ struct Piece {
     __device__ __forceinline__ u32 magnitude(int row, int word) const {
         int chunk = first_chunk + word / CHUNK;
         u32 line = (first_span + chunk / ROW_CHUNKS) * NEURONS + row;
-        return chunks[word / CHUNK] == NO_CHUNK ? 0 : masks[(size_t)line * ROW_WORDS + chunk % ROW_CHUNKS * CHUNK + word % CHUNK];
+        return chunks[word / CHUNK] == NO_CHUNK ? 0 : masks[(size_t)line * ROW_WORDS + place_in_masks(chunk % ROW_CHUNKS, word % CHUNK)];
     }
     __device__ __forceinline__ float feature(int row, int channel) const {
         return counted(features[min(slot_of(row), neurons - 1) * channels + first_channel + channel], positive);
@@ -44,20 +43,28 @@ struct Piece {
         float* at = parts + ((size_t)(blockIdx.x * NEURONS + row) * channels + first_channel + channel);
         *at = first ? sum : *at + sum;
     }
-    __device__ __forceinline__ void add(int row, int word, int e, float total) const {
-        u32 chunk = chunks[word / CHUNK], pixel = chunk * CHUNK_PIXELS + word % CHUNK * 2 + e;
-        Slot slot(slots, slot_of(row));
-        int y = pixel / map_width, x = pixel - y * map_width;
-        if (chunk == NO_CHUNK || !slot.sees(y, x)) return;
-        u32 at = slot.place(y, x);
-        grown[(size_t)blockIdx.y * inside + at] = sign_of(mask[at]) * total;
+    __device__ __forceinline__ void add(int row, int word, const float (&sums)[COLUMN_SLOTS][4]) const {
+        float* own = grown + (size_t)blockIdx.y * inside;
+        Slot of_row[2] = {Slot(slots, slot_of(row)), Slot(slots, slot_of(row + 8))};
+#pragma unroll
+        for (int j = 0; j < COLUMN_SLOTS; ++j) {
+            u32 chunk = chunks[j], pixel = chunk * CHUNK_PIXELS + word * 2;
+            if (chunk == NO_CHUNK) continue;
+#pragma unroll
+            for (int e = 0; e < 2; ++e) {
+                int y = (pixel + e) / map_width, x = pixel + e - y * map_width;
+#pragma unroll
+                for (int r = 0; r < 2; ++r)
+                    if (of_row[r].sees(y, x)) own[of_row[r].place(y, x)] = sums[j][r * 2 + e];
+            }
+        }
     }
 };
 
 // Block: NEURONS neurons by one of `pieces` (PIECE_WORDS: tile, first chunk of its region), `each` channels.
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_regions_backward_weights(const Map* x /* (B, C, P), stored */, const Map* masks /* (spans, NEURONS, SPAN) */,
-                                 const float* mask /* (inside) */, const float* features /* (slots, C) */,
+                                 const float* features /* (slots, C) */,
                                  const Map* dh /* (slots, B), stored */, const u32* slots, const u32* tiles, const u32* chunks,
                                  const u32* pieces, float* grown /* (C / each, inside) */, float* parts /* (pieces, NEURONS, C) */,
                                  int batch, int channels, int pixels, int map_width, int neurons, int inside, int each, int positive) {
@@ -71,7 +78,7 @@ readout_regions_backward_weights(const Map* x /* (B, C, P), stored */, const Map
         own_chunks[threadIdx.x] = at < end * ROW_CHUNKS ? chunks[at] : NO_CHUNK;
     }
     __syncthreads();
-    Piece piece{own_chunks, (const u32*)masks, (const u32*)dh, slots, mask, features, grown, parts, tile, first_span, first_chunk,
+    Piece piece{own_chunks, (const u32*)masks, (const u32*)dh, slots, features, grown, parts, tile, first_span, first_chunk,
                 first_channel, batch, channels, neurons, inside, map_width, positive};
     weights_of(piece, shared, (const u32*)x + (size_t)first_channel * words, batch, channels, min(each, channels - first_channel), words);
 }

@@ -36,11 +36,16 @@ struct Whole {
         float* at = parts + ((size_t)blockIdx.y * neurons + first_neuron + row) * channels + channel;
         *at = first ? sum : *at + sum;
     }
-    __device__ __forceinline__ void add(int row, int word, int e, float total) const {
-        int n = first_neuron + row, p = (first_word + word) * 2 + e;
-        if (n >= neurons || p >= pixels) return;
-        size_t at = (size_t)n * pixels + p;
-        dmask[at] += sign_of(mask[at]) * total;
+    __device__ __forceinline__ void add(int row, int word, const float (&sums)[COLUMN_SLOTS][4]) const {
+#pragma unroll
+        for (int j = 0; j < COLUMN_SLOTS; ++j)
+#pragma unroll
+            for (int e = 0; e < 4; ++e) {
+                int n = first_neuron + row + e / 2 * 8, p = (first_word + word + j * CHUNK) * 2 + e % 2;
+                if (n >= neurons || p >= pixels) continue;
+                size_t at = (size_t)n * pixels + p;
+                dmask[at] += sign_of(mask[at]) * sums[j][e];
+            }
     }
 };
 

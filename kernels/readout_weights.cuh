@@ -19,7 +19,8 @@ constexpr int WEIGHTS_SHARED = BATCHES * RESIDENT + STAGES * STAGE;
 //   holds(row), word(chunk, &word)   whether it is a neuron; whether the chunk of 8 pixels is one, and its first word in a map
 //   dh()                             (neurons, B), stored, from the block's first row on
 //   magnitude(row, word)             of two pixels
-//   feature(row, c), keep(row, c, sum, first), add(row, word, e, total)
+//   feature(row, c), keep(row, c, sum, first)
+//   add(row, word, sums)             those that this thread holds, as they lie there; `row` and `word` are the first's
 template <class Lies>
 __device__ __forceinline__ void weights_of(const Lies& lies, u32* shared, const u32* x /* (B, C, words), at the first channel */, int batch,
                                            int channels, int here, int words) {
@@ -142,8 +143,5 @@ __device__ __forceinline__ void weights_of(const Lies& lies, u32* shared, const 
         }
         wait_for_copies<0>();
     }
-#pragma unroll
-    for (int j = 0; j < COLUMN_SLOTS; ++j)
-#pragma unroll
-        for (int e = 0; e < 4; ++e) lies.add(row0 + e / 2 * 8, t + j * 4, e % 2, total[j][e]);
+    lies.add(row0, t, total);
 }

@@ -6,29 +6,49 @@ import time
 import numpy as np
 
 import readout
+import regions
 
 # batch, channels, pixels, neurons
 SIZES = {"bf16": [(12, 24, 100, 200), (70, 5, 104, 70)], "tf32": [(12, 24, 100, 200), (70, 5, 104, 70), (300, 2, 40, 30)]}
+# batch, channels, map, neurons, largest window
+WINDOWS = [(9, 5, (9, 11), 200, 9), (140, 4, (10, 14), 70, 8), (3, 18, (26, 40), 30, 20)]
 TOLERANCE = {"bf16": 8e-3, "tf32": 2e-3}
+
+
+def cases():
+    """Name, sizes, and what runs it."""
+    for precision in ("tf32", "bf16"):
+        for sizes in SIZES[precision]:
+            for product in (readout.forward, readout.to_maps, readout.to_weights):
+                yield f"{product.__name__}.{precision}", sizes, lambda p=product, s=sizes, of=precision: p(readout.Case(of, *s))
+    for batch, channels, size, neurons, largest in WINDOWS:
+        for product in (regions.forward, regions.to_maps, regions.to_weights):
+            case = lambda p=product, s=(batch, channels, size), w=(neurons, size, largest): p(regions.Case("bf16", *s, some_windows(*w)))
+            yield f"windows.{product.__name__}.bf16", (batch, channels, size, neurons), case
 
 
 def main(wanted):
     bad = False
-    for precision in ("tf32", "bf16"):
-        for sizes in SIZES[precision]:
-            for product in (readout.forward, readout.to_maps, readout.to_weights):
-                if wanted and f"{product.__name__}.{precision}" not in wanted:
-                    continue
-                began = time.time()
-                run, got, want = product(readout.Case(precision, *sizes))
-                many = isinstance(got, list)
-                off = max(difference(*pair) for pair in (zip(got, want) if many else [(got, want)]))
-                wrong = not off <= TOLERANCE[precision] or bool(run.faults)
-                bad |= wrong
-                print(
-                    f"{product.__name__} {precision} {sizes}: off by {off:.1e} {dict(run.faults)} ({time.time() - began:.0f} s)", flush=True
-                )
+    for name, sizes, run_case in cases():
+        if wanted and name not in wanted:
+            continue
+        began = time.time()
+        run, got, want = run_case()
+        many = isinstance(got, list)
+        off = max(difference(*pair) for pair in (zip(got, want) if many else [(got, want)]))
+        wrong = not off <= TOLERANCE[name.rsplit(".")[-1]] or bool(run.faults)
+        bad |= wrong
+        print(f"{name} {sizes}: off by {off:.1e} {dict(run.faults)} ({time.time() - began:.0f} s)", flush=True)
     sys.exit(bad)
+
+
+def some_windows(neurons, size, largest):
+    """Windows of any height and width up to the largest, anywhere."""
+    draw, windows = np.random.default_rng(5).integers, []
+    for _ in range(neurons):
+        height, width = (int(draw(1, min(largest, s) + 1)) for s in size)
+        windows.append((int(draw(size[0] - height + 1)), int(draw(size[1] - width + 1)), height, width))
+    return windows
 
 
 def difference(got, want):

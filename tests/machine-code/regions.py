@@ -8,6 +8,7 @@ from readout import filled
 
 TILE, CHUNK, SPAN, PIECE, NONE, NO_EIGHT = 192, 8, 8, 12, 0xFFFFFFFF, 0x1FFFFFFF
 PATCH = (12, 16)
+HEIGHT, WIDTH, SIDE, GRID = 36, 64, 16, 4  # of the standard map and its windows
 
 
 def snake(window):
@@ -39,19 +40,21 @@ class Regions:
         self.map, self.windows = (height, width), [tuple(w) for w in windows]
         self.order = sorted(range(len(windows)), key=lambda n: (snake(self.windows[n]), n))
         self.starts = np.concatenate([[0], np.cumsum([w[2] * w[3] for w in self.windows])])
-        self.tiles, self.chunks, self.pieces = [0], [], []
+        self.tiles, self.chunks, self.pieces, self.sight = [0], [], [], []
         slots = []
         for first in range(0, len(self.order), TILE):
             own = self.order[first : first + TILE]
             slots += [(*self.windows[n], self.starts[n], n, 0, 0) for n in own]
-            seen = sorted({p // CHUNK for w in {self.windows[n] for n in own} for p in self.pixels(w)})
+            groups = [self.chunks_of(own[k : k + 64]) for k in range(0, TILE, 64)]
+            seen = sorted(set().union(*groups), key=self.place)
+            self.pieces += [(first // TILE, k) for k in range(0, len(seen), PIECE)]
+            for k in range(0, len(seen), SPAN):
+                pairs = [set(seen[i : min(i + 2, k + SPAN)]) for i in range(k, k + SPAN, 2)]
+                self.sight.append(sum(bool(pair & group) << i for i, (group, pair) in enumerate((g, p) for g in groups for p in pairs)))
             self.chunks += seen + [NONE] * (-len(seen) % SPAN)
             self.tiles.append(len(self.chunks) // SPAN)
         slots += [(0,) * 8] * (-len(slots) % TILE)
         self.slots = np.array(slots, np.uint32)
-        for tile, (first, end) in enumerate(zip(self.tiles, self.tiles[1:])):
-            self.pieces += [(tile, k) for k in range(0, (end - first) * SPAN, PIECE)]
-
         self.eights, self.patches, self.corners, self.ends = [], [0], [], []
         for top in range(0, height, PATCH[0]):
             for left in range(0, width, PATCH[1]):
@@ -66,13 +69,22 @@ class Regions:
                 self.patches.append(len(self.eights) // SPAN)
                 self.corners.append((top, left))
 
+    def chunks_of(self, neurons):
+        return {p // CHUNK for w in {self.windows[n] for n in neurons} for p in self.pixels(w)}
+
+    def place(self, chunk):
+        """In the order in which a tile has them: 4 rows of 32 bytes after 4 rows."""
+        y, x = divmod(chunk * CHUNK, self.map[1])
+        column = x // CHUNK
+        return column // 2, y // 4, column % 2, y % 4, chunk
+
     def tables(self):
-        """Slots, tiles, chunks, pieces, patches."""
+        """Slots, tiles, chunks, pieces, patches, sight."""
         lengths = np.diff(self.patches)
         most_first = sorted(range(len(self.corners)), key=lambda k: (-lengths[k], k))
         first_pieces = [sum(tile < t for tile, _ in self.pieces) for t in range(len(self.tiles))]
         patches = [(*self.corners[k], self.patches[k], *self.ends[k]) for k in most_first]
-        rows = (self.slots, list(zip(self.tiles, first_pieces)), self.chunks, self.pieces, patches)
+        rows = (self.slots, list(zip(self.tiles, first_pieces)), self.chunks, self.pieces, patches, self.sight)
         return [np.array(table, np.uint32) for table in rows]
 
     def patch_masks(self, whole):
@@ -108,16 +120,15 @@ class Regions:
         return out
 
 
-def standard():
-    """6,005 neurons, windows of 16 x 16 pixels with corners on a grid of 4, as many neurons each."""
-    height, width, side, grid, neurons = 36, 64, 16, 4, 6005
-    corners = [(y, x, side, side) for y in range(0, height - side + 1, grid) for x in range(0, width - side + 1, grid)]
+def standard(neurons=6005):
+    """Windows of 16 x 16 pixels with corners on a grid of 4, as many neurons each."""
+    corners = [(y, x, SIDE, SIDE) for y in range(0, HEIGHT - SIDE + 1, GRID) for x in range(0, WIDTH - SIDE + 1, GRID)]
     ends = [neurons * (k + 1) // len(corners) for k in range(len(corners))]
     windows, first = [], 0
     for corner, end in zip(corners, ends):
         windows += [corner] * (end - first)
         first = end
-    return Regions(windows, height, width)
+    return Regions(windows, HEIGHT, WIDTH)
 
 
 class Case:
@@ -148,15 +159,17 @@ class Case:
         return run.put(stored(self.x, self.precision, filled(self.x.shape[-1])))
 
     def put_masks(self, run):
-        return run.put(stored(self.regions.masks(self.magnitude), self.precision, SPAN * CHUNK))
+        rows = stored(self.regions.masks(self.magnitude), self.precision, SPAN * CHUNK)
+        words = rows.reshape(*rows.shape[:2], SPAN, CHUNK // 2, 2)
+        return run.put(np.ascontiguousarray(words.swapaxes(2, 3)))  # as place_in_masks says
 
 
 def forward(case, each=3):
     b, c, p, n = case.sizes
-    run = Launch("readout_regions_forward", "readout_regions_forward", case.precision, 384, 55296)
+    run = Launch("readout_regions_forward", "readout_regions_forward", case.precision, 384, 55328)
     tiles, ranges = len(case.regions.tiles) - 1, -(-c // each)
     parts = run.empty(ranges * b * n)
-    given = [case.put_x(run), case.put_masks(run), run.put(case.sorted_features()), *case.put(run)[1:], parts]
+    given = [case.put_x(run), case.put_masks(run), run.put(case.sorted_features()), *case.put(run)[1:], run.put(case.regions.tables()[5]), parts]
     run.go((tiles, -(-b // 128), ranges), given, [b, c, p, n, each, 1])
     got = run.get(parts, (ranges, b, n)).astype(float).sum(0)
     g = np.einsum("bcp,np->bcn", case.x.astype(float), case.magnitude.astype(float))
@@ -168,12 +181,10 @@ def to_weights(case, each=3):
     (b, c, p, n), r = case.sizes, case.regions
     run = Launch("readout_regions_weights", "readout_regions_backward_weights", case.precision, 384, 57360)
     dh, ranges = rounded(case.dh, case.precision), -(-c // each)
-    inside = [case.mask[n][r.pixels(r.windows[n])] for n in range(n)]
     grown, parts = run.empty(ranges * r.starts[-1]), run.empty(len(r.pieces) * TILE * c)
     given = [
         case.put_x(run),
         case.put_masks(run),
-        run.put(np.concatenate(inside)),
         run.put(case.sorted_features()),
         run.put(stored(np.ascontiguousarray(dh.T[r.order]), case.precision, filled(b))),
         *case.put(run),
@@ -183,7 +194,7 @@ def to_weights(case, each=3):
     ]
     run.go((len(r.pieces), ranges, 1), given, [b, c, p, r.map[1], n, int(r.starts[-1]), each, 1])
     g = np.einsum("bn,bcp->ncp", dh.astype(float), case.x.astype(float))
-    want_mask = np.sign(case.mask) * np.einsum("nc,ncp->np", np.abs(case.features).astype(float), g)
+    want_mask = np.einsum("nc,ncp->np", np.abs(case.features).astype(float), g)
     want_mask = np.concatenate([want_mask[n][r.pixels(r.windows[n])] for n in range(n)])
     want_features = np.einsum("np,ncp->nc", case.magnitude.astype(float), g)
     got = np.zeros((len(r.tiles) * TILE, c))
@@ -210,9 +221,3 @@ def to_maps(case):
     run.go((-(-rows // 256), len(r.corners), 1), given, [b, c, *r.map, n])
     want = np.einsum("bn,nc,np->bcp", dh.astype(float), v.astype(float), case.magnitude.astype(float))
     return run, halves(run.get(dx, (b, c, p), np.uint16)), want
-
-
-if __name__ == "__main__":
-    r = standard()
-    lengths = np.diff(r.tiles)
-    print(lengths, lengths.sum(), len(lengths))

@@ -1,15 +1,20 @@
-"""Modelled times of the readout through windows: 6,005 neurons, windows of 16 x 16 pixels with corners on a grid of 4, as many neurons each."""
+"""Modelled times of the readout through windows: 6,005 neurons, windows of 16 x 16 pixels with corners on a grid of 4, as many neurons each.
 
+At bf16 on warpgroups (readout_regions_*.cu), else readout_windows.cu."""
+
+import heapq
 import math
 import sys
 
 import numpy as np
 
+import regions
+import standard
 from launch import Launch
+from regions import GRID, HEIGHT, SIDE, WIDTH
 from standard import BATCH, CHANNELS, NEURONS, bytes_of
 from timing import CLOCK, MULTIPROCESSORS, Multiprocessor, prepare
 
-HEIGHT, WIDTH, SIDE, GRID = 36, 64, 16, 4
 TILE, TILE_NEURONS, PATCH, AT_ONCE = 128, 64, (8, 16), 2
 FILE = "readout_windows"
 
@@ -85,7 +90,79 @@ def to_weights(precision):
     return say("windows, to the weights", precision, one + (CHANNELS - 2) * step, blocks)
 
 
+class Warpgroups:
+    """The three products at bf16. Blocks differ in length, and are handed out as multiprocessors become free."""
+
+    def __init__(self):
+        self.regions = regions.standard()
+
+    def measure(self, name, words, threads, grid, index, given, sizes):
+        """Cycles of one block; `given`: tables, and bytes of arrays that nobody looks at."""
+        run = Launch(f"readout_regions_{name}", f"readout_regions_{KERNELS[name]}", "bf16", threads, words)
+        pointers = [run.memory.alloc(g, "") if isinstance(g, int) else run.put(g) for g in given]
+        return standard.cycles(run, grid, [index], pointers, sizes)[0]
+
+    def say(self, name, blocks):
+        free = [0.0] * MULTIPROCESSORS
+        for cycles in blocks:
+            heapq.heappush(free, heapq.heappop(free) + cycles)
+        microseconds, full = max(free) / CLOCK * 1e6, sum(blocks) / MULTIPROCESSORS / CLOCK * 1e6
+        print(f"windows, {name} bf16: {microseconds:,.0f} us; {len(blocks)} blocks, {full:,.0f} us of them full", flush=True)
+        return microseconds
+
+    def forward(self):
+        r, ranges, images = self.regions, 4, 128
+        _, tiles, chunks, *_, sight = r.tables()
+        spans, cycles = np.diff(r.tiles), {}
+        masks, parts = len(r.chunks) * 8 * regions.TILE * 2, ranges * BATCH * NEURONS * 4
+        given = [MAPS, masks, NEURONS * CHANNELS * 4, tiles, chunks, sight, parts]
+
+        def block(tile, channels):
+            grid, sizes = (len(spans), BATCH // images, ranges), [BATCH, CHANNELS, HEIGHT * WIDTH, NEURONS, channels, 0]
+            return self.measure("forward", 55328, 384, grid, (tile, 1, 0), given, sizes)
+
+        for tile, n in enumerate(spans):
+            if n not in cycles:
+                short, long = block(tile, 3), block(tile, 9)
+                cycles[n] = short + (CHANNELS / ranges - 3) * (long - short) / 6
+        return self.say("forward", [cycles[n] for _ in range(ranges * BATCH // images) for n in spans])
+
+    def to_maps(self):
+        r, rows = self.regions, 256
+        *_, patches, _ = r.tables()
+        given = [len(r.eights) * 8 * 192 * 2, (CHANNELS + BATCH) * (NEURONS + 32) * 2, np.array(r.eights, np.uint32), patches, MAPS]
+        row_blocks = BATCH * CHANNELS // rows
+
+        def block(patch):
+            sizes = [BATCH, CHANNELS, HEIGHT, WIDTH, NEURONS]
+            return self.measure("input", 57856, 256, (row_blocks, len(patches), 1), (1, patch, 0), given, sizes)
+
+        return self.say("to the maps", [c for patch in range(len(patches)) for c in [block(patch)] * row_blocks])
+
+    def to_weights(self):
+        r, ranges = self.regions, 3
+        slots, tiles, chunks, pieces, *_ = r.tables()
+        inside, masks = int(r.starts[-1]), len(r.chunks) * 8 * regions.TILE * 2
+        given = [MAPS, masks, NEURONS * CHANNELS * 4, len(slots) * BATCH * 2, slots, tiles, chunks, pieces]
+        given += [ranges * inside * 4, len(pieces) * regions.TILE * CHANNELS * 4]
+
+        def block(channels):
+            sizes = [BATCH, CHANNELS, HEIGHT * WIDTH, WIDTH, NEURONS, inside, channels, 0]
+            return self.measure("weights", 57360, 384, (len(pieces), ranges, 1), (2, 0, 0), given, sizes)
+
+        short, long = block(8), block(16)
+        each = -(-CHANNELS // ranges)
+        return self.say("to the weights", [short + (each - 8) * (long - short) / 8] * (len(pieces) * ranges))
+
+
+MAPS = BATCH * CHANNELS * HEIGHT * WIDTH * 2
+KERNELS = {"forward": "forward", "input": "backward_input", "weights": "backward_weights"}
+
 if __name__ == "__main__":
     for precision in sys.argv[1:] or ["bf16"]:
-        all_three = sum(product(precision) for product in (forward, to_maps, to_weights))
+        own = Warpgroups()
+        products = (own.forward, own.to_maps, own.to_weights)
+        if precision != "bf16":
+            products = [lambda product=product: product(precision) for product in (forward, to_maps, to_weights)]
+        all_three = sum(product() for product in products)
         print(f"windows, {precision}: {all_three:,.0f} us together", flush=True)

@@ -11,6 +11,8 @@ use std::cmp::Reverse;
 const CHUNK: usize = 8;
 /// Chunks of a span.
 const CHUNKS: usize = 8;
+/// Neurons of a tile that a warpgroup multiplies.
+const GROUP: usize = 64;
 const NO_CHUNK: u32 = u32::MAX;
 
 /// The tables. A slot is a neuron's place in the order in which neighbours look at neighbouring places.
@@ -24,6 +26,8 @@ pub(in crate::ops) struct Regions {
     pub tiles: Array<u32>,
     /// (spans, chunks): of the map.
     pub chunks: Array<u32>,
+    /// (spans): which pairs of its chunks are seen by the first, second, third group of the tile's neurons.
+    pub sight: Array<u32>,
     /// (pieces, 2): tile, and first chunk of what it looks at.
     pub pieces: Array<u32>,
     /// (spans, chunks) of slots and the thirds of their patch that the span sees, and the patch's corner (spans, 2).
@@ -55,9 +59,12 @@ impl Regions {
         }
         slots.resize(slots.len().next_multiple_of(NEURONS), [0; 8]);
         let (mut tiles, mut chunks, mut pieces) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sight = Vec::new();
         for (tile, windows) in windows.chunks(NEURONS).enumerate() {
             tiles.push([spans(&chunks), pieces.len() as u32]);
             let seen = looked_at(windows, map);
+            let groups: Vec<_> = windows.chunks(GROUP).map(|own| sees(own, map)).collect();
+            sight.extend(seen.chunks(CHUNKS).map(|span| pairs_seen(&groups, span)));
             let first_chunks = (0..seen.len()).step_by(of_weights::PIXELS / CHUNK);
             pieces.extend(first_chunks.map(|first| [tile as u32, first as u32]));
             append_spans(&mut chunks, seen);
@@ -80,6 +87,7 @@ impl Regions {
             slots: table(device, &slots),
             tiles: table(device, &tiles),
             chunks: table(device, chunks.as_chunks::<CHUNKS>().0),
+            sight: device.upload(&sight, &[sight.len()]),
             pieces: table(device, &pieces),
             eights: table(device, eights.as_chunks::<CHUNKS>().0),
             corners: table(device, &corners),
@@ -95,15 +103,38 @@ fn snake(w: &Window) -> (usize, usize, isize) {
     (w.pixels(), w.top, if forth { left } else { -left })
 }
 
-/// The chunks of a map that any of these windows has a pixel of.
-fn looked_at(windows: &[Window], map: (usize, usize)) -> Vec<u32> {
+/// Whether any of these windows has a pixel of each chunk of a map.
+fn sees(windows: &[Window], map: (usize, usize)) -> Vec<bool> {
     let mut seen = vec![false; (map.0 * map.1).div_ceil(CHUNK)];
     for own in windows.chunk_by(|a, b| a == b) {
         for row in own[0].rows(map.1) {
             seen[row.start / CHUNK..row.end.div_ceil(CHUNK)].fill(true);
         }
     }
-    indices(seen)
+    seen
+}
+
+/// The chunks that any of these windows has a pixel of: 4 rows of two neighbours after 4 rows, of these one after the other, so that
+/// pairs lie below one another, and what memory hands over at once comes in one span.
+fn looked_at(windows: &[Window], map: (usize, usize)) -> Vec<u32> {
+    let seen = sees(windows, map);
+    let mut chunks: Vec<usize> = (0..seen.len()).filter(|&chunk| seen[chunk]).collect();
+    chunks.sort_by_key(|&chunk| {
+        let (y, column) = (chunk * CHUNK / map.1, chunk * CHUNK % map.1 / CHUNK);
+        (column / 2, y / 4, column % 2, y % 4, chunk)
+    });
+    chunks.into_iter().map(|chunk| chunk as u32).collect()
+}
+
+/// Of each group's chunks and pairs of a span's, 4 bits for a group, whether they have one in common.
+fn pairs_seen(groups: &[Vec<bool>], span: &[u32]) -> u32 {
+    let pairs = |seen: &[bool]| {
+        let any = |pair: &[u32]| pair.iter().any(|&chunk| seen[chunk as usize]);
+        let bits = (0..).zip(span.chunks(2));
+        bits.map(|(i, pair)| u32::from(any(pair)) << i).sum::<u32>()
+    };
+    let bits = (0..).step_by(CHUNKS / 2).zip(groups);
+    bits.map(|(i, seen)| pairs(seen) << i).sum()
 }
 
 /// The kinds of spans of a patch, in the order in which they come, by the thirds that they see.
@@ -146,13 +177,6 @@ fn append_patch(all: &mut Vec<u32>, windows: &[Window], corner: (usize, usize)) 
         kind
     });
     spans.collect()
-}
-
-fn indices(are: impl IntoIterator<Item = bool>) -> Vec<u32> {
-    (0..)
-        .zip(are)
-        .filter_map(|(i, is)| is.then_some(i))
-        .collect()
 }
 
 /// Appends chunks, filled up to whole spans.

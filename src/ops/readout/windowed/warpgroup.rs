@@ -115,6 +115,7 @@ pub fn forward(
                     features,
                     regions.tiles.view(),
                     regions.chunks.view(),
+                    regions.sight.view(),
                     parts.reborrow(),
                     s.batch,
                     s.channels,
@@ -280,7 +281,6 @@ fn to_weights(
             [pieces, ranges, 1],
             x,
             masks,
-            mask,
             features,
             own_dh.read(),
             regions.slots.view(),
@@ -299,7 +299,8 @@ fn to_weights(
             s.positive_features.into(),
         );
         let grown = masks_grown.read();
-        kernels::readout_regions_add_masks(device, blocks(inside), grown, dmask, ranges, inside);
+        let grid = blocks(inside);
+        kernels::readout_regions_add_masks(device, grid, grown, mask, dmask, ranges, inside);
         kernels::readout_regions_add_features(
             device,
             blocks(features.len()),
