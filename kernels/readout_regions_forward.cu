@@ -20,7 +20,7 @@ static_assert(NEURONS == TILE_NEURONS && NEURONS == THREADS / 2, "");
 static_assert(CHANNELS == 32, "a lane each");
 static_assert(STAGES * STAGE + CHANNELS * FACTORS <= SHARED_WORDS, "stages and v");
 
-// Block: a tile of neurons, IMAGES images, `each` channels.
+// Block: IMAGES images, `each` channels, a tile of neurons.
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /* (spans, NEURONS, SPAN) */,
                         const float* features /* (slots, C) */, const u32* tiles, const u32* chunks, const u32* sight,
@@ -28,9 +28,9 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
                         int positive) {
     DYNAMIC_SHARED(shared, SHARED_WORDS);
     u32* factors = shared + STAGES * STAGE;  // v of each channel and neuron, twice in a word
-    int first_slot = blockIdx.x * NEURONS, first_image = blockIdx.y * IMAGES, first_channel = blockIdx.z * each;
+    int first_slot = blockIdx.z * NEURONS, first_image = blockIdx.x * IMAGES, first_channel = blockIdx.y * each;
     int here = min(each, channels - first_channel), words = stored_words(pixels);
-    int first_span = tiles[blockIdx.x * TILE_WORDS], end = tiles[(blockIdx.x + 1) * TILE_WORDS];
+    int first_span = tiles[blockIdx.z * TILE_WORDS], end = tiles[(blockIdx.z + 1) * TILE_WORDS];
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
 #pragma unroll
     for (int i = 0; i < NEURONS; i += THREADS / 32) {
@@ -121,7 +121,7 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
     wait_for_products<0>();
     wait_for_copies<0>();
     pin(sums);
-    float* own_part = parts + ((size_t)blockIdx.z * batch + first_image) * neurons + first_slot + row;
+    float* own_part = parts + ((size_t)blockIdx.y * batch + first_image) * neurons + first_slot + row;
 #pragma unroll
     for (int j = 0; j < IMAGES / 8; ++j)
 #pragma unroll

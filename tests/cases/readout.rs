@@ -72,6 +72,15 @@ fn windowed_cases() -> impl Iterator<Item = Case> {
             _ => (n % 5 * 2, n % 8, 1 + n % 3, 2 + n % 2),
         })
         .collect();
+    // Enough of those that see a third, two thirds, all of a patch of the map, the lower two thirds, the lowest.
+    let thirds = [
+        (0, 0, 4, 3),
+        (2, 0, 6, 3),
+        (1, 1, 10, 3),
+        (5, 2, 7, 3),
+        (9, 1, 3, 3),
+    ];
+    let thirds = (0..360).map(|n| thirds[n / 72]).collect();
     [
         (1, 1, (1, 1), vec![(0, 0, 1, 1)]),
         (3, 7, (7, 9), corners),
@@ -81,6 +90,7 @@ fn windowed_cases() -> impl Iterator<Item = Case> {
         (18, 3, (16, 16), crowded),
         (130, 2, (13, 11), scattered),
         (260, 1, (2, 3), vec![(0, 1, 2, 2); 2]),
+        (2, 3, (12, 8), thirds),
         (
             2,
             131,

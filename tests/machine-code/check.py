@@ -10,8 +10,10 @@ import regions
 
 # batch, channels, pixels, neurons
 SIZES = {"bf16": [(12, 24, 100, 200), (70, 5, 104, 70)], "tf32": [(12, 24, 100, 200), (70, 5, 104, 70), (300, 2, 40, 30)]}
-# batch, channels, map, neurons, largest window
-WINDOWS = [(9, 5, (9, 11), 200, 9), (140, 4, (10, 14), 70, 8), (3, 18, (26, 40), 30, 20)]
+# Those that see a third, two thirds, all of a patch of the map, the lower two thirds, the lowest.
+THIRDS = [(0, 0, 4, 3), (2, 0, 6, 3), (1, 1, 10, 3), (5, 2, 7, 3), (9, 1, 3, 3)]
+# batch, channels, map, neurons, largest window or all of them
+WINDOWS = [(9, 5, (9, 11), 200, 9), (140, 4, (10, 14), 70, 8), (3, 18, (26, 40), 30, 20), (2, 3, (12, 8), 360, THIRDS)]
 TOLERANCE = {"bf16": 8e-3, "tf32": 2e-3}
 
 
@@ -43,7 +45,9 @@ def main(wanted):
 
 
 def some_windows(neurons, size, largest):
-    """Windows of any height and width up to the largest, anywhere."""
+    """Windows of any height and width up to the largest, anywhere; or as many of each of these."""
+    if isinstance(largest, list):
+        return [largest[n * len(largest) // neurons] for n in range(neurons)]
     draw, windows = np.random.default_rng(5).integers, []
     for _ in range(neurons):
         height, width = (int(draw(1, min(largest, s) + 1)) for s in size)

@@ -73,10 +73,10 @@ class Regions:
         return {p // CHUNK for w in {self.windows[n] for n in neurons} for p in self.pixels(w)}
 
     def place(self, chunk):
-        """In the order in which a tile has them: 4 rows of 32 bytes after 4 rows."""
+        """In the order in which a tile has them: two rows of two neighbours after two rows."""
         y, x = divmod(chunk * CHUNK, self.map[1])
         column = x // CHUNK
-        return column // 2, y // 4, column % 2, y % 4, chunk
+        return column // 2, y // 2, column % 2, chunk
 
     def tables(self):
         """Slots, tiles, chunks, pieces, patches, sight."""
@@ -170,7 +170,7 @@ def forward(case, each=3):
     tiles, ranges = len(case.regions.tiles) - 1, -(-c // each)
     parts = run.empty(ranges * b * n)
     given = [case.put_x(run), case.put_masks(run), run.put(case.sorted_features()), *case.put(run)[1:], run.put(case.regions.tables()[5]), parts]
-    run.go((tiles, -(-b // 128), ranges), given, [b, c, p, n, each, 1])
+    run.go((-(-b // 128), ranges, tiles), given, [b, c, p, n, each, 1])
     got = run.get(parts, (ranges, b, n)).astype(float).sum(0)
     g = np.einsum("bcp,np->bcn", case.x.astype(float), case.magnitude.astype(float))
     want = np.einsum("bcn,nc->bn", g, np.abs(case.features).astype(float))

@@ -118,14 +118,14 @@ class Warpgroups:
         given = [MAPS, masks, NEURONS * CHANNELS * 4, tiles, chunks, sight, parts]
 
         def block(tile, channels):
-            grid, sizes = (len(spans), BATCH // images, ranges), [BATCH, CHANNELS, HEIGHT * WIDTH, NEURONS, channels, 0]
-            return self.measure("forward", 55328, 384, grid, (tile, 1, 0), given, sizes)
+            grid, sizes = (BATCH // images, ranges, len(spans)), [BATCH, CHANNELS, HEIGHT * WIDTH, NEURONS, channels, 0]
+            return self.measure("forward", 55328, 384, grid, (1, 0, tile), given, sizes)
 
         for tile, n in enumerate(spans):
             if n not in cycles:
                 short, long = block(tile, 3), block(tile, 9)
                 cycles[n] = short + (CHANNELS / ranges - 3) * (long - short) / 6
-        return self.say("forward", [cycles[n] for _ in range(ranges * BATCH // images) for n in spans])
+        return self.say("forward", [cycles[n] for n in spans for _ in range(ranges * BATCH // images)])
 
     def to_maps(self):
         r, rows = self.regions, 256

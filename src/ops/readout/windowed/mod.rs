@@ -75,7 +75,7 @@ pub(super) fn backward(
         _ => match regions(device, windows) {
             Some(regions) => {
                 let (own, to) = ((windows, regions), (dx, gradients));
-                warpgroup::backward(device, shape, own, x, weights, dh, to, kept);
+                warpgroup::backward(device, shape, own, (x, dh), weights, to, kept);
             }
             None => launch::backward(device, shape, windows, x, weights, dh, (dx, gradients)),
         },

@@ -99,7 +99,7 @@ impl Regions {
 /// Windows of one size row of corners after row, back and forth.
 fn snake(w: &Window) -> (usize, usize, isize) {
     let left = w.left as isize;
-    let forth = w.top / 4 % 2 == 0;
+    let forth = (w.top / 4).is_multiple_of(2);
     (w.pixels(), w.top, if forth { left } else { -left })
 }
 
@@ -114,14 +114,14 @@ fn sees(windows: &[Window], map: (usize, usize)) -> Vec<bool> {
     seen
 }
 
-/// The chunks that any of these windows has a pixel of: 4 rows of two neighbours after 4 rows, of these one after the other, so that
-/// pairs lie below one another, and what memory hands over at once comes in one span.
+/// The chunks that any of these windows has a pixel of: two rows of two neighbours after two rows. Pairs lie below one another, and what
+/// memory hands over at once, 32 bytes, comes in one span.
 fn looked_at(windows: &[Window], map: (usize, usize)) -> Vec<u32> {
     let seen = sees(windows, map);
     let mut chunks: Vec<usize> = (0..seen.len()).filter(|&chunk| seen[chunk]).collect();
     chunks.sort_by_key(|&chunk| {
         let (y, column) = (chunk * CHUNK / map.1, chunk * CHUNK % map.1 / CHUNK);
-        (column / 2, y / 4, column % 2, y % 4, chunk)
+        (column / 2, y / 2, column % 2, chunk)
     });
     chunks.into_iter().map(|chunk| chunk as u32).collect()
 }

@@ -109,7 +109,7 @@ pub fn forward(
                 let tiles = regions.tiles.shape()[0] - 1;
                 of_forward::readout_regions_forward(
                     device,
-                    [tiles, s.batch.div_ceil(of_forward::IMAGES), ranges],
+                    [s.batch.div_ceil(of_forward::IMAGES), ranges, tiles],
                     x,
                     masks,
                     features,
@@ -145,9 +145,8 @@ pub fn backward(
     device: &Device,
     s: &Shape,
     (windows, regions): (&Windows, &Regions),
-    x: MapView,
+    (x, dh): (MapView, View),
     weights: Weights,
-    dh: View,
     (dx, gradients): (MapViewMut, Gradients),
     kept: Option<ViewMut>,
 ) {
