@@ -65,7 +65,7 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
     int row = warp * 16 + lane / 4;
     const u32* own_masks = (const u32*)masks + ((size_t)first_span * NEURONS + row) * ROW_WORDS + place_in_masks(0, lane % 4);
     u32 mask[4][4], next[4][4];  // of this span and the next, as left operands
-    u32 seen = 0, next_seen;     // where they are not all 0
+    u32 seen = 0, next_seen;     // whether any of the warpgroup's neurons sees the pixels of each
     const u32* own_sight = sight + first_span;
     auto load_masks = [&](u32 (&to)[4][4]) {
 #pragma unroll
@@ -103,6 +103,7 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
         Operand right(shared + ring.now * STAGE, false);
         u32 v[2] = {factors[row_of_v], factors[row_of_v + 8]};
         row_of_v += FACTORS;
+        // Of all: across branches the compiler does not know which registers are still being read. Other warpgroups' products go on.
         wait_for_products<0>();
         u32 left[4][4];
 #pragma unroll
