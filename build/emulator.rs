@@ -12,71 +12,122 @@ pub fn compile(
 #[cfg(feature = "emulator")]
 pub use enabled::compile;
 
-/// The name under which a kernel of one precision is linked.
-pub fn symbol(kernel: &str, precision: usize) -> String {
-    format!(
-        "striate_{kernel}_{}",
-        super::nvrtc::PRECISIONS[precision].to_lowercase()
-    )
+/// Every file is built twice: to run, and to be watched at every access to memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Build {
+    Plain,
+    Watched,
 }
 
-/// The function that tells where a file's shared memory lies.
-pub fn range(file: &str, precision: usize) -> String {
-    format!("striate_range_{file}_{precision}")
-}
+impl Build {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Watched => "_watched",
+        }
+    }
 
-/// The section that holds it.
-#[cfg(feature = "emulator")]
-fn section(file: &str, precision: usize) -> String {
-    format!("striate_shared_{file}_{precision}")
+    /// The name under which a kernel of one precision is linked.
+    pub fn symbol(self, kernel: &str, precision: usize) -> String {
+        format!(
+            "striate_{kernel}_{}{}",
+            super::nvrtc::PRECISIONS[precision].to_lowercase(),
+            self.suffix()
+        )
+    }
+
+    /// The function that tells where a file's shared memory lies.
+    pub fn range(self, file: &str, precision: usize) -> String {
+        format!("striate_range_{file}_{precision}{}", self.suffix())
+    }
+
+    /// The section that holds it.
+    #[cfg(feature = "emulator")]
+    fn section(self, file: &str, precision: usize) -> String {
+        format!("striate_shared_{file}_{precision}{}", self.suffix())
+    }
 }
 
 #[cfg(feature = "emulator")]
 mod enabled {
     use super::super::nvrtc::Image;
     use super::super::source::{File, Kernel, Kind};
-    use super::{range, section, symbol};
+    use super::Build;
     use std::fmt::Write as _;
     use std::fs;
     use std::path::Path;
 
-    /// One translation unit per file and precision, and the emulator itself, into one static library; and a driver that runs
-    /// them, `driver/libcuda.so`.
+    /// One translation unit per file, precision and build, and the emulator itself, into one static library; and a driver that
+    /// runs them, `driver/libcuda.so`.
     pub fn compile(files: &[File], images: &[Image], out: &Path) -> Result<(), String> {
         let manifest = std::env::var("CARGO_MANIFEST_DIR").map_err(|e| e.to_string())?;
+        let mut watched = compiler(&manifest);
+        watched
+            .opt_level(1)
+            // The compiler calls a hook (`hooks.cpp`) before each access; lines, so that a fault has a place (in the format
+            // that addr2line reads best).
+            .flag("-fsanitize=thread")
+            .flag("-g1")
+            .flag("-gdwarf-4")
+            .flag("-fno-exceptions")
+            .flag("-fno-threadsafe-statics");
+        units(files, out, &manifest, Build::Watched, &mut watched)?;
+        let objects = watched
+            .try_compile_intermediates()
+            .map_err(|e| format!("the emulator's watched kernels: {e}"))?;
+        let mut plain = compiler(&manifest);
+        plain
+            .opt_level(2)
+            // A misaligned access is a fault on a card: here it stops the program.
+            .flag("-fsanitize=alignment")
+            .flag("-fsanitize-undefined-trap-on-error")
+            .objects(objects);
+        for part in ["emulator", "warpgroup", "hooks", "races", "traffic"] {
+            plain.file(format!("{manifest}/src/device/emulator/{part}.cpp"));
+        }
+        units(files, out, &manifest, Build::Plain, &mut plain)?;
+        plain
+            .try_compile("striate_emulator")
+            .map_err(|e| format!("the emulator's kernels: {e}"))?;
+        driver(files, images, out, &manifest)
+    }
+
+    fn compiler(manifest: &str) -> cc::Build {
         let mut build = cc::Build::new();
         build
             .cpp(true)
             .std("c++17")
-            .opt_level(2)
             .debug(false)
             .warnings(false)
             .flag("-ffp-contract=off")
             // As nvcc, which lets numbers be read as other numbers.
             .flag("-fno-strict-aliasing")
-            // A misaligned access is a fault on a card: here it stops the program.
-            .flag("-fsanitize=alignment")
-            .flag("-fsanitize-undefined-trap-on-error")
             .flag("-w")
             .include(format!("{manifest}/src/device/emulator"))
-            .include(format!("{manifest}/kernels"))
-            .file(format!("{manifest}/src/device/emulator/emulator.cpp"))
-            .file(format!("{manifest}/src/device/emulator/warpgroup.cpp"));
+            .include(format!("{manifest}/kernels"));
+        build
+    }
+
+    /// Writes the translation units and adds them.
+    fn units(
+        files: &[File],
+        out: &Path,
+        manifest: &str,
+        build: Build,
+        to: &mut cc::Build,
+    ) -> Result<(), String> {
         for file in files {
             for precision in file.precisions.clone() {
-                let path = out.join(format!("{}_{precision}.cpp", file.name));
-                let text = unit(file, precision, &manifest);
+                let path = out.join(format!("{}_{precision}{}.cpp", file.name, build.suffix()));
+                let text = unit(file, precision, manifest, build);
                 // Untouched when nothing changed.
                 if fs::read_to_string(&path).ok().as_ref() != Some(&text) {
                     fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
                 }
-                build.file(path);
+                to.file(path);
             }
         }
-        build
-            .try_compile("striate_emulator")
-            .map_err(|e| format!("the emulator's kernels: {e}"))?;
-        driver(files, images, out, &manifest)
+        Ok(())
     }
 
     fn driver(files: &[File], images: &[Image], out: &Path, manifest: &str) -> Result<(), String> {
@@ -121,10 +172,10 @@ mod enabled {
             let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &b| {
                 (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
             });
-            let shared = range(&file.name, image.precision);
+            let shared = Build::Plain.range(&file.name, image.precision);
             let _ = writeln!(declarations, "void {shared}(uint32_t**);");
             for kernel in &file.kernels {
-                let run = symbol(&kernel.name, image.precision);
+                let run = Build::Plain.symbol(&kernel.name, image.precision);
                 let _ = writeln!(declarations, "void {run}(void**);");
                 let of_kernel = image.resources.iter().find(|r| r.kernel == kernel.name);
                 let _ = writeln!(
@@ -145,14 +196,19 @@ mod enabled {
         ))
     }
 
-    fn unit(file: &File, precision: usize, manifest: &str) -> String {
-        let section = section(&file.name, precision);
+    fn unit(file: &File, precision: usize, manifest: &str, build: Build) -> String {
+        let section = build.section(&file.name, precision);
+        let watched = match build {
+            Build::Plain => "",
+            Build::Watched => "#define WATCHED\n",
+        };
+        let suffix = build.suffix();
         let mut text = format!(
-            "#define STRIATE_SHARED \"{section}\"\n#define PRECISION {precision}\n#include \"cuda.h\"\n"
+            "{watched}#define STRIATE_SHARED \"{section}\"\n#define PRECISION {precision}\n#include \"cuda.h\"\n"
         );
         // `extern "C"` names are global even in a namespace without a name.
         for Kernel { name, .. } in &file.kernels {
-            let _ = writeln!(text, "#define {name} {name}_{precision}_body");
+            let _ = writeln!(text, "#define {name} {name}_{precision}_body{suffix}");
         }
         let _ = writeln!(
             text,
@@ -162,7 +218,7 @@ mod enabled {
         let _ = writeln!(
             text,
             "extern uint32_t __start_{section}[] __attribute__((weak));\nextern uint32_t __stop_{section}[] __attribute__((weak));\nvoid {}(uint32_t** range) {{ range[0] = __start_{section}; range[1] = __stop_{section}; }}",
-            range(&file.name, precision)
+            build.range(&file.name, precision)
         );
         for kernel in &file.kernels {
             let arguments: Vec<String> = kernel
@@ -186,7 +242,7 @@ mod enabled {
             let _ = writeln!(
                 text,
                 "void {}(void** a) {{ {}({}); }}",
-                symbol(&kernel.name, precision),
+                build.symbol(&kernel.name, precision),
                 kernel.name,
                 arguments.join(", ")
             );

@@ -1,6 +1,6 @@
 //! The Rust side of the kernels: one typed function each, the constants, the machine code.
 
-use super::emulator::{range, symbol};
+use super::emulator::Build;
 use super::nvrtc::Image;
 use super::source::{File, Kernel, Kind};
 use std::fmt::Write as _;
@@ -91,17 +91,19 @@ fn module(text: &mut String, file: &File, emulated: bool) {
     if emulated {
         text.push_str("    unsafe extern \"C\" {\n");
         for p in file.precisions.clone() {
-            let _ = writeln!(
-                text,
-                "        fn {}(range: *mut *mut u32);",
-                range(&file.name, p)
-            );
-            for kernel in &file.kernels {
+            for build in [Build::Plain, Build::Watched] {
                 let _ = writeln!(
                     text,
-                    "        fn {}(arguments: *mut *mut std::ffi::c_void);",
-                    symbol(&kernel.name, p)
+                    "        fn {}(range: *mut *mut u32);",
+                    build.range(&file.name, p)
                 );
+                for kernel in &file.kernels {
+                    let _ = writeln!(
+                        text,
+                        "        fn {}(arguments: *mut *mut std::ffi::c_void);",
+                        build.symbol(&kernel.name, p)
+                    );
+                }
             }
         }
         text.push_str("    }\n");
@@ -114,12 +116,19 @@ fn module(text: &mut String, file: &File, emulated: bool) {
 
 fn function(text: &mut String, file: &File, kernel: &Kernel, emulated: bool) {
     let upper = kernel.name.to_uppercase();
+    let entry = |build: Build, p| {
+        format!(
+            "super::Entry {{ run: {}, shared: {} }}",
+            build.symbol(&kernel.name, p),
+            build.range(&file.name, p)
+        )
+    };
     let codes: Vec<String> = (0..file.precisions.end)
         .map(|p| match file.precisions.contains(&p) {
             true => format!(
-                "Some(super::Emulated {{ run: {}, shared: {} }})",
-                symbol(&kernel.name, p),
-                range(&file.name, p)
+                "Some(super::Emulated {{ plain: {}, watched: {} }})",
+                entry(Build::Plain, p),
+                entry(Build::Watched, p)
             ),
             false => "None".into(),
         })

@@ -1,11 +1,16 @@
 //! The kernels on this machine's processor, thread by thread, with what a card does not check: reads and writes outside of
-//! the arguments, two blocks on one element, threads that miss a barrier, shared memory that nobody wrote.
+//! the arguments, two blocks on one element, threads that miss a barrier, shared memory that nobody wrote, races.
+
+mod watch;
+
+pub use watch::{Totals, Traffic};
 
 use super::fault::Fault;
 use super::launch::{Arg, Kernel, Raw};
 use super::precision::Precision;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
+use watch::{Ledger, Watch};
 
 /// Directory of a driver library that needs no card and runs the emulated kernels: for tests of the way to a card.
 pub const DRIVER: &str = env!("STRIATE_DRIVER");
@@ -33,6 +38,7 @@ pub struct Emulator {
     pub(super) precision: Precision,
     pub(super) hopper: bool,
     pub(super) fault: Arc<Fault>,
+    pub(super) ledger: Option<Arc<Ledger>>,
 }
 
 unsafe extern "C" {
@@ -47,6 +53,7 @@ unsafe extern "C" {
         widths: *const usize,
         output_count: usize,
         shared: *const *mut u32,
+        watch: *mut Watch,
         message: *mut c_char,
         message_size: usize,
     ) -> c_int;
@@ -123,6 +130,7 @@ impl Emulator {
             precision,
             hopper: false,
             fault: Arc::default(),
+            ledger: None,
         }
     }
 
@@ -134,19 +142,39 @@ impl Emulator {
         }
     }
 
+    /// The same, and every access to memory is looked at: races are faults, traffic is counted. Some 20 times slower.
+    pub fn watched(self) -> Self {
+        Self {
+            ledger: Some(Arc::default()),
+            ..self
+        }
+    }
+
+    /// What all launches took so far; nothing where they are not watched.
+    pub fn traffic(&self) -> Totals {
+        self.ledger
+            .as_ref()
+            .map_or_else(Totals::new, |l| l.totals())
+    }
+
     pub(super) fn launch(
         &self,
-        kernel: &Kernel,
+        kernel: &'static Kernel,
         grid: [u32; 3],
         args: &[Arg],
     ) -> Result<(), String> {
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let precision = match kernel.by_precision {
-            true => self.precision as usize,
-            false => 0,
+            true => self.precision,
+            false => Precision::F32,
         };
-        let code = kernel.emulated.get(precision).and_then(Option::as_ref);
+        let code = kernel.emulated.get(precision as usize);
+        let code = code.and_then(Option::as_ref);
         let code = code.ok_or_else(|| format!("{}: not for {:?}", kernel.name, self.precision))?;
+        let entry = match self.ledger {
+            Some(_) => &code.watched,
+            None => &code.plain,
+        };
         let mut guarded = Vec::new();
         for arg in args {
             match arg {
@@ -156,6 +184,8 @@ impl Emulator {
             }
         }
         let mut starts: Vec<*mut u16> = guarded.iter_mut().map(Guarded::start).collect();
+        let (all, lengths) = (starts.clone(), guarded.iter().map(|g| g.target.bytes));
+        let lengths: Vec<usize> = lengths.collect();
         let mut scalars: Vec<u32> = args
             .iter()
             .map(|a| match a {
@@ -178,12 +208,13 @@ impl Emulator {
         let halves: Vec<usize> = written().map(|target| target.bytes / 2).collect();
         let widths: Vec<usize> = written().map(|target| target.width / 2).collect();
         let mut shared = [std::ptr::null_mut(); 2];
-        let mut message = [0; 256];
+        let mut watch = self.ledger.as_ref().map(|_| Watch::new(&all, &lengths));
+        let mut message = [0; 512];
         // SAFETY: build.rs wrote the call from the kernel's signature; arguments are guarded copies that live through it.
         let status = unsafe {
-            (code.shared)(shared.as_mut_ptr());
+            (entry.shared)(shared.as_mut_ptr());
             striate_emulate(
-                code.run,
+                entry.run,
                 arguments.as_mut_ptr(),
                 grid.as_ptr(),
                 kernel.threads as c_uint,
@@ -193,6 +224,9 @@ impl Emulator {
                 widths.as_ptr(),
                 outputs.len(),
                 shared.as_ptr(),
+                watch
+                    .as_mut()
+                    .map_or(std::ptr::null_mut(), std::ptr::from_mut),
                 message.as_mut_ptr(),
                 message.len(),
             )
@@ -206,6 +240,9 @@ impl Emulator {
             if let Some(what) = argument.broken() {
                 return Err(format!("{}: {what} of pointer {i}", kernel.name));
             }
+        }
+        if let (Some(ledger), Some(watch)) = (&self.ledger, watch) {
+            ledger.add(kernel.name, precision, watch.traffic);
         }
         guarded.iter().filter(|g| g.output).for_each(Guarded::store);
         Ok(())

@@ -1,9 +1,9 @@
 //! The kernels of `kernels/*.cu` as typed functions, and their machine code; written by `build.rs`.
 
-#[cfg(feature = "emulator")]
-use super::launch::Emulated;
 use super::launch::Image;
 use super::launch::{Arg, Kernel};
+#[cfg(feature = "emulator")]
+use super::launch::{Emulated, Entry};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 

@@ -28,6 +28,16 @@ pub struct Kernel {
 #[cfg(feature = "emulator")]
 #[derive(Debug)]
 pub struct Emulated {
+    /// To run.
+    pub plain: Entry,
+    /// To be watched at every access to memory.
+    pub watched: Entry,
+}
+
+/// How to run a kernel on this machine's processor.
+#[cfg(feature = "emulator")]
+#[derive(Debug)]
+pub struct Entry {
     /// Calls it with pointers to its arguments.
     pub run: unsafe extern "C" fn(*mut *mut std::ffi::c_void),
     /// Writes begin and end of its file's shared memory.
@@ -136,7 +146,7 @@ const MOST_BLOCKS: [usize; 3] = [i32::MAX as usize, 65_535, 65_535];
 
 impl Device {
     /// Runs `grid` blocks of a kernel, after what was asked of the device before. Faults are kept for [`Device::check`].
-    pub(crate) fn launch(&self, kernel: &Kernel, grid: [usize; 3], args: &mut [Arg]) {
+    pub(crate) fn launch(&self, kernel: &'static Kernel, grid: [usize; 3], args: &mut [Arg]) {
         if grid.contains(&0) || self.failed() {
             return;
         }

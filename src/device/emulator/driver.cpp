@@ -35,7 +35,7 @@ extern const size_t striate_entry_count;
 
 extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsigned* grid, unsigned threads, unsigned kind,
                                uint16_t* const* outputs, const size_t* halves, const size_t* widths, size_t output_count,
-                               uint32_t* const* shared, char* message, size_t message_size);
+                               uint32_t* const* shared, void* watch, char* message, size_t message_size);
 
 namespace {
 
@@ -300,7 +300,7 @@ CALL cuLaunchKernel(const Entry* entry, unsigned gx, unsigned gy, unsigned gz, u
         uint32_t* shared[2];
         char message[256] = "";
         entry->shared(shared);
-        int failed = striate_emulate(entry->run, pointers.data(), grid, threads, 0, nullptr, nullptr, nullptr, 0, shared, message, sizeof message);
+        int failed = striate_emulate(entry->run, pointers.data(), grid, threads, 0, nullptr, nullptr, nullptr, 0, shared, nullptr, message, sizeof message);
         if (failed) std::fprintf(stderr, "%s: %s\n", entry->name, message);
         const char* fails = std::getenv("STRIATE_DRIVER_FAILS");
         failed |= fails && std::strcmp(fails, entry->name) == 0;

@@ -1,8 +1,10 @@
 // Runs kernels block by block, the threads of a block as fibers on one processor thread.
 //
 // Checked: all threads of a block meet at the same barriers, all lanes of a warp at the same exchanges, no thread leaves
-// before a barrier that others wait at, and no two blocks write one element. Shared memory is NaN when a block starts.
+// before a barrier that others wait at, and no two blocks write one element. Shared memory is NaN when a block starts. A watched
+// launch (watch.h) is also checked for races.
 #include "cuda.h"
+#include "watch.h"
 
 #include <cstdio>
 #include <vector>
@@ -62,6 +64,7 @@ struct Fiber {
     std::vector<std::vector<Copy>> copies;  // groups, the last one open
     State state;
     int line;
+    bool orders_memory;
     unsigned parity;
     unsigned char deposits[2][64];
 };
@@ -155,18 +158,21 @@ void run_warp(unsigned warp, const std::vector<unsigned>& lanes, Failure& failur
             unsigned t = warp * 32 + lane;
             if (fibers[t].state == State::Runnable) resume(t);
         }
+        watch_pause();
         unsigned waiting = 0, line = 0;
-        bool same = true;
+        bool same = true, orders_memory = true;
         for (unsigned lane = 0; lane < 32; ++lane) {
             const Fiber& f = fibers[warp * 32 + lane];
             if (f.state != State::AtWarp) continue;
             if (waiting++ == 0) line = static_cast<unsigned>(f.line);
             same = same && static_cast<unsigned>(f.line) == line;
+            orders_memory = orders_memory && f.orders_memory;
         }
         if (waiting == 0) return;
         if (waiting < 32 || !same)
             return failure.say("block (%u, %u, %u), warp %u: %u of 32 lanes reach the exchange at line %d",
                                block_index.x, block_index.y, block_index.z, warp, same ? waiting : 0u, static_cast<int>(line));
+        watch_exchange(warp, orders_memory);
         for (unsigned lane = 0; lane < 32; ++lane) fibers[warp * 32 + lane].state = State::Runnable;
     }
 }
@@ -175,6 +181,7 @@ void run_block(unsigned threads, unsigned kind, uint64_t seed, Failure& failure)
     static std::vector<unsigned> warps, lanes;
     for (unsigned t = 0; t < threads; ++t) prepare(t);
     forget_products(threads);
+    watch_block(threads);
     order(warps, threads / 32, kind, seed);
     order(lanes, 32, kind, seed + 1);
     for (;;) {
@@ -197,6 +204,7 @@ void run_block(unsigned threads, unsigned kind, uint64_t seed, Failure& failure)
         if (!same)
             return failure.say("block (%u, %u, %u): threads wait at different barriers, one at line %d", block_index.x,
                                block_index.y, block_index.z, line);
+        watch_barrier();
         for (unsigned t = 0; t < threads; ++t) fibers[t].state = State::Runnable;
     }
 }
@@ -230,13 +238,15 @@ struct Output {
 
 void block_barrier(int line) { yield(State::AtBlock, line); }
 
-void warp_barrier(int line) {
+void warp_barrier(int line, bool orders_memory) {
+    fibers[current].orders_memory = orders_memory;
     yield(State::AtWarp, line);
     fibers[current].parity ^= 1;
 }
 
 void begin_copy(void* to, const void* from, bool inside) {
     if (reinterpret_cast<uintptr_t>(to) % 16 != 0 || (inside && reinterpret_cast<uintptr_t>(from) % 16 != 0)) __builtin_trap();
+    watch_copy(to, from, inside, __builtin_return_address(0));
     for (int i = 0; i < 4; ++i) static_cast<uint32_t*>(to)[i] = FRESH;
     fibers[current].copies.back().push_back({to, inside ? from : nullptr});
 }
@@ -252,8 +262,15 @@ void wait_for_copies(unsigned left) {
             if (copy.from) std::memcpy(copy.to, copy.from, 16);
             else std::memset(copy.to, 0, 16);
             hide_copy(copy.to);
+            watch_arrival(copy.to);
         }
     copies.erase(copies.begin(), end);
+}
+
+void deposit_row(const void* row) {
+    if (reinterpret_cast<uintptr_t>(row) % 16 != 0) __builtin_trap();
+    watch_read(row, 16, __builtin_return_address(0));
+    std::memcpy(deposit(), row, 16);
 }
 
 void* deposit() { return fibers[current].deposits[fibers[current].parity]; }
@@ -267,11 +284,12 @@ const void* deposited(int lane) {
 using namespace emulator;
 
 // One launch. `outputs` have so many halves of 32-bit words, and so many to an element. `shared`: begin and end of the kernel's
-// shared memory. Returns 0, or 1 with a message. Not for two threads at a time.
+// shared memory; `watch` is null or of `kernel`'s second build. Returns 0, or 1 with a message. Not for two threads at a time.
 extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsigned* grid, unsigned threads, unsigned kind,
                                uint16_t* const* outputs, const size_t* halves, const size_t* widths, size_t output_count,
-                               uint32_t* const* shared, char* message, size_t message_size) {
+                               uint32_t* const* shared, Watch* watch, char* message, size_t message_size) {
     Failure failure{message, message_size};
+    watch_launch(watch, shared);
     if (fibers.size() < threads) {
         fibers.resize(threads);
         stacks.resize(threads * STACK);
@@ -297,7 +315,8 @@ extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsign
                 failure.say("block (%u, %u, %u) changes element %zu of output %zu, which another block wrote", block_index.x,
                             block_index.y, block_index.z, clash / widths[i], i);
         }
-        if (failure.set) return 1;
+        if (failure.set) break;
     }
-    return 0;
+    if (const char* race = watch_end()) failure.say("%s", race);
+    return failure.set;
 }

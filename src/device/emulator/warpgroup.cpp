@@ -1,5 +1,6 @@
 // Products of a warpgroup (see warpgroup.h), and shared memory as they see it.
 #include "cuda.h"
+#include "watch.h"
 
 #include <vector>
 
@@ -58,28 +59,49 @@ struct Described {
         constexpr unsigned SWIZZLED_128 = 1;
         if (bits >> 62 != SWIZZLED_128 || (bits >> 49 & 7) != 0) __builtin_trap();
     }
-    // A number of a row (or column) with k along or across rows of 128 bytes, whose chunks are in another order in each of eight.
-    float at(int row, int k, bool across, bool pairs) const {
+    // Which byte of shared memory holds a number of a row (or column), with k along or across rows of 128 bytes, whose chunks are in
+    // another order in each of eight.
+    size_t byte(int row, int k, bool across, bool pairs) const {
         uint32_t address = start + (across ? row % 64 * 2 + row / 64 * between_slabs + k % 8 * 128 + k / 8 * between_eights
                                            : row % 8 * 128 + row / 8 * between_eights + k * (pairs ? 2 : 4));
         address ^= (address >> 7 & 7) << 4;
-        size_t byte = address - FIRST_SHARED;
-        if (address < FIRST_SHARED || byte / 16 >= hidden.size()) __builtin_trap();
-        if (hidden[byte / 16]) return number(FRESH);
+        if (address < FIRST_SHARED || (address - FIRST_SHARED) / 16 >= hidden.size()) __builtin_trap();
+        return address - FIRST_SHARED;
+    }
+    float at(int row, int k, bool across, bool pairs) const {
+        size_t from = byte(row, k, across, pairs);
+        if (hidden[from / 16]) return number(FRESH);
         uint32_t word = 0;
-        std::memcpy(&word, dynamic + byte, pairs ? 2 : 4);
+        std::memcpy(&word, dynamic + from, pairs ? 2 : 4);
         return number(pairs ? word << 16 : word & 0xffffe000u);
     }
 };
 
+int depth_of(const Product& p) { return p.pairs ? 16 : 8; }
+
+// The row of a that this thread's sums begin with.
+int own_row() { return static_cast<int>(thread_index.x / 32 % 4) * 16 + lane() / 4; }
+
+// What a warp's products read, by its first lane.
+void watch_operands(const Product& p, bool begins) {
+    if (lane() != 0) return;
+    auto rows = [&](const Described& operand, int first, int count, bool across) {
+        for (int row = first; row < first + count; ++row)
+            for (int k = 0; k < depth_of(p); ++k) {
+                size_t from = operand.byte(row, k, across, p.pairs);
+                if (from % 16 == 0) watch_operand(dynamic + from, begins, p.place);
+            }
+    };
+    if (!p.in_registers) rows(Described(p.a), own_row(), 16, false);
+    rows(Described(p.b), 0, p.columns, p.across);
+}
+
 void make(Product& p) {
-    int g = lane() / 4, t = lane() % 4, depth = p.pairs ? 16 : 8;
+    watch_operands(p, false);
+    int t = lane() % 4, depth = depth_of(p);
     if (!p.in_registers)
         for (int row = 0; row < 2; ++row)
-            for (int k = 0; k < depth; ++k) {
-                int of_group = static_cast<int>(thread_index.x / 32 % 4) * 16 + row * 8 + g;
-                p.rows[row][k] = Described(p.a).at(of_group, k, false, p.pairs);
-            }
+            for (int k = 0; k < depth; ++k) p.rows[row][k] = Described(p.a).at(own_row() + row * 8, k, false, p.pairs);
     Described b(p.b);
     for (int j = 0; j < p.columns / 8; ++j)
         for (int side = 0; side < 2; ++side) {
@@ -95,7 +117,11 @@ void make(Product& p) {
 
 }  // namespace
 
-void begin_product(const Product& product) { mine().products.back().push_back(product); }
+void begin_product(Product product) {
+    product.place = __builtin_return_address(0);
+    watch_operands(product, true);
+    mine().products.back().push_back(product);
+}
 
 void close_products() { mine().products.emplace_back(); }
 

@@ -18,9 +18,10 @@ struct Product {
     bool across, add, in_registers, pairs;
     uint64_t a, b;
     float rows[2][16];  // of a in registers: those of this thread's sums
+    const void* place;  // where in the code it was begun
 };
 
-void begin_product(const Product& product);
+void begin_product(Product product);
 void close_products();
 void wait_for_products(unsigned left);
 void show_copies();
@@ -31,14 +32,14 @@ void forget_products(unsigned count);
 
 }  // namespace emulator
 
-inline uint32_t shared_address(const void* at) { return emulator::shared_address(at); }
+static inline uint32_t shared_address(const void* at) { return emulator::shared_address(at); }
 
-template <bool ACROSS, int J> void multiply_group(float (&d)[J][4], uint64_t a, uint64_t b, bool add = true) {
+template <bool ACROSS, int J> static inline void multiply_group(float (&d)[J][4], uint64_t a, uint64_t b, bool add = true) {
     emulator::warp_barrier(-5);
-    emulator::begin_product({d, 8 * J, ACROSS, add, false, emulator::PAIRS, a, b, {}});
+    emulator::begin_product({d, 8 * J, ACROSS, add, false, emulator::PAIRS, a, b, {}, nullptr});
 }
-template <bool ACROSS, int J> void multiply_group(float (&d)[J][4], const uint32_t (&a)[4], uint64_t b, bool add = true) {
-    emulator::Product product{d, 8 * J, ACROSS, add, true, emulator::PAIRS, 0, b, {}};
+template <bool ACROSS, int J> static inline void multiply_group(float (&d)[J][4], const uint32_t (&a)[4], uint64_t b, bool add = true) {
+    emulator::Product product{d, 8 * J, ACROSS, add, true, emulator::PAIRS, 0, b, {}, nullptr};
     std::memcpy(emulator::deposit(), a, sizeof a);
     emulator::warp_barrier(-6);
     for (int t = 0; t < 4; ++t) {
@@ -52,8 +53,8 @@ template <bool ACROSS, int J> void multiply_group(float (&d)[J][4], const uint32
     }
     emulator::begin_product(product);
 }
-inline void open_products() {}
-inline void close_products() { emulator::close_products(); }
-template <int LEFT> void wait_for_products() { emulator::wait_for_products(LEFT); }
-inline void show_copies() { emulator::show_copies(); }
-template <int J> void pin(float (&)[J][4]) {}
+static inline void open_products() {}
+static inline void close_products() { emulator::close_products(); }
+template <int LEFT> static inline void wait_for_products() { emulator::wait_for_products(LEFT); }
+static inline void show_copies() { emulator::show_copies(); }
+template <int J> static inline void pin(float (&)[J][4]) {}
