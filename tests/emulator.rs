@@ -5,10 +5,12 @@ mod cases;
 mod common;
 #[path = "common/process.rs"]
 mod process;
+#[path = "common/traffic.rs"]
+mod traffic;
 
 use cases::training::Fit;
 use cases::{Case, Output};
-use striate::device::emulator::{Emulator, Order};
+use striate::device::emulator::{Emulator, Order, Totals};
 use striate::device::{Device, Precision};
 use striate::model::config::{CoreKind, FeaturesPenalty};
 use striate::ops::activation::{self, Activation};
@@ -26,33 +28,80 @@ fn every_kernel_is_its_definition_in_any_order_of_threads() {
     };
     let mut wrong = Vec::new();
     for case in cases::all().iter().skip(part).step_by(of) {
-        for precision in Precision::ALL {
-            check(case, precision, false, &mut wrong);
-        }
-        // Where Hopper has kernels of its own.
-        let windowed = case.name.starts_with("readout through windows");
-        if windowed || case.name.starts_with("readout Shape") {
-            check(case, Precision::Bf16, true, &mut wrong);
-        }
-        if case.name.starts_with("readout Shape") {
-            check(case, Precision::Tf32, true, &mut wrong);
+        for card in cards(case) {
+            check(case, card, &mut wrong);
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Notes what is wrong.
-fn check(case: &Case, precision: Precision, hopper: bool, wrong: &mut Vec<String>) {
-    let mut first: Option<Vec<Output>> = None;
-    for order in Order::ALL {
-        let emulator = Emulator::new(order, precision);
-        let device = Device::Emulated(match hopper {
+/// In a second build of the kernels, whose every access to memory is looked at.
+#[test]
+fn no_kernel_races_and_traffic_is_as_committed() {
+    let (mut totals, mut wrong) = (Totals::new(), Vec::new());
+    for case in cases::watched::cases() {
+        for card in cards(&case) {
+            let emulator = card.emulator(Order::Forward).watched();
+            let device = Device::Emulated(emulator.clone());
+            case.run(&device);
+            if let Err(e) = device.check() {
+                wrong.push(format!("{card} {}: {e}", case.name));
+            }
+            for (kernel, traffic) in emulator.traffic() {
+                *totals.entry(kernel).or_default() += traffic;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    traffic::assert_committed(&totals);
+}
+
+/// What the emulator takes the place of.
+#[derive(Clone, Copy)]
+struct Card {
+    precision: Precision,
+    hopper: bool,
+}
+
+impl Card {
+    fn emulator(self, order: Order) -> Emulator {
+        let emulator = Emulator::new(order, self.precision);
+        match self.hopper {
             true => emulator.as_hopper(),
             false => emulator,
-        });
+        }
+    }
+}
+
+impl std::fmt::Display for Card {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let on = if self.hopper { " on Hopper" } else { "" };
+        write!(f, "{:?}{on}", self.precision)
+    }
+}
+
+/// Those that a case is run on: all precisions, and Hopper where it has kernels of its own.
+fn cards(case: &Case) -> Vec<Card> {
+    let card = |hopper| move |precision| Card { precision, hopper };
+    let mut cards: Vec<Card> = Precision::ALL.map(card(false)).into();
+    let windowed = case.name.starts_with("readout through windows");
+    if windowed || case.name.starts_with("readout Shape") {
+        cards.push(card(true)(Precision::Bf16));
+    }
+    if case.name.starts_with("readout Shape") {
+        cards.push(card(true)(Precision::Tf32));
+    }
+    cards
+}
+
+/// Notes what is wrong.
+fn check(case: &Case, card: Card, wrong: &mut Vec<String>) {
+    let precision = card.precision;
+    let mut first: Option<Vec<Output>> = None;
+    for order in Order::ALL {
+        let device = Device::Emulated(card.emulator(order));
         let outputs = case.run(&device);
-        let on = if hopper { " on Hopper" } else { "" };
-        let mut note = |what| wrong.push(format!("{precision:?}{on} {}: {what}", case.name));
+        let mut note = |what| wrong.push(format!("{card} {}: {what}", case.name));
         if let Err(e) = device.check() {
             return note(e.to_string());
         }

@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
         (1, 8, 3, 1, 2, 5, 7, 3),
         // Even widths, which 8 orientations have kernels for: odd padding and two chunks, none and more than one tile.
         (1, 8, 2, 17, 5, 34, 3, 1),
+        (1, 8, 2, 2, 4, 18, 3, 1),
         (2, 8, 3, 2, 5, 68, 5, 0),
         // More input features than a block of their gradient takes, more tiles than one.
         (1, 8, 5, 2, 14, 34, 5, 2),

@@ -29,6 +29,7 @@ pub mod standard;
 mod stimuli;
 pub mod training;
 mod trial;
+pub mod watched;
 
 pub use trial::{Clock, Cost, Trial};
 
