@@ -142,7 +142,7 @@ impl Emulator {
         }
     }
 
-    /// The same, and every access to memory is looked at: races are faults, traffic is counted. Some 20 times slower.
+    /// The same, and every access to memory is looked at: races are faults, traffic is counted. Some 2.5 times slower.
     pub fn watched(self) -> Self {
         Self {
             ledger: Some(Arc::default()),

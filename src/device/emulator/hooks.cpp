@@ -36,7 +36,7 @@ void see(const void* address, size_t size, bool write, const void* place, Kind k
 void see_range(const void* address, size_t size, bool write, const void* place) {
     for (size_t done = 0; done < size; done += 16) {
         const void* piece = static_cast<const char*>(address) + done;
-        see(piece, size - done < 16 ? size - done : 16, write, static_cast<const char*>(place) + (done ? 1 : 0));
+        see(piece, size - done < 16 ? size - done : 16, write, place);
     }
 }
 
@@ -82,11 +82,9 @@ const char* watch_end() {
 #define PLACE __builtin_return_address(0)
 #define HOOK(name, size, write) \
     extern "C" void __tsan_##name(void* at) { emulator::see(at, size, write, PLACE); }
-#define HOOKS(size)                             \
-    HOOK(read##size, size, false)               \
-    HOOK(write##size, size, true)               \
-    HOOK(unaligned_read##size, size, false)     \
-    HOOK(unaligned_write##size, size, true)
+#define HOOKS(size)               \
+    HOOK(read##size, size, false) \
+    HOOK(write##size, size, true)
 
 HOOKS(1)
 HOOKS(2)

@@ -81,14 +81,16 @@ void tell(const Access& access, size_t byte, const Moment& now, const Moment& be
                who(now, access.write ? "writes it" : "reads it") + ", and nothing orders them";
 }
 
-// Whether nothing orders two moments, by other warps, and by other threads at all.
+// What orders two moments at one place, in shared memory or not.
 struct Order {
     bool shared;
+    // Nothing, as they are of two blocks or of two warps.
     bool apart(const Moment& a, const Moment& b) const {
         if (a.epoch == 0 || b.epoch == 0) return false;
         if (a.block != b.block) return !shared;
         return a.epoch == b.epoch && a.thread / 32 != b.thread / 32;
     }
+    // Nothing at all.
     bool none(const Moment& a, const Moment& b) const {
         if (apart(a, b)) return true;
         return a.epoch != 0 && a.block == b.block && a.epoch == b.epoch && a.thread / 32 == b.thread / 32 && a.thread != b.thread &&

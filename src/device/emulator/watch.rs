@@ -84,6 +84,7 @@ impl Ledger {
 mod tests {
     use super::Traffic;
     use crate::device::emulator::{Emulator, Order};
+    use crate::device::kernels::planted_warpgroup;
     use crate::device::kernels::planted_watched::{self, *};
     use crate::device::{Device, Precision, ViewMut};
 
@@ -105,7 +106,7 @@ mod tests {
         let Some(message) = found else {
             return assert!(!wanted, "no race was seen");
         };
-        let parts = ["race on", "planted_watched.cu:"].iter().chain(parts);
+        let parts = ["race on", ".cu:"].iter().chain(parts);
         let missing: Vec<_> = parts.filter(|p| !message.contains(**p)).collect();
         assert!(
             wanted && missing.is_empty(),
@@ -146,6 +147,30 @@ mod tests {
                 watched_copies(d, [1, 1, 1], x.view(), y.view_mut(), how);
             });
             assert_race(found, race, &[]);
+        }
+    }
+
+    #[test]
+    fn a_product_reads_until_somebody_has_waited_for_it() {
+        for (how, race) in [(1, false), (2, true)] {
+            let emulator = Emulator::new(Order::Forward, Precision::Bf16);
+            let d = Device::Emulated(emulator.as_hopper().watched());
+            let (a, b) = (d.maps(&[64 * 64]), d.maps(&[64 * 128]));
+            let mut y = d.zeros(&[64 * 96]);
+            planted_warpgroup::planted_group_product(
+                &d,
+                [1, 1, 1],
+                a.view(),
+                b.view(),
+                y.view_mut(),
+                how,
+            );
+            let found = d.check().err().map(|e| e.to_string());
+            let parts = [
+                "race on",
+                "before the wait for the product of planted_warpgroup.cu:",
+            ];
+            assert_race(found, race, &parts);
         }
     }
 
