@@ -1,6 +1,7 @@
 //! `kernels/traffic.csv`: what the accesses of every kernel's warps cost, over the emulator's watched cases.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use striate::device::emulator::{Totals, Traffic};
 
@@ -17,9 +18,19 @@ type Key = (String, String);
 fn read(name: &str) -> (PathBuf, Vec<Vec<String>>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let text = std::fs::read_to_string(&path).unwrap_or_default();
-    let rows = text.lines().skip(1);
+    let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
     let rows = rows.map(|line| line.split(',').map(str::to_owned).collect());
     (path, rows.collect())
+}
+
+/// The compiler, which chooses the accesses.
+fn compiler() -> String {
+    let name = std::env::var("CXX").unwrap_or("g++".into());
+    let told = std::process::Command::new(&name)
+        .arg("-dumpfullversion")
+        .output();
+    let version = told.map(|t| String::from_utf8_lossy(&t.stdout).trim().to_owned());
+    format!("{name} {}", version.unwrap_or_default())
 }
 
 fn columns(t: &Traffic) -> [u64; 5] {
@@ -41,7 +52,7 @@ pub fn assert_committed(totals: &Totals) {
         .map(|(&(kernel, precision), t)| ((kernel.into(), precision.into()), columns(t)))
         .collect();
     if std::env::var_os(BLESS).is_some() {
-        let mut text = format!("{HEAD}\n");
+        let mut text = format!("# counted as {} compiles\n{HEAD}\n", compiler());
         for ((kernel, precision), columns) in &found {
             let columns = columns.map(|n| n.to_string()).join(",");
             text += &format!("{kernel},{precision},{columns}\n");
@@ -61,6 +72,15 @@ pub fn assert_committed(totals: &Totals) {
         unseen.is_empty(),
         "tests/cases/watched.rs runs no {unseen:?}"
     );
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let own = format!("# counted as {} compiles", compiler());
+    if text.lines().next() != Some(&own[..]) {
+        let theirs = text.lines().next().unwrap_or_default();
+        let told =
+            format!("NOT COMPARED with kernels/traffic.csv: that is \"{theirs}\", this \"{own}\"");
+        // Not through the test's captured output: a check that is left out must be seen.
+        return writeln!(std::io::stderr(), "{told}").unwrap();
+    }
     let committed: BTreeMap<Key, Vec<u64>> = committed
         .into_iter()
         .map(|row| {
