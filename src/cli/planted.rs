@@ -1,6 +1,9 @@
 //! Simulated neurons whose types are known: how well clusters find them.
 
 use ndarray::{Array2, ArrayView2, Axis};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
@@ -30,26 +33,54 @@ pub struct Planted {
     /// The same of the simulated neurons' own tuning: what these indices allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     true_tuning_rand_index: Option<f64>,
+    /// Of types and clusters of the neurons' own tuning to which the twins' errors were added, each neuron those of another: what such
+    /// errors allow. Mean, 5th and 95th percentile over [`SHUFFLES`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noisy_tuning_rand_index: Option<[f64; 3]>,
 }
 
-/// Tuning indices of simulated neurons as `tune --truth` finds them, rows (N, M) of [`measures::rows`].
+/// Times that errors are shuffled.
+const SHUFFLES: usize = 40;
+
+/// Tuning indices of simulated neurons as `tune --truth` finds them, one column each.
 #[derive(Debug)]
 pub struct Tuned {
-    twins: Array2<f32>,
-    truth: Array2<f32>,
+    twins: Vec<Vec<f64>>,
+    truth: Vec<Vec<f64>>,
 }
 
 impl Tuned {
     /// Of the columns of `tuning.csv`.
     pub fn of(column: impl Fn(&str) -> Result<Vec<f64>>) -> Result<Self> {
-        let rows = |prefix: &str| -> Result<Array2<f32>> {
+        let columns = |prefix: &str| -> Result<Vec<Vec<f64>>> {
             let columns = TUNING.iter().map(|name| column(&format!("{prefix}{name}")));
-            Ok(measures::rows(columns.collect::<Result<_>>()?))
+            columns.collect()
         };
         Ok(Self {
-            twins: rows("")?,
-            truth: rows("true_")?,
+            twins: columns("")?,
+            truth: columns("true_")?,
         })
+    }
+
+    /// The neurons' own tuning, with the errors of the twins of other neurons.
+    fn noisy(&self, rng: &mut impl Rng) -> Vec<Vec<f64>> {
+        let neurons = self.truth.first().map_or(0, Vec::len);
+        let known = |n: &usize| {
+            let mut columns = self.twins.iter().chain(&self.truth);
+            columns.all(|c| c[*n].is_finite())
+        };
+        let known: Vec<usize> = (0..neurons).filter(known).collect();
+        let mut others = known.clone();
+        others.shuffle(rng);
+        let columns = self.twins.iter().zip(&self.truth);
+        let noisy = columns.map(|(twins, truth)| {
+            let mut column = vec![f64::NAN; neurons];
+            for (&own, &other) in known.iter().zip(&others) {
+                column[own] = truth[own] + (twins[other] - truth[other]);
+            }
+            column
+        });
+        noisy.collect()
     }
 }
 
@@ -92,9 +123,23 @@ impl Planted {
             let types: Vec<usize> = known.iter().map(|&n| planted[n]).collect();
             adjusted_rand(&types, &found.labels)
         };
-        let of_tuned = |rows: fn(&Tuned) -> &Array2<f32>| {
-            let index = tuned.map(|t| of_rows(rows(t).view()));
+        let of_tuned = |columns: fn(&Tuned) -> &Vec<Vec<f64>>| {
+            let index = tuned.map(|t| of_rows(measures::rows(columns(t).clone()).view()));
             index.transpose()
+        };
+        let noisy = |tuned: &Tuned| -> Result<[f64; 3]> {
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            let mut found = Vec::with_capacity(SHUFFLES);
+            for _ in 0..SHUFFLES {
+                found.push(of_rows(measures::rows(tuned.noisy(&mut rng)).view())?);
+            }
+            found.sort_by(f64::total_cmp);
+            let mean = striate::statistics::mean(&found);
+            Ok([
+                mean,
+                found[SHUFFLES / 20],
+                found[SHUFFLES - 1 - SHUFFLES / 20],
+            ])
         };
         Ok(Self {
             planted_types: names.len(),
@@ -103,6 +148,7 @@ impl Planted {
             true_parameter_rand_index: of_rows(parameters(truth).view())?,
             tuning_rand_index: of_tuned(|t| &t.twins)?,
             true_tuning_rand_index: of_tuned(|t| &t.truth)?,
+            noisy_tuning_rand_index: tuned.map(noisy).transpose()?,
         })
     }
 }
@@ -117,10 +163,15 @@ impl fmt::Display for Planted {
             self.true_parameter_rand_index,
             self.drive_rand_index
         )?;
-        if let (Some(found), Some(truth)) = (self.tuning_rand_index, self.true_tuning_rand_index) {
+        if let (Some(found), Some(truth), Some([mean, low, high])) = (
+            self.tuning_rand_index,
+            self.true_tuning_rand_index,
+            self.noisy_tuning_rand_index,
+        ) {
             write!(
                 f,
-                "\nof the types and clusters of tuning indices: {found:.3} (from the neurons' own tuning: {truth:.3})"
+                "\nof the types and clusters of tuning indices: {found:.3} (from the neurons' own tuning: {truth:.3}, \
+                 from that with errors like the twins': {mean:.3}, 90 % within {low:.3} to {high:.3})"
             )?;
         }
         Ok(())
