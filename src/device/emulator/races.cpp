@@ -56,6 +56,8 @@ std::string name_of(const void* place) {
         while (std::fgets(line, sizeof line, lines)) {
             std::string text = line;
             text = text.substr(0, text.find_first_of(" \n"));
+            // A program without lines.
+            if (text.empty() || text[0] == '?') continue;
             size_t file = text.rfind('/');
             name = file == std::string::npos ? text : text.substr(file + 1);
             if (text.find("/emulator/cuda.h") == std::string::npos && text.find("/emulator/warpgroup.h") == std::string::npos) break;
