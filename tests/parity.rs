@@ -7,7 +7,7 @@ mod cases;
 mod common;
 use common::*;
 use striate::device::{Array, Device, Precision};
-use striate::ops::readout::{self, Gradients, Weights};
+use striate::ops::readout::{self, Gradients, Weights, Window, Windows};
 
 const CPU: Device = Device::Cpu;
 const TOLERANCE: f64 = 1e-5;
@@ -73,6 +73,78 @@ fn every_pass_says_what_it_moves_and_can_be_done_again() {
     assert!(count > 250, "{count} passes");
 }
 
+/// Every pass, with projections kept and formed again. Masks of neurons with `windows` are 0 outside of them.
+fn assert_readout_is_its_definition(s: readout::Shape, windows: Option<&Windows>) {
+    let (ax, x) = both(&noise(s.batch * s.channels * s.pixels, 1));
+    let mut mask = noise(s.neurons * s.pixels, 2);
+    let mut features = noise(s.neurons * s.channels, 3);
+    // At 0 an absolute value has gradient 0.
+    (mask[0], features[0]) = (0.0, 0.0);
+    // What a pass is given of all masks, and what it gives.
+    let stored = |whole: &[f64]| match windows {
+        None => narrow(whole),
+        Some(windows) => windows.inside(&narrow(whole)),
+    };
+    let upload = |v: Vec<f32>| CPU.upload(&v, &[v.len()]);
+    if let Some(windows) = windows {
+        for (n, mask) in mask.chunks_exact_mut(s.pixels).enumerate() {
+            let inside = vec![1.0; windows.of(n).pixels()];
+            let seen = windows.expanded(n, &inside);
+            mask.iter_mut()
+                .zip(seen)
+                .for_each(|(m, s)| *m *= f64::from(s));
+        }
+    }
+    let mask = widen(&narrow(&mask));
+    let (amask, (afeatures, features)) = (upload(stored(&mask)), both(&features));
+    let (abias, bias) = both(&noise(s.neurons, 4));
+    let (adh, dh) = both(&noise(s.batch * s.neurons, 5));
+    let weights = Weights {
+        mask: amask.view(),
+        features: afeatures.view(),
+        bias: abias.view(),
+        windows,
+    };
+    let h = readout::reference::forward(&s, &x, &mask, &features, &bias);
+    let [dx, dmask, dfeatures, dbias] = readout::reference::backward(&s, &x, &mask, &features, &dh);
+    let dmask = widen(&stored(&dmask));
+    for keep in [false, true] {
+        let name = format!("keep {keep} {s:?}");
+        let mut projections = filled(f32::NAN, s.projections());
+        let mut ah = filled(f32::NAN, h.len());
+        let kept = keep.then(|| projections.view_mut());
+        readout::forward(&CPU, &s, ax.view().into(), weights, ah.view_mut(), kept);
+        assert_same(&format!("h {name}"), &ah, &h);
+
+        let mut adx = filled(f32::NAN, dx.len());
+        let mut dm = filled(1.0, dmask.len());
+        let mut df = filled(1.0, features.len());
+        let mut db = filled(1.0, bias.len());
+        let gradients = Gradients {
+            mask: dm.view_mut(),
+            features: df.view_mut(),
+            bias: db.view_mut(),
+        };
+        let kept = keep.then(|| projections.view_mut());
+        readout::backward(
+            &CPU,
+            &s,
+            ax.view().into(),
+            weights,
+            adh.view(),
+            (adx.view_mut().into(), gradients),
+            kept,
+        );
+        assert_same(&format!("dx {name}"), &adx, &dx);
+        assert_same(&format!("dmask {name}"), &dm, &plus_one(&dmask));
+        assert_same(&format!("dfeatures {name}"), &df, &plus_one(&dfeatures));
+        assert_same(&format!("dbias {name}"), &db, &plus_one(&dbias));
+    }
+    let mut adx = filled(f32::NAN, dx.len());
+    readout::backward_input(&CPU, &s, weights, adh.view(), adx.view_mut().into());
+    assert_same(&format!("dx alone {s:?}"), &adx, &dx);
+}
+
 #[test]
 fn the_readout_is_its_definition() {
     for (batch, channels, pixels, neurons) in [
@@ -82,6 +154,9 @@ fn the_readout_is_its_definition() {
         (1, 8, 129, 1),
         (5, 5, 17, 64),
         (4, 24, 12 * 17, 50),
+        // More neurons than are worked on at once, and then more images; the last of both are fewer.
+        (3, 2, 6, 4_500),
+        (70, 128, 1, 2_100),
     ] {
         for positive_features in [false, true] {
             let s = readout::Shape {
@@ -91,112 +166,31 @@ fn the_readout_is_its_definition() {
                 neurons,
                 positive_features,
             };
-            let (ax, x) = both(&noise(batch * channels * pixels, 1));
-            let mut mask = noise(neurons * pixels, 2);
-            let mut features = noise(neurons * channels, 3);
-            // At 0 an absolute value has gradient 0.
-            (mask[0], features[0]) = (0.0, 0.0);
-            let ((amask, mask), (afeatures, features)) = (both(&mask), both(&features));
-            let (abias, bias) = both(&noise(neurons, 4));
-            let (adh, dh) = both(&noise(batch * neurons, 5));
-            let weights = Weights {
-                mask: amask.view(),
-                features: afeatures.view(),
-                bias: abias.view(),
-                windows: None,
-            };
-            let h = readout::reference::forward(&s, &x, &mask, &features, &bias);
-            let [dx, dmask, dfeatures, dbias] =
-                readout::reference::backward(&s, &x, &mask, &features, &dh);
-            for keep in [false, true] {
-                let name = format!("keep {keep} {s:?}");
-                let mut projections = filled(f32::NAN, s.projections());
-                let mut ah = filled(f32::NAN, h.len());
-                let kept = keep.then(|| projections.view_mut());
-                readout::forward(&CPU, &s, ax.view().into(), weights, ah.view_mut(), kept);
-                assert_same(&format!("h {name}"), &ah, &h);
-
-                let mut adx = filled(f32::NAN, dx.len());
-                let mut dm = filled(1.0, dmask.len());
-                let mut df = filled(1.0, dfeatures.len());
-                let mut db = filled(1.0, dbias.len());
-                let gradients = Gradients {
-                    mask: dm.view_mut(),
-                    features: df.view_mut(),
-                    bias: db.view_mut(),
-                };
-                let kept = keep.then(|| projections.view_mut());
-                readout::backward(
-                    &CPU,
-                    &s,
-                    ax.view().into(),
-                    weights,
-                    adh.view(),
-                    (adx.view_mut().into(), gradients),
-                    kept,
-                );
-                assert_same(&format!("dx {name}"), &adx, &dx);
-                assert_same(&format!("dmask {name}"), &dm, &plus_one(&dmask));
-                assert_same(&format!("dfeatures {name}"), &df, &plus_one(&dfeatures));
-                assert_same(&format!("dbias {name}"), &db, &plus_one(&dbias));
-            }
-            let mut adx = filled(f32::NAN, dx.len());
-            readout::backward_input(&CPU, &s, weights, adh.view(), adx.view_mut().into());
-            assert_same(&format!("dx alone {s:?}"), &adx, &dx);
+            assert_readout_is_its_definition(s, None);
         }
     }
 }
 
 #[test]
-fn a_batch_whose_projections_come_in_parts_is_the_definition() {
-    // (C, N) floats of one image are a third of what is formed at once: the last part is smaller.
-    let s = readout::Shape {
-        batch: 4,
-        channels: 128,
-        pixels: 2,
-        neurons: 43_000,
-        positive_features: false,
-    };
-    let (ax, x) = both(&noise(s.batch * s.channels * s.pixels, 1));
-    let (amask, mask) = both(&noise(s.neurons * s.pixels, 2));
-    let (afeatures, features) = both(&noise(s.neurons * s.channels, 3));
-    let (abias, bias) = both(&noise(s.neurons, 4));
-    let weights = Weights {
-        mask: amask.view(),
-        features: afeatures.view(),
-        bias: abias.view(),
-        windows: None,
-    };
-    let mut ah = filled(f32::NAN, s.batch * s.neurons);
-    readout::forward(&CPU, &s, ax.view().into(), weights, ah.view_mut(), None);
-    assert_same(
-        "h",
-        &ah,
-        &readout::reference::forward(&s, &x, &mask, &features, &bias),
-    );
-
-    let (adh, dh) = both(&noise(s.batch * s.neurons, 5));
-    let [dx, dmask, dfeatures, dbias] = readout::reference::backward(&s, &x, &mask, &features, &dh);
-    let mut adx = filled(f32::NAN, dx.len());
-    let mut dm = filled(1.0, dmask.len());
-    let mut df = filled(1.0, dfeatures.len());
-    let mut db = filled(1.0, dbias.len());
-    let gradients = Gradients {
-        mask: dm.view_mut(),
-        features: df.view_mut(),
-        bias: db.view_mut(),
-    };
-    readout::backward(
-        &CPU,
-        &s,
-        ax.view().into(),
-        weights,
-        adh.view(),
-        (adx.view_mut().into(), gradients),
-        None,
-    );
-    assert_same("dx", &adx, &dx);
-    assert_same("dmask", &dm, &plus_one(&dmask));
-    assert_same("dfeatures", &df, &plus_one(&dfeatures));
-    assert_same("dbias", &db, &plus_one(&dbias));
+fn a_readout_through_crowded_windows_is_its_definition() {
+    // Several parts of one group's neurons; more images than share the cache.
+    let of_neurons: Vec<Window> = (0..650)
+        .map(|n| Window {
+            top: usize::from(n % 25 == 0),
+            left: 1,
+            height: 2,
+            width: 3,
+        })
+        .collect();
+    let windows = Windows::new(&CPU, (4, 5), &of_neurons);
+    for positive_features in [false, true] {
+        let s = readout::Shape {
+            batch: 19,
+            channels: 3,
+            pixels: 20,
+            neurons: of_neurons.len(),
+            positive_features,
+        };
+        assert_readout_is_its_definition(s, Some(&windows));
+    }
 }

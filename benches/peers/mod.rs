@@ -1,7 +1,9 @@
 //! Runs the Python programs beside this file.
 #![allow(dead_code)]
 
+use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::Value;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -53,11 +55,14 @@ impl Peer {
             true => here,
             false => Path::new(env!("CARGO_MANIFEST_DIR")).join(here),
         };
-        let output = Command::new(&self.python)
-            .arg(&script)
-            .args(&self.common)
-            .args(arguments)
-            .stderr(Stdio::inherit())
+        let mut command = Command::new(&self.python);
+        command.arg(&script).args(&self.common).args(arguments);
+        command.stderr(Stdio::inherit());
+        // It ends with a bench that somebody ends. SAFETY: one system call, which takes no memory.
+        unsafe {
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+        }
+        let output = command
             .output()
             .map_err(|e| format!("{}: {e}", self.python.display()))?;
         let fail = |e: &dyn std::fmt::Display| format!("{}: {e}", script.display());

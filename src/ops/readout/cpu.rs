@@ -1,16 +1,16 @@
-//! The passes as matrix products over a few images at a time.
+//! The passes as matrix products over a few images and a few neurons at a time: what they take of memory does not grow with
+//! the population.
 
 use super::{Gradients, Shape, Weights};
 use crate::ops::matmul::{Matrix, multiply};
 use crate::ops::panel::with_scratch;
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// Floats of (B, C, N) formed at once when they are not kept.
+/// Floats of (B, C, neurons) formed at once when they are not kept.
 const CHUNK: usize = 1 << 24;
-
-fn images_at_once(shape: &Shape) -> usize {
-    (CHUNK / (shape.channels * shape.neurons)).clamp(1, shape.batch)
-}
+/// Neurons whose masks are made ready at once when projections are not kept.
+const NEURONS: usize = 2048;
 
 /// One readout's parameters in this machine's memory.
 pub struct Host<'a> {
@@ -29,60 +29,103 @@ impl<'a> Host<'a> {
     }
 }
 
-/// |mask| (N, P), and the features that count, transposed to (C, N).
-fn prepare(shape: &Shape, w: &Host, mask: &mut [f32], features: &mut [f32]) {
-    mask.par_chunks_mut(1 << 14)
-        .zip(w.mask.par_chunks(1 << 14))
-        .for_each(|(to, from)| to.iter_mut().zip(from).for_each(|(t, f)| *t = f.abs()));
-    for (c, row) in features.chunks_exact_mut(shape.neurons).enumerate() {
-        for (n, v) in row.iter_mut().enumerate() {
-            let feature = w.features[n * shape.channels + c];
-            *v = if shape.positive_features {
-                feature.abs()
-            } else {
-                feature
-            };
+/// Some neurons of a population, as a population of their own.
+struct Block<'a> {
+    shape: Shape,
+    weights: Host<'a>,
+    /// Where they lie in rows of all neurons.
+    columns: Range<usize>,
+}
+
+/// Neurons after neurons: all of them at once where their projections are kept.
+fn blocks<'a>(
+    shape: &Shape,
+    w: &'a Host,
+    keeps: bool,
+) -> impl Iterator<Item = Block<'a>> + use<'a> {
+    let (all, most) = (*shape, if keeps { shape.neurons } else { NEURONS });
+    (0..all.neurons).step_by(most.max(1)).map(move |first| {
+        let columns = first..all.neurons.min(first + most);
+        let of =
+            |numbers: &'a [f32], each: usize| &numbers[columns.start * each..columns.end * each];
+        Block {
+            shape: Shape {
+                neurons: columns.len(),
+                ..all
+            },
+            weights: Host {
+                mask: of(w.mask, all.pixels),
+                features: of(w.features, all.channels),
+                bias: of(w.bias, 1),
+            },
+            columns,
+        }
+    })
+}
+
+impl Block<'_> {
+    fn images_at_once(&self, keeps: bool) -> usize {
+        match keeps {
+            true => self.shape.batch,
+            false => {
+                (CHUNK / (self.shape.channels * self.shape.neurons)).clamp(1, self.shape.batch)
+            }
         }
     }
-}
 
-fn project(shape: &Shape, x: &[f32], mask: &[f32], projections: &mut [f32]) {
-    let (p, n) = (shape.pixels, shape.neurons);
-    let rows = x.len() / p;
-    multiply(
-        (rows, n, p),
-        Matrix::new(x, p),
-        Matrix::new(mask, p).transposed(),
-        projections,
-        false,
-    );
-}
-
-fn unproject(shape: &Shape, spread: &[f32], mask: &[f32], dx: &mut [f32]) {
-    let (p, n) = (shape.pixels, shape.neurons);
-    let rows = dx.len() / p;
-    multiply(
-        (rows, p, n),
-        Matrix::new(spread, n),
-        Matrix::new(mask, p),
-        dx,
-        false,
-    );
-}
-
-/// `spread[b, c, n] = dh[b, n] v[c, n]`.
-fn spread_gradient(shape: &Shape, dh: &[f32], features: &[f32], spread: &mut [f32]) {
-    let n = shape.neurons;
-    spread
-        .par_chunks_exact_mut(shape.channels * n)
-        .zip(dh.par_chunks_exact(n))
-        .for_each(|(spread, dh)| {
-            for (s, v) in spread.chunks_exact_mut(n).zip(features.chunks_exact(n)) {
-                for ((s, &dh), &v) in s.iter_mut().zip(dh).zip(v) {
-                    *s = dh * v;
-                }
+    /// |mask| (N, P), and the features that count, transposed to (C, N).
+    fn prepare(&self, mask: &mut [f32], features: &mut [f32]) {
+        let (shape, w) = (&self.shape, &self.weights);
+        mask.par_chunks_mut(1 << 14)
+            .zip(w.mask.par_chunks(1 << 14))
+            .for_each(|(to, from)| to.iter_mut().zip(from).for_each(|(t, f)| *t = f.abs()));
+        for (c, row) in features.chunks_exact_mut(shape.neurons).enumerate() {
+            for (n, v) in row.iter_mut().enumerate() {
+                let feature = w.features[n * shape.channels + c];
+                *v = if shape.positive_features {
+                    feature.abs()
+                } else {
+                    feature
+                };
             }
-        });
+        }
+    }
+
+    fn project(&self, x: &[f32], mask: &[f32], projections: &mut [f32]) {
+        let (p, n) = (self.shape.pixels, self.shape.neurons);
+        let masks = Matrix::new(mask, p).transposed();
+        multiply(
+            (x.len() / p, n, p),
+            Matrix::new(x, p),
+            masks,
+            projections,
+            false,
+        );
+    }
+
+    /// `dx (+)= spread mask`: adds to what the neurons before these gave.
+    fn unproject(&self, spread: &[f32], mask: &[f32], dx: &mut [f32]) {
+        let (p, n) = (self.shape.pixels, self.shape.neurons);
+        let factors = (Matrix::new(spread, n), Matrix::new(mask, p));
+        let add = self.columns.start > 0;
+        multiply((dx.len() / p, p, n), factors.0, factors.1, dx, add);
+    }
+
+    /// `spread[b, c, n] = dh[b, n] v[c, n]`; dh has `all` neurons.
+    fn spread_gradient(&self, all: usize, dh: &[f32], features: &[f32], spread: &mut [f32]) {
+        let n = self.shape.neurons;
+        spread
+            .par_chunks_exact_mut(self.shape.channels * n)
+            .zip(dh.par_chunks_exact(all))
+            .for_each(|(spread, dh)| {
+                let dh = &dh[self.columns.clone()];
+                for (s, v) in spread.chunks_exact_mut(n).zip(features.chunks_exact(n)) {
+                    for ((s, &dh), &v) in s.iter_mut().zip(dh).zip(v) {
+                        *s = dh * v;
+                    }
+                }
+            });
+    }
 }
 
 /// The gradient of a number that counts by its absolute value.
@@ -103,53 +146,73 @@ pub fn backward(
     dh: &[f32],
     dx: &mut [f32],
     gradients: Gradients,
-    kept: Option<&mut [f32]>,
+    mut kept: Option<&mut [f32]>,
 ) {
-    let (n, c) = (shape.neurons, shape.channels);
     let (dmask, dfeatures, dbias) = (
         gradients.mask.host(),
         gradients.features.host(),
         gradients.bias.host(),
     );
+    for block in blocks(shape, w, kept.is_some()) {
+        let of = |each: usize| block.columns.start * each..block.columns.end * each;
+        let sums = (
+            &mut dmask[of(shape.pixels)],
+            &mut dfeatures[of(shape.channels)],
+        );
+        backward_of(&block, shape.neurons, x, dh, dx, sums, kept.as_deref_mut());
+    }
+    for dh in dh.chunks_exact(shape.neurons) {
+        dbias.iter_mut().zip(dh).for_each(|(d, g)| *d += g);
+    }
+}
+
+/// Adds to the gradients of a block, and to dx what comes through it; dh has `all` neurons.
+fn backward_of(
+    block: &Block,
+    all: usize,
+    x: &[f32],
+    dh: &[f32],
+    dx: &mut [f32],
+    (dmask, dfeatures): (&mut [f32], &mut [f32]),
+    kept: Option<&mut [f32]>,
+) {
+    let (shape, w) = (&block.shape, &block.weights);
+    let (n, c) = (shape.neurons, shape.channels);
     let recompute = kept.is_none();
-    let at_once = if recompute {
-        images_at_once(shape)
-    } else {
-        shape.batch
-    };
+    let at_once = block.images_at_once(!recompute);
     let buffer = if recompute { at_once * c * n } else { 0 };
     with_scratch(2 * (w.mask.len() + w.features.len()) + buffer, |scratch| {
         let (mask, rest) = scratch.split_at_mut(w.mask.len());
         let (features, rest) = rest.split_at_mut(w.features.len());
         let (mask_sums, rest) = rest.split_at_mut(w.mask.len());
         let (feature_sums, buffer) = rest.split_at_mut(w.features.len());
-        prepare(shape, w, mask, features);
+        block.prepare(mask, features);
         feature_sums.fill(0.0);
         let projections = kept.unwrap_or(buffer);
         let images = at_once * c * shape.pixels;
         for (chunk, ((x, dx), dh)) in x
             .chunks(images)
             .zip(dx.chunks_mut(images))
-            .zip(dh.chunks(at_once * n))
+            .zip(dh.chunks(at_once * all))
             .enumerate()
         {
-            let t = &mut projections[..dh.len() * c];
+            let t = &mut projections[..dh.len() / all * c * n];
             if recompute {
-                project(shape, x, mask, t);
+                block.project(x, mask, t);
             }
             feature_sums
                 .par_chunks_exact_mut(n)
                 .enumerate()
                 .for_each(|(channel, sums)| {
-                    for (t, dh) in t.chunks_exact(c * n).zip(dh.chunks_exact(n)) {
-                        let t = &t[channel * n..][..n];
+                    for (t, dh) in t.chunks_exact(c * n).zip(dh.chunks_exact(all)) {
+                        let (t, dh) = (&t[channel * n..][..n], &dh[block.columns.clone()]);
                         for ((s, &t), &dh) in sums.iter_mut().zip(t).zip(dh) {
                             *s += t * dh;
                         }
                     }
                 });
-            spread_gradient(shape, dh, features, t);
-            unproject(shape, t, mask, dx);
+            block.spread_gradient(all, dh, features, t);
+            block.unproject(t, mask, dx);
             let (rows, p) = (dx.len() / shape.pixels, shape.pixels);
             let spread = Matrix::new(t, n).transposed();
             multiply(
@@ -177,19 +240,20 @@ pub fn backward(
                 sum
             };
         }
-        for dh in dh.chunks_exact(n) {
-            dbias.iter_mut().zip(dh).for_each(|(d, g)| *d += g);
-        }
     });
 }
 
 /// Writes h; keeps the projections where a place for them is given.
-pub fn forward(shape: &Shape, x: &[f32], w: &Host, h: &mut [f32], keep: Option<&mut [f32]>) {
-    let at_once = if keep.is_some() {
-        shape.batch
-    } else {
-        images_at_once(shape)
-    };
+pub fn forward(shape: &Shape, x: &[f32], w: &Host, h: &mut [f32], mut keep: Option<&mut [f32]>) {
+    for block in blocks(shape, w, keep.is_some()) {
+        forward_of(&block, shape.neurons, x, h, keep.as_deref_mut());
+    }
+}
+
+/// Writes h, of `all` neurons, for a block.
+fn forward_of(block: &Block, all: usize, x: &[f32], h: &mut [f32], keep: Option<&mut [f32]>) {
+    let (shape, w) = (&block.shape, &block.weights);
+    let at_once = block.images_at_once(keep.is_some());
     let (n, per_image) = (shape.neurons, shape.channels * shape.neurons);
     let buffer = if keep.is_some() {
         0
@@ -199,17 +263,18 @@ pub fn forward(shape: &Shape, x: &[f32], w: &Host, h: &mut [f32], keep: Option<&
     with_scratch(w.mask.len() + w.features.len() + buffer, |scratch| {
         let (mask, rest) = scratch.split_at_mut(w.mask.len());
         let (features, buffer) = rest.split_at_mut(w.features.len());
-        prepare(shape, w, mask, features);
+        block.prepare(mask, features);
         let projections = keep.unwrap_or(buffer);
         for (x, h) in x
             .chunks(at_once * shape.channels * shape.pixels)
-            .zip(h.chunks_mut(at_once * n))
+            .zip(h.chunks_mut(at_once * all))
         {
-            let projections = &mut projections[..h.len() / n * per_image];
-            project(shape, x, mask, projections);
-            h.par_chunks_exact_mut(n)
+            let projections = &mut projections[..h.len() / all * per_image];
+            block.project(x, mask, projections);
+            h.par_chunks_exact_mut(all)
                 .zip(projections.par_chunks_exact(per_image))
                 .for_each(|(h, projections)| {
+                    let h = &mut h[block.columns.clone()];
                     h.copy_from_slice(w.bias);
                     for (t, v) in projections.chunks_exact(n).zip(features.chunks_exact(n)) {
                         for ((h, &t), &v) in h.iter_mut().zip(t).zip(v) {
@@ -223,20 +288,24 @@ pub fn forward(shape: &Shape, x: &[f32], w: &Host, h: &mut [f32], keep: Option<&
 
 /// Writes dx only.
 pub fn backward_input(shape: &Shape, w: &Host, dh: &[f32], dx: &mut [f32]) {
-    let at_once = images_at_once(shape);
-    let buffer = at_once * shape.channels * shape.neurons;
-    with_scratch(w.mask.len() + w.features.len() + buffer, |scratch| {
-        let (mask, rest) = scratch.split_at_mut(w.mask.len());
-        let (features, buffer) = rest.split_at_mut(w.features.len());
-        prepare(shape, w, mask, features);
-        let images = at_once * shape.channels * shape.pixels;
-        for (dx, dh) in dx
-            .chunks_mut(images)
-            .zip(dh.chunks(at_once * shape.neurons))
-        {
-            let spread = &mut buffer[..dh.len() * shape.channels];
-            spread_gradient(shape, dh, features, spread);
-            unproject(shape, spread, mask, dx);
-        }
-    });
+    for block in blocks(shape, w, false) {
+        let (of_block, w) = (&block.shape, &block.weights);
+        let at_once = block.images_at_once(false);
+        let buffer = at_once * of_block.channels * of_block.neurons;
+        with_scratch(w.mask.len() + w.features.len() + buffer, |scratch| {
+            let (mask, rest) = scratch.split_at_mut(w.mask.len());
+            let (features, buffer) = rest.split_at_mut(w.features.len());
+            block.prepare(mask, features);
+            let images = at_once * shape.channels * shape.pixels;
+            for (dx, dh) in dx
+                .chunks_mut(images)
+                .zip(dh.chunks(at_once * shape.neurons))
+            {
+                let rows = dh.len() / shape.neurons * shape.channels;
+                let spread = &mut buffer[..rows * of_block.neurons];
+                block.spread_gradient(shape.neurons, dh, features, spread);
+                block.unproject(spread, mask, dx);
+            }
+        });
+    }
 }

@@ -46,10 +46,10 @@ impl Trainer {
     pub(super) fn put_windows(&mut self) {
         let looks = self.model.readouts.iter();
         let looks = looks.map(|r| self.where_masks_are(r)).collect();
-        self.look(looks);
-        self.tell();
         // The best so far had whole masks: what is kept from now on looks through windows.
         (self.state.best, self.state.worse) = (None, 0);
+        self.look(looks);
+        self.tell();
     }
 
     fn where_masks_are(&self, readout: &Readout) -> Option<Vec<Look>> {
@@ -126,16 +126,17 @@ impl Trainer {
             return;
         }
         let layout = self.model.layout_with(&placement);
-        let relaid = |arena: &Arena| self.model.relaid(arena, &layout, &placement);
-        let params = relaid(&self.model.params);
-        if !self.first.values.is_empty() {
-            (self.first, self.second) = (relaid(&self.first), relaid(&self.second));
-            self.gradients = Arena::zeros(&self.model.device, &layout);
-        }
-        self.model.params = params;
-        self.model.use_windows(&placement);
         // What was recorded multiplies whole masks.
         (self.graph, self.warm) = (None, false);
+        // One after the other, so that whole masks are held as few times as can be.
+        self.buffers.clear();
+        if !self.first.values.is_empty() {
+            self.gradients = Arena::zeros(&self.model.device, &layout);
+            self.first = self.model.relaid(&self.first, &layout, &placement);
+            self.second = self.model.relaid(&self.second, &layout, &placement);
+        }
+        self.model.params = self.model.relaid(&self.model.params, &layout, &placement);
+        self.model.use_windows(&placement);
         self.make_buffers();
     }
 

@@ -81,12 +81,12 @@ fn cut<'a>(
     memory
 }
 
-/// `t[c, n] = sum_p x[c, p] |mask[n, p]|`.
-fn project(s: &Shape, g: &Group, x: &[f32], mask: &[f32], t: &mut [f32]) {
+/// `t[c, n] = sum_p x[c, p] |mask[n, p]|` for some neurons of a group.
+fn project(s: &Shape, g: &Group, some: Range<usize>, x: &[f32], mask: &[f32], t: &mut [f32]) {
     let p = g.window.pixels();
-    let masks = Matrix::new(&mask[g.start..], p).transposed();
+    let masks = Matrix::new(&mask[g.start + some.start * p..], p).transposed();
     multiply_here(
-        (s.channels, g.neurons, p),
+        (s.channels, some.len(), p),
         Matrix::new(x, p),
         masks,
         t,
@@ -121,7 +121,7 @@ pub fn forward(
                         None => &mut buffer[..own.len()],
                     };
                     let x = cut(s, windows.map.1, &g.window, x, memory);
-                    project(s, g, x, mask, t);
+                    project(s, g, 0..g.neurons, x, mask, t);
                     sum_over_channels(windows, g, w.bias, t, &features[own], h);
                 }
             });
@@ -359,25 +359,26 @@ fn to_weights(
         true => 0,
         false => s.channels * p,
     };
-    let of_group = if kept.is_some() { 0 } else { own.len() };
-    with_scratch(of_cut + of_group + s.channels * n, |scratch| {
+    let of_part = if kept.is_some() { 0 } else { s.channels * n };
+    with_scratch(of_cut + of_part + s.channels * n, |scratch| {
         let (memory, rest) = scratch.split_at_mut(of_cut);
-        let (buffer, spread) = rest.split_at_mut(of_group);
+        let (buffer, spread) = rest.split_at_mut(of_part);
         for b in images {
             let (of_maps, of_all) = (s.channels * s.pixels, s.channels * s.neurons);
             let x = &x[b * of_maps..][..of_maps];
             let x = cut(s, windows.map.1, &g.window, x, memory);
-            let t = match kept {
-                Some(kept) => &kept[b * of_all..][own.clone()],
+            // The part's projections, and how far apart their rows lie.
+            let (t, row) = match kept {
+                Some(kept) => (&kept[b * of_all..][own.clone()][part.first..], g.neurons),
                 None => {
-                    project(s, g, x, mask, buffer);
-                    &*buffer
+                    project(s, g, part.first..part.first + n, x, mask, buffer);
+                    (&*buffer, n)
                 }
             };
             let dh = &dh[b * s.neurons + g.first + part.first..][..n];
             for (c, spread) in spread.chunks_exact_mut(n).enumerate() {
-                let at = c * g.neurons + part.first;
-                let (t, v) = (&t[at..][..n], &features[at..][..n]);
+                let v = &features[c * g.neurons + part.first..][..n];
+                let t = &t[c * row..][..n];
                 let sums = &mut part.features[c * n..][..n];
                 for (i, spread) in spread.iter_mut().enumerate() {
                     sums[i] += t[i] * dh[i];
