@@ -12,7 +12,6 @@ use striate::insilico::Watch;
 use striate::model::Model;
 use striate::population::clusters::{self, adjusted_rand};
 use striate::population::measures::{self, TUNING};
-use striate::statistics::standardise;
 use striate::table::Table;
 use striate::{Error, Result};
 
@@ -215,16 +214,7 @@ fn parameters(truth: &Table) -> Array2<f32> {
         phase.iter().map(|p| p.cos()).collect(),
         phase.iter().map(|p| p.sin()).collect(),
     ];
-    let rows = truth.rows();
-    let mut all = Array2::zeros((rows, columns.len()));
-    for (at, values) in columns.iter_mut().enumerate() {
-        for v in values.iter_mut().filter(|v| v.is_nan()) {
-            *v = 0.0;
-        }
-        standardise(values);
-        for (row, v) in values.iter().enumerate() {
-            all[(row, at)] = *v as f32;
-        }
-    }
-    all
+    let unknown = columns.iter_mut().flatten().filter(|v| v.is_nan());
+    unknown.for_each(|v| *v = 0.0);
+    measures::rows(columns.into())
 }

@@ -15,12 +15,17 @@ const SLACK: f64 = 0.02;
 /// Kernel and precision.
 type Key = (String, String);
 
-fn read(name: &str) -> (PathBuf, Vec<Vec<String>>) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
-    let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// What stands before the head, and the rows after it.
+fn read(name: &str) -> (String, Vec<Vec<String>>) {
+    let text = std::fs::read_to_string(path(name)).unwrap_or_default();
+    let (notes, rows): (Vec<&str>, Vec<&str>) = text.lines().partition(|l| l.starts_with('#'));
+    let rows = rows.into_iter().skip(1);
     let rows = rows.map(|line| line.split(',').map(str::to_owned).collect());
-    (path, rows.collect())
+    (notes.join("\n"), rows.collect())
 }
 
 /// The compiler, which chooses the accesses.
@@ -46,18 +51,20 @@ fn columns(t: &Traffic) -> [u64; 5] {
 /// That all kernels ran and that none took more, or much less, than the committed table says.
 #[track_caller]
 pub fn assert_committed(totals: &Totals) {
-    let (path, committed) = read("kernels/traffic.csv");
+    let table = "kernels/traffic.csv";
+    let (theirs, committed) = read(table);
+    let own = format!("# counted as {} compiles", compiler());
     let found: BTreeMap<Key, [u64; 5]> = totals
         .iter()
         .map(|(&(kernel, precision), t)| ((kernel.into(), precision.into()), columns(t)))
         .collect();
     if std::env::var_os(BLESS).is_some() {
-        let mut text = format!("# counted as {} compiles\n{HEAD}\n", compiler());
+        let mut text = format!("{own}\n{HEAD}\n");
         for ((kernel, precision), columns) in &found {
             let columns = columns.map(|n| n.to_string()).join(",");
             text += &format!("{kernel},{precision},{columns}\n");
         }
-        return std::fs::write(&path, text).unwrap();
+        return std::fs::write(path(table), text).unwrap();
     }
     // Float32 stores no operands.
     let of_tensor_cores = ["readout_store_maps", "readout_store_mask"];
@@ -72,13 +79,8 @@ pub fn assert_committed(totals: &Totals) {
         unseen.is_empty(),
         "tests/cases/watched.rs runs no {unseen:?}"
     );
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
-    let own = format!("# counted as {} compiles", compiler());
-    if text.lines().next() != Some(&own[..]) {
-        let theirs = text.lines().next().unwrap_or_default();
-        let told = format!(
-            "NOT COMPARED with kernels/traffic.csv: that is \"{theirs}\", this \"{own}\"\n"
-        );
+    if theirs != own {
+        let told = format!("NOT COMPARED with {table}: that is \"{theirs}\", this \"{own}\"\n");
         // Not through the test's captured output: a check that is left out must be seen.
         return std::io::stderr().write_all(told.as_bytes()).unwrap();
     }
@@ -110,8 +112,7 @@ pub fn assert_committed(totals: &Totals) {
         .collect();
     assert!(
         differing.is_empty(),
-        "{} is not what this build has ({HEAD}); look at it, then run `{BLESS}=1 cargo test --test emulator traffic`:\n{}",
-        path.display(),
+        "{table} is not what this build has ({HEAD}); look at it, then run `{BLESS}=1 cargo test --test emulator traffic`:\n{}",
         differing.join("\n")
     );
 }
