@@ -1,6 +1,8 @@
-// The product of one block on tensor cores, for operands that are stored (stored.cuh): copied to shared memory as they lie.
+// The product of one block for operands that are stored (stored.cuh): copied to shared memory as they lie.
 //
 //     global --begin_copy--> STAGES stages in shared memory --load_matrices--> fragments --mma--> sums in registers
+//
+// In F32 threads read four k of their rows and columns and multiply and add these.
 //
 // A stage holds a span of k: an operand with k along its rows as rows of SPAN_WORDS words, one with k across them as SPAN rows of
 // all columns. While a span is multiplied, the copies of the next ones are under way, and while half of it is multiplied, the
@@ -52,13 +54,25 @@ template <int ROWS, bool REUSED = false> struct CopyAlong {
     }
 };
 
+// F32: four k of rows that are 8 apart.
+template <int ROWS> __device__ __forceinline__ void load_fours(float (&v)[ROWS][CHUNK], const u32* row) {
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+        float4 four = *(const float4*)(row + r * 8 * SPAN_WORDS);
+        v[r][0] = four.x, v[r][1] = four.y, v[r][2] = four.z, v[r][3] = four.w;
+    }
+}
+
 // Fragments of the left operand, 16 rows i each.
 struct LeftAlong {
     int at;  // bytes
 
     __device__ __forceinline__ explicit LeftAlong(int first_row) {
         int lane = threadIdx.x % 32;
-        at = place_along(first_row + lane % 16, lane / 16) * 4;
+        at = (PRECISION == F32 ? place_along(first_row + lane_row(), 0) : place_along(first_row + lane % 16, lane / 16)) * 4;
+    }
+    __device__ __forceinline__ void load(float (&x)[2][CHUNK], const u32* stage, int chunk, int i) const {
+        load_fours(x, after_bytes(stage, at ^ chunk * CHUNK * 4) + i * 16 * SPAN_WORDS);
     }
     __device__ __forceinline__ void load(u32 (&a)[4], const u32* stage, int half, int i) const {
         load_matrices(a, after_bytes(stage, at ^ half * HALF_WORDS * 4) + i * 16 * SPAN_WORDS);
@@ -72,7 +86,17 @@ struct RightAlong {
     // `below`: words of the stage before the operand.
     __device__ __forceinline__ RightAlong(int first_col, int below) {
         int lane = threadIdx.x % 32;
-        at = (below + place_along(first_col + lane % 8 + lane / 16 * 8, lane / 8 % 2)) * 4;
+        at = PRECISION == F32 ? place_along(first_col + 2 * lane_col(), 0)
+                              : place_along(first_col + lane % 8 + lane / 16 * 8, lane / 8 % 2);
+        at = (below + at) * 4;
+    }
+    template <int COLS> __device__ __forceinline__ void load(float (&y)[COLS][CHUNK], const u32* stage, int chunk) const {
+        const u32* from = after_bytes(stage, at ^ chunk * CHUNK * 4);
+#pragma unroll
+        for (int c = 0; c < COLS; ++c) {
+            float4 four = *(const float4*)(from + (c / 2 * 8 + c % 2) * SPAN_WORDS);
+            y[c][0] = four.x, y[c][1] = four.y, y[c][2] = four.z, y[c][3] = four.w;
+        }
     }
     __device__ __forceinline__ void load(u32 (&first)[2], u32 (&second)[2], const u32* stage, int half, int j) const {
         u32 both[4];
@@ -109,9 +133,20 @@ template <int COLS> struct RightAcross {
 
     __device__ __forceinline__ RightAcross(int first_col, int below) {
         int lane = threadIdx.x % 32;
-        at = PRECISION == BF16 ? Lies::place(lane % 16, first_col / 8 + lane / 16)
-                               : Lies::place(lane % 4, first_col / 4 + lane / 16) + lane / 4 % 4;
+        at = PRECISION == BF16   ? Lies::place(lane % 16, first_col / 8 + lane / 16)
+             : PRECISION == TF32 ? Lies::place(lane % 4, first_col / 4 + lane / 16) + lane / 4 % 4
+                                 : first_col + 2 * lane_col();
         at = (below + at) * 4;
+    }
+    template <int SLOTS> __device__ __forceinline__ void load(float (&y)[SLOTS][CHUNK], const u32* stage, int chunk) const {
+        const u32* from = after_bytes(stage, at) + chunk * CHUNK * Lies::WORDS;
+#pragma unroll
+        for (int c = 0; c < SLOTS; c += 2)
+#pragma unroll
+            for (int k = 0; k < CHUNK; ++k) {
+                float2 both = *(const float2*)(from + k * Lies::WORDS + (c / 8 * 4 + (c / 2 % 4 ^ k)) * 8);
+                y[c][k] = both.x, y[c + 1][k] = both.y;
+            }
     }
     __device__ __forceinline__ void load(u32 (&first)[2], u32 (&second)[2], const u32* stage, int half, int j) const {
         const u32* from = stage + half * (SPAN / 2) * Lies::WORDS;
@@ -163,10 +198,35 @@ template <int R, int N> struct Fragments {
     }
 };
 
+// F32: adds the product of a stage.
+template <class S, class Left, class Right>
+__device__ __forceinline__ void multiply_stage(S& sums, const Left& left, const Right& right, const u32* stage) {
+#pragma unroll(S::COL_SLOTS > 8 ? 1 : 4)  // as registers allow
+    for (int chunk = 0; chunk < SPAN_WORDS / CHUNK; ++chunk) {
+        float y[S::COL_SLOTS][CHUNK];
+        right.load(y, stage, chunk);
+#pragma unroll
+        for (int i = 0; i < S::ROW_SLOTS / 2; ++i) {
+            float x[2][CHUNK];
+            left.load(x, stage, chunk, i);
+#pragma unroll
+            for (int k = 0; k < CHUNK; ++k)
+#pragma unroll
+                for (int e = 0; e < 2; ++e)
+#pragma unroll
+                    for (int c = 0; c < S::COL_SLOTS; ++c) {
+                        float& sum = sums.at(2 * i + e, c);
+                        sum = fmaf(x[e][k], y[c][k], sum);
+                    }
+        }
+    }
+}
+
 // Adds a product of `spans` spans to `sums`, calling after() before the first and when each is in; between two calls is a barrier.
 // copy(stage, more, half) begins to copy half of the next span, or zeros if there is no `more`; `left` and `right` read fragments.
 //
-// The second half of a span is multiplied behind the barrier that shows the next one, so that nobody waits with nothing to do.
+// The second half of a span is multiplied behind the barrier that shows the next one, so that nobody waits with nothing to do. F32,
+// which has other warps for that, multiplies a span in one piece.
 template <int STAGE_WORDS, class S, class Copy, class Left, class Right, class After>
 __device__ __forceinline__ void pipeline(S& sums, u32* shared, int spans, Copy copy, const Left& left, const Right& right,
                                          After after) {
@@ -187,16 +247,25 @@ __device__ __forceinline__ void pipeline(S& sums, u32* shared, int spans, Copy c
         wait_for_copies<STAGES - 2>();
         __syncthreads();
         copy(free, spans >= STAGES, 0);
-        fragments.multiply_and_load(sums.d, left, right, stage, 0);
-        after();
-        __syncwarp();  // keeps the reads of one half from crowding into the other
-        copy(free, spans >= STAGES, 1);
-        close_copies();
-        fragments.multiply_and_load(sums.d, left, right, stage, 1);
+        if constexpr (PRECISION == F32) {
+            copy(free, spans >= STAGES, 1);
+            close_copies();
+            after();
+            multiply_stage(sums, left, right, stage);
+        } else {
+            fragments.multiply_and_load(sums.d, left, right, stage, 0);
+            after();
+            __syncwarp();  // keeps the reads of one half from crowding into the other
+            copy(free, spans >= STAGES, 1);
+            close_copies();
+            fragments.multiply_and_load(sums.d, left, right, stage, 1);
+        }
         now = now == LAST ? 0 : now + STAGE_WORDS;
     }
+    if constexpr (PRECISION != F32) {
 #pragma unroll
-    for (int i = 0; i < R; ++i) fragments.multiply(sums.d, 1, i);
+        for (int i = 0; i < R; ++i) fragments.multiply(sums.d, 1, i);
+    }
     wait_for_copies<0>();
     __syncthreads();
     after();

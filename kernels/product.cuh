@@ -9,7 +9,8 @@
 // behind the arithmetic, and one barrier per step is enough.
 //
 // Eight warps share the tile as 2 x 4. With g = lane / 4 and t = lane % 4 a thread holds the sums of rows g, g + 8, ... and columns
-// 2t, 2t + 1, 2t + 8, ... of its warp's part: the layout of the tensor core's result, which plain float32 takes over.
+// 2t, 2t + 1, 2t + 8, ... of its warp's part: the layout of the tensor core's result. Plain float32 has it with other lanes: of
+// neighbours one reads the same row and one the same column, and shared memory gives such lanes in one pass what is up to 16 bytes.
 // A row takes 20 words of shared memory (12 for bf16, two numbers a word), so that the 32 words that a warp reads for a
 // fragment lie in 32 different banks.
 //
@@ -26,6 +27,23 @@ constexpr int PITCH = PRECISION == BF16 ? 12 : 20;  // words per row in shared m
 
 // float4s of shared memory that a product takes.
 constexpr int product_shared(int rows, int cols) { return 2 * (rows + cols) * PITCH / 4; }
+
+// g and t of this lane, and sums over the lanes of a column and of a row.
+__device__ __forceinline__ int lane_row() {
+    int lane = threadIdx.x % 32;
+    return PRECISION == F32 ? (lane >> 2 & 6) | (lane & 1) : lane / 4;
+}
+__device__ __forceinline__ int lane_col() { return PRECISION == F32 ? threadIdx.x / 2 % 4 : threadIdx.x % 4; }
+__device__ __forceinline__ float over_lane_rows(float v) {
+#pragma unroll
+    for (int step = 4; step < 32; step *= 2) v += __shfl_xor_sync(ALL_LANES, v, PRECISION == F32 && step == 4 ? 1 : step);
+    return v;
+}
+__device__ __forceinline__ float over_lane_cols(float v) {
+#pragma unroll
+    for (int step = 1; step < 4; step *= 2) v += __shfl_xor_sync(ALL_LANES, v, PRECISION == F32 ? 2 * step : step);
+    return v;
+}
 
 __device__ __forceinline__ int steps_of(int length) { return (length + STEP - 1) / STEP; }
 
@@ -173,8 +191,8 @@ template <int ROWS_, int COLS_, int DOWN_ = 2> struct Sums {
     static __device__ __forceinline__ int warp_across() { return threadIdx.x / 32 % ACROSS; }
     static __device__ __forceinline__ int first_row() { return warp_down() * WARP_ROWS; }
     static __device__ __forceinline__ int first_col() { return warp_across() * WARP_COLS; }
-    static __device__ __forceinline__ int row(int r) { return first_row() + r * 8 + threadIdx.x % 32 / 4; }
-    static __device__ __forceinline__ int col(int c) { return first_col() + c / 2 * 8 + threadIdx.x % 4 * 2 + c % 2; }
+    static __device__ __forceinline__ int row(int r) { return first_row() + r * 8 + lane_row(); }
+    static __device__ __forceinline__ int col(int c) { return first_col() + c / 2 * 8 + lane_col() * 2 + c % 2; }
 
     __device__ __forceinline__ float& at(int r, int c) { return d[r / 2][c / 2][r % 2 * 2 + c % 2]; }
 
@@ -220,9 +238,8 @@ template <int ROWS_, int COLS_, int DOWN_ = 2> struct Sums {
             float total = 0.0f;
 #pragma unroll
             for (int r = 0; r < ROW_SLOTS; ++r) total += term(row(r), col(c), at(r, c));
-#pragma unroll
-            for (int step = 4; step < 32; step *= 2) total += __shfl_xor_sync(ALL_LANES, total, step);
-            if (threadIdx.x % 32 < 4) parts[warp_down() * COLS + col(c)] = total;
+            total = over_lane_rows(total);
+            if (lane_row() == 0) parts[warp_down() * COLS + col(c)] = total;
             if (c % 2) __syncwarp();  // keeps what `term` loads for later columns out of registers
         }
     }
@@ -239,9 +256,8 @@ template <int ROWS_, int COLS_, int DOWN_ = 2> struct Sums {
                 total += both.x;
                 total += both.y;
             }
-#pragma unroll
-            for (int step = 1; step < 4; step *= 2) total += __shfl_xor_sync(ALL_LANES, total, step);
-            if (threadIdx.x % 4 == 0) parts[warp_across() * ROWS + row(r)] = total;
+            total = over_lane_cols(total);
+            if (lane_col() == 0) parts[warp_across() * ROWS + row(r)] = total;
         }
     }
 

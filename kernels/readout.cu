@@ -9,9 +9,8 @@
 //           dfeatures[n, c] += sum_p |mask[n, p]| G, one part per tile of pixels, added up by readout_backward_features.
 //
 // PRECISION decides how x, |mask|, dh and v enter the products, and how x and dx lie in memory; everything else is float32. The
-// products are in readout_tensor.cu, for Hopper in readout_warpgroup_*.cu where these know the precision, and of float32 in
-// readout_plain.cu. Here is what comes before and after them: what they read
-// many times is stored (stored.cuh), |mask| and v and dh always, x where it does not lie so already.
+// products are in readout_tensor.cu, for Hopper in readout_warpgroup_*.cu where these know the precision. Here is what comes before
+// and after them: what they read many times is stored (stored.cuh), |mask| and v and dh always, x where it does not lie so already.
 #include "stored.cuh"
 #include "readout.cuh"
 

@@ -1,4 +1,4 @@
-// What the passes of the readout, on whole maps (readout_plain.cu, readout_tensor.cu) and through windows (readout_windows.cu), share.
+// What the passes of the readout, on whole maps (readout_tensor.cu) and through windows (readout_windows.cu), share.
 #pragma once
 #include "product.cuh"
 

@@ -1,5 +1,5 @@
-// What both families of the readout's products on tensor cores, of one warp (readout_tensor.cu) and of four
-// (readout_warpgroup_*.cu), do with their sums.
+// What both families of the readout's products, of warps (readout_tensor.cu) and of four together (readout_warpgroup_*.cu), do with
+// their sums.
 #pragma once
 #include "readout.cuh"
 
@@ -10,8 +10,10 @@ constexpr int INVERSE_BITS = 22;  // enough to divide by up to MOST_UNITS
 __device__ __forceinline__ u32 times(u32 v, u32 dh) {
 #if PRECISION == BF16
     return multiply_pairs(v, dh);
-#else
+#elif PRECISION == TF32
     return to_tf32(__uint_as_float(v) * __uint_as_float(dh));
+#else
+    return __float_as_uint(__uint_as_float(v) * __uint_as_float(dh));
 #endif
 }
 
@@ -30,9 +32,8 @@ template <class Tile, class Weight> __device__ __forceinline__ void over_own_row
             float total = 0.0f;
 #pragma unroll
             for (int r = 0; r < Tile::ROW_SLOTS; ++r) total = fmaf(v[c][r], sums.at(r, first + c), total);
-#pragma unroll
-            for (int step = 4; step < 32; step *= 2) total += __shfl_xor_sync(ALL_LANES, total, step);
-            if (threadIdx.x % 32 < 4) parts[Tile::col(first + c)] = total;
+            total = over_lane_rows(total);
+            if (lane_row() == 0) parts[Tile::col(first + c)] = total;
         }
         __syncwarp();  // keeps later weights out of registers
     }

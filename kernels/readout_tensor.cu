@@ -1,4 +1,4 @@
-// The products of the readout on tensor cores, of stored operands (see readout.cu).
+// The products of the readout by warps, of stored operands (see readout.cu).
 #include "pipeline.cuh"
 #include "readout_products.cuh"
 
@@ -14,7 +14,6 @@
 #define WEIGHTS_WORDS 17408
 
 static_assert(ROWS == UNITS * UNIT, "");
-static_assert(PRECISION != F32, "readout_plain.cu has that");
 static_assert(STAGES * (ROWS + COLS) * SPAN_WORDS <= SHARED_WORDS, "stages of the forward pass");
 static_assert(IMAGES * 4 * COLS <= SHARED_WORDS, "its parts");
 static_assert(STAGES * (FACTORS + COLS) * SPAN_WORDS <= SHARED_WORDS, "stages of the input's pass");
@@ -59,6 +58,13 @@ readout_tensor_forward(const Map* x /* (B, C, P), stored */, const Map* mask /* 
 template <int BLOCKS> struct Factors {
     int at[BLOCKS];  // bytes: of v, and of dh in the upper half
 
+    __device__ __forceinline__ void load(float (&x)[2][CHUNK], const u32* stage, int chunk, int i) const {
+        int v = at[i] & 0xffff, dh = at[i] >> 16;
+        load_fours(x, after_bytes(stage, v ^ chunk * CHUNK * 4));
+        float4 d = *(const float4*)after_bytes(stage, dh ^ chunk * CHUNK * 4);
+#pragma unroll
+        for (int e = 0; e < 2; ++e) x[e][0] *= d.x, x[e][1] *= d.y, x[e][2] *= d.z, x[e][3] *= d.w;
+    }
     __device__ __forceinline__ void load(u32 (&a)[4], const u32* stage, int half, int i) const {
         int v = at[i] & 0xffff, dh = at[i] >> 16;
         load_matrices(a, after_bytes(stage, v ^ half * HALF_WORDS * 4));
@@ -111,8 +117,10 @@ readout_tensor_backward_input(const Map* mask /* (N, P), stored */, const Map* f
     for (int i = 0; i < Tile::ROW_SLOTS / 2; ++i) {
         int lane = threadIdx.x % 32, unit = Tile::first_row() / UNIT + i;
         int image = min(own.image_of(unit), own.images - 1);
-        left.at[i] = place_along(unit % own.distinct * UNIT + lane % 16, lane / 16) * 4 |
-                     (place_along(own.distinct * UNIT + image, 0) + lane % 4) * 4 << 16;
+        int v = PRECISION == F32 ? place_along(unit % own.distinct * UNIT + lane_row(), 0)
+                                 : place_along(unit % own.distinct * UNIT + lane % 16, lane / 16);
+        int dh = place_along(own.distinct * UNIT + image, 0) + (PRECISION == F32 ? 0 : lane % 4);
+        left.at[i] = v * 4 | dh * 4 << 16;
     }
     Tile sums;
     sums.clear();

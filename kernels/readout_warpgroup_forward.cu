@@ -10,7 +10,7 @@
 #define SHARED_WORDS 57344
 
 static_assert(HOPPER, "readout_tensor.cu is for other cards");
-static_assert(PRECISION != F32, "readout_plain.cu has that");
+static_assert(PRECISION != F32, "readout_tensor.cu has that");
 
 constexpr int STAGES = 4;
 constexpr int LINES = THREADS / ROW_CHUNKS;  // rows that a block copies at once

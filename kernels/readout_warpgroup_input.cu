@@ -9,7 +9,7 @@
 #define SHARED_WORDS 57856
 
 static_assert(HOPPER, "readout_tensor.cu is for other cards");
-static_assert(PRECISION != F32, "readout_plain.cu has that");
+static_assert(PRECISION != F32, "readout_tensor.cu has that");
 static_assert(THREADS == INPUT_THREADS && ROWS == INPUT_ROWS && COLS == INPUT_COLS && UNITS == INPUT_UNITS, "");
 static_assert(INPUT_SHARED <= SHARED_WORDS, "stages");
 

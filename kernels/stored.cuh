@@ -1,7 +1,7 @@
 // Numbers that products read many times, as the precision wants them: in global memory, rounded once.
 //
 // A stored row has zeros up to a whole multiple of WHOLE numbers, so that a product has no tail. In BF16 two neighbours share a
-// word, the first in the low half. In F32 nothing is stored: numbers are read where they lie.
+// word, the first in the low half.
 #pragma once
 #include "map.cuh"
 

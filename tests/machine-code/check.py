@@ -9,7 +9,11 @@ import readout
 import regions
 
 # batch, channels, pixels, neurons
-SIZES = {"bf16": [(12, 24, 100, 200), (70, 5, 104, 70)], "tf32": [(12, 24, 100, 200), (70, 5, 104, 70), (300, 2, 40, 30)]}
+SIZES = {
+    "bf16": [(12, 24, 100, 200), (70, 5, 104, 70)],
+    "tf32": [(12, 24, 100, 200), (70, 5, 104, 70), (300, 2, 40, 30)],
+    "f32": [(12, 24, 100, 200), (70, 5, 104, 70)],
+}
 # Those that see a third, two thirds, all of a patch of the map, the lower two thirds, the lowest.
 THIRDS = [(0, 0, 4, 3), (2, 0, 6, 3), (1, 1, 10, 3), (5, 2, 7, 3), (9, 1, 3, 3)]
 # batch, channels, map, neurons, largest window or all of them
@@ -20,12 +24,12 @@ WINDOWS = [
     (2, 3, (12, 8), 360, THIRDS),
     (2, 3, (8, 8), 5, [(0, 0, 8, 8)]),  # a span without a chunk to spare
 ]
-TOLERANCE = {"bf16": 8e-3, "tf32": 2e-3}
+TOLERANCE = {"bf16": 8e-3, "tf32": 2e-3, "f32": 2e-6}
 
 
 def cases():
     """Name, sizes, and what runs it."""
-    for precision in ("tf32", "bf16"):
+    for precision in SIZES:
         for sizes in SIZES[precision]:
             for product in (readout.forward, readout.to_maps, readout.to_weights):
                 yield f"{product.__name__}.{precision}", sizes, lambda p=product, s=sizes, of=precision: p(readout.Case(of, *s))

@@ -1,4 +1,4 @@
-"""The readout's products on warpgroups: what they take, what they must give."""
+"""The readout's products, on warpgroups or, in float32, by warps: what they take, what they must give."""
 
 import numpy as np
 
@@ -32,10 +32,13 @@ class Case:
 def forward(case):
     b, c, p, n = case.sizes
     images = min(max(256 // c, 1), 32)
-    run = Launch("readout_warpgroup_forward", "readout_warpgroup_forward", case.precision, 256, 57344)
+    if case.precision == "f32":
+        run, columns = Launch("readout_tensor", "readout_tensor_forward", "f32", 256, 24832), 128
+    else:
+        run, columns = Launch("readout_warpgroup_forward", "readout_warpgroup_forward", case.precision, 256, 57344), 192
     x, mask = run.put(case.stored(case.x)), run.put(case.stored(case.magnitude))
     h = run.empty(b * n)
-    grid = (-(-n // 192), -(-b // images), 1)
+    grid = (-(-n // columns), -(-b // images), 1)
     run.go(grid, [x, mask, run.put(case.features), run.put(case.bias), h], [b, c, p, n, images, 1])
     g = np.einsum("bcp,np->bcn", case.x.astype(float), case.magnitude.astype(float))
     want = np.einsum("bcn,nc->bn", g, np.abs(case.features).astype(float)) + case.bias
@@ -44,15 +47,18 @@ def forward(case):
 
 def to_maps(case):
     b, c, p, n = case.sizes
-    run = Launch("readout_warpgroup_input", "readout_warpgroup_backward_input", case.precision, 256, 57856)
+    if case.precision == "f32":
+        run, columns = Launch("readout_tensor", "readout_tensor_backward_input", "f32", 256, 24832), 128
+    else:
+        run, columns = Launch("readout_warpgroup_input", "readout_warpgroup_backward_input", case.precision, 256, 57856), 192
     v = rounded(np.abs(case.features), case.precision)
     dh = rounded(case.dh, case.precision)
-    mask = case.stored(case.magnitude if case.precision == "bf16" else np.ascontiguousarray(case.magnitude.T))
+    mask = case.stored(case.magnitude if case.precision != "tf32" else np.ascontiguousarray(case.magnitude.T))
     factors = case.stored(np.concatenate([v.T, dh]))
     half = case.precision == "bf16"
     dx = run.empty(b * c * p, np.uint16 if half else np.float32)
     rows = b * -(-c // 16) * 16
-    run.go((-(-p // 192), -(-rows // 256), 1), [run.put(mask), run.put(factors), dx], [b, c, p, n])
+    run.go((-(-p // columns), -(-rows // 256), 1), [run.put(mask), run.put(factors), dx], [b, c, p, n])
     got = run.get(dx, (b, c, p), np.uint16 if half else np.float32)
     want = np.einsum("bn,nc,np->bcp", dh.astype(float), v.astype(float), case.magnitude.astype(float))
     return run, halves(got) if half else got, want
@@ -60,6 +66,8 @@ def to_maps(case):
 
 def weights_kernel(precision):
     """File, kernel, threads, words of shared memory, neurons and pixels of a block."""
+    if precision == "f32":
+        return "readout_tensor", "readout_tensor_backward_weights", 256, 17408, 128, 128
     if precision == "tf32":
         return "readout_warpgroup_weights_tf32", "readout_warpgroup_backward_weights_tf32", 256, 58112, 192, 64
     return "readout_warpgroup_weights", "readout_warpgroup_backward_weights", 384, 57344, 192, 96

@@ -18,9 +18,8 @@ fn numbers(device: &Device, shape: &Shape) -> (usize, usize) {
     let row = filled(shape.pixels);
     let of_x = shape.batch * shape.channels * row;
     match device.precision() {
-        Precision::F32 => (0, 0),
-        // Maps are bf16 already.
-        Precision::Bf16 if row == shape.pixels => (0, shape.neurons * row),
+        // Maps are what products take already.
+        Precision::F32 | Precision::Bf16 if row == shape.pixels => (0, shape.neurons * row),
         _ => (of_x, shape.neurons * row),
     }
 }
@@ -40,7 +39,7 @@ pub fn kept(device: &Device, shape: &Shape) -> usize {
     floats(device, numbers(device, shape))
 }
 
-/// Lends x and |mask| as the kernels want them stored: as they are, or rounded into `memory`, or as they lie there already.
+/// Lends x and |mask| as the kernels want them stored: x as it is, or rounded into `memory`, or as they lie there already.
 fn stored(
     device: &Device,
     shape: &Shape,
@@ -51,9 +50,6 @@ fn stored(
 ) {
     check(shape);
     let (mut of_x, of_mask) = numbers(device, shape);
-    if of_mask == 0 {
-        return body(x, mask.into());
-    }
     // Without x there is none of it to store.
     if x.is_empty() {
         of_x = 0;

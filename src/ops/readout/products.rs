@@ -1,10 +1,10 @@
-//! Which kernels make the products, and the tiles of their blocks: `kernels/readout_plain.cu` (float32 multiply-adds),
-//! `kernels/readout_tensor.cu` (tensor cores) or, on Hopper, `kernels/readout_warpgroup_*.cu`.
+//! Which kernels make the products, and the tiles of their blocks: `kernels/readout_tensor.cu` (warps: tensor cores or, in float32,
+//! multiply-adds) or, on Hopper, `kernels/readout_warpgroup_*.cu`.
 
 use super::launch::filled;
 use super::{Shape, Weights};
 use crate::device::kernels::{
-    readout_plain as plain, readout_tensor as tensor, readout_warpgroup_forward as group_forward,
+    readout_tensor as tensor, readout_warpgroup_forward as group_forward,
     readout_warpgroup_input as group_input, readout_warpgroup_weights as group_weights,
     readout_warpgroup_weights_tf32 as group_weights_tf32,
 };
@@ -37,19 +37,13 @@ pub struct Forward {
 impl Forward {
     pub fn of(device: &Device) -> Self {
         match (device.precision(), device.is_hopper()) {
-            (Precision::F32, _) => Self {
-                launch: plain::readout_forward,
-                rows: plain::TILE,
-                cols: plain::TILE,
-                images: plain::TILE,
-            },
-            (_, true) => Self {
+            (Precision::Tf32 | Precision::Bf16, true) => Self {
                 launch: group_forward::readout_warpgroup_forward,
                 rows: group_forward::ROWS,
                 cols: group_forward::COLS,
                 images: group_forward::IMAGES,
             },
-            (_, false) => Self {
+            _ => Self {
                 launch: tensor::readout_tensor_forward,
                 rows: tensor::ROWS,
                 cols: tensor::COLS,
@@ -76,15 +70,7 @@ pub struct Input {
 impl Input {
     pub fn of(device: &Device) -> Self {
         match (device.precision(), device.is_hopper()) {
-            (Precision::F32, _) => Self {
-                launch: plain::readout_backward_input,
-                rows: plain::TILE,
-                cols: plain::TILE,
-                mask_turned: false,
-                unit: 1,
-                most_units: usize::MAX,
-            },
-            (precision, true) => Self {
+            (precision @ (Precision::Tf32 | Precision::Bf16), true) => Self {
                 launch: group_input::readout_warpgroup_backward_input,
                 rows: group_input::ROWS,
                 cols: group_input::COLS,
@@ -92,7 +78,7 @@ impl Input {
                 unit: group_input::ROWS / group_input::UNITS,
                 most_units: group_input::MOST_UNITS,
             },
-            (_, false) => Self {
+            _ => Self {
                 launch: tensor::readout_tensor_backward_input,
                 rows: tensor::ROWS,
                 cols: tensor::COLS,
@@ -144,12 +130,6 @@ pub struct ToWeights {
 impl ToWeights {
     pub fn of(device: &Device) -> Self {
         match (device.precision(), device.is_hopper()) {
-            (Precision::F32, _) => Self {
-                launch: plain::readout_backward_weights,
-                rows: plain::NEURONS,
-                cols: plain::TILE,
-                images: 0,
-            },
             (Precision::Tf32, true) => Self {
                 launch: group_weights_tf32::readout_warpgroup_backward_weights_tf32,
                 rows: group_weights_tf32::NEURONS,
@@ -162,7 +142,7 @@ impl ToWeights {
                 cols: group_weights::PIXELS,
                 images: 64,
             },
-            (_, false) => Self {
+            _ => Self {
                 launch: tensor::readout_tensor_backward_weights,
                 rows: tensor::NEURONS,
                 cols: tensor::COLS,
