@@ -1,8 +1,8 @@
 // Matrix fragments by PRECISION, one interface: products over steps of four depth pairs.
 //
 // Depth goes in pairs of numbers. Of a step, lane (g, t) = (lane / 4, lane % 4) holds pair t: of the left operand for
-// rows g and g + 8, of the right operand for column g. TF32 multiplies one step at a time, BF16 two; F32 does as TF32
-// does, with shuffles and multiply-adds. Steps come in even numbers.
+// rows g and g + 8, of the right operand for column g. TF32 multiplies one step at a time, BF16 two. F32 keeps its numbers as TF32
+// does, but has no fragments: who uses these multiplies for himself. Steps come in even numbers.
 #pragma once
 #include "striate.cuh"
 
@@ -74,33 +74,10 @@ __device__ __forceinline__ void turn(u32 (&b)[2]) {
 #endif
 }
 
+#if PRECISION != F32
 // d[r][n] += a[r] b[n]
 template <int R, int N>
 __device__ __forceinline__ void multiply(float (&d)[R][N][4], const u32 (&a)[R][4], const u32 (&b)[N][2]) {
-#if PRECISION == F32
-    int lane = threadIdx.x % 32, row = lane & ~3, column = (lane & 3) * 8;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-        float upper[R], lower[R];
-#pragma unroll
-        for (int r = 0; r < R; ++r) {
-            upper[r] = __shfl_sync(ALL_LANES, __uint_as_float(a[r][i / 4 * 2]), row + i % 4);
-            lower[r] = __shfl_sync(ALL_LANES, __uint_as_float(a[r][i / 4 * 2 + 1]), row + i % 4);
-        }
-#pragma unroll
-        for (int n = 0; n < N; ++n) {
-            float left = __shfl_sync(ALL_LANES, __uint_as_float(b[n][i / 4]), column + i % 4);
-            float right = __shfl_sync(ALL_LANES, __uint_as_float(b[n][i / 4]), column + 4 + i % 4);
-#pragma unroll
-            for (int r = 0; r < R; ++r) {
-                d[r][n][0] = fmaf(upper[r], left, d[r][n][0]);
-                d[r][n][1] = fmaf(upper[r], right, d[r][n][1]);
-                d[r][n][2] = fmaf(lower[r], left, d[r][n][2]);
-                d[r][n][3] = fmaf(lower[r], right, d[r][n][3]);
-            }
-        }
-    }
-#else
 #pragma unroll
     for (int r = 0; r < R; ++r)
 #pragma unroll
@@ -110,5 +87,5 @@ __device__ __forceinline__ void multiply(float (&d)[R][N][4], const u32 (&a)[R][
 #else
             mma_bf16(d[r][n], a[r], b[n]);
 #endif
-#endif
 }
+#endif

@@ -36,7 +36,58 @@ __device__ __forceinline__ Part part_of(const Sizes& s) {
     return {warp >> bits, (warp & bits) * 2, warp < s.units << bits ? min(s.rows, 2) : 0};
 }
 
-// d[component][row][feature step] += numbers times weights of one input feature.
+// d[component][row][n][2 pixel + feature] += numbers times weights of one input feature.
+#if PRECISION == F32
+// Weights of a step lie as (chunk of features, pair, feature); a lane has four features.
+template <int NT, bool UNIT0>
+__device__ __forceinline__ void mix_unit(const Shared& shared, const Sizes& s, Part part, const u32* weights, int across,
+                                    float (&d)[2][2][2][4]) {
+    const u32* right = weights + (size_t)part.unit * 2 * NT * across;
+    const u32* left = shared.numbers + ((part.unit * 2 * NT * s.rows + part.row) * 32 + lane_g() * 4) * LEFT_WORDS;
+    int step_stride = s.rows * 32 * LEFT_WORDS, lower = (part.count - 1) * 32 * LEFT_WORDS;
+    auto at = [&](int component, int e) -> float& { return d[component][e / 8][e / 2 % 2][e / 4 % 2 * 2 + e % 2]; };
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll 1
+        for (int step = half * NT; step < half * NT + NT; ++step) {
+#pragma unroll
+            for (int pair = 0; pair < 4; ++pair) {
+                if (pair == 2) __syncwarp();  // keeps loads out of registers
+                const float4* from = reinterpret_cast<const float4*>(right + step * across + pair * 32);
+                float4 b0 = __ldg(from), b1 = __ldg(from + 1);
+                float re[4] = {b0.x, b0.z, b1.x, b1.z}, im[4] = {b0.y, b0.w, b1.y, b1.w};
+                const u32* number = left + step * step_stride + pair * LEFT_WORDS;
+                float4 a0 = *reinterpret_cast<const float4*>(number), a1 = *reinterpret_cast<const float4*>(number + lower);
+                float x[4] = {a0.x, a0.y, a1.x, a1.y}, y[4] = {a0.z, a0.w, a1.z, a1.w};
+#pragma unroll
+                for (int e = 0; e < 16; ++e) {
+                    float& sum = at(UNIT0 ? half : 0, e);
+                    sum = fmaf(x[e / 4], re[e % 4], sum);
+                    sum = fmaf(y[e / 4], im[e % 4], sum);
+                }
+                if constexpr (!UNIT0) {
+#pragma unroll
+                    for (int e = 0; e < 16; ++e) {
+                        float& sum = at(1, e);
+                        sum = fmaf(y[e / 4], re[e % 4], sum);
+                        sum = fmaf(-x[e / 4], im[e % 4], sum);
+                    }
+                }
+            }
+        }
+    }
+}
+
+template <int NT>
+__device__ __forceinline__ void mix(const Shared& shared, const Sizes& s, Part part, const u32* weights, int across,
+                                    float (&d)[2][2][2][4]) {
+    if (part.unit == 0) {
+        mix_unit<NT, true>(shared, s, part, weights, across, d);
+    } else {
+        mix_unit<NT, false>(shared, s, part, weights, across, d);
+    }
+}
+#else
 template <int NT>
 __device__ __forceinline__ void mix(const Shared& shared, const Sizes& s, Part part, const u32* weights, int across,
                                     float (&d)[2][2][2][4]) {
@@ -45,7 +96,7 @@ __device__ __forceinline__ void mix(const Shared& shared, const Sizes& s, Part p
     const u32* left = shared.numbers + ((part.unit * 2 * NT * s.rows + part.row) * 32 + lane) * LEFT_WORDS;
     int step_stride = s.rows * 32 * LEFT_WORDS, lower = (part.count - 1) * 32 * LEFT_WORDS;
     // Weights come from afar: as many at once as there are registers for.
-    constexpr int AHEAD = PRECISION == F32 ? 1 : NT / STEPS;
+    constexpr int AHEAD = NT / STEPS;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
 #pragma unroll 1
@@ -72,6 +123,7 @@ __device__ __forceinline__ void mix(const Shared& shared, const Sizes& s, Part p
         }
     }
 }
+#endif
 
 // How what leaves is finished; `code` < 0: not at all.
 struct Ending {
@@ -82,7 +134,7 @@ struct Ending {
 // Inverse transform of the block's sums, through shared memory.
 __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Tile tile, int chunk, Part part,
                                        const float (&d)[2][2][2][4], Ending ending, Map* y) {
-    int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, pixels = s.rows * COLUMNS;
+    int t = lane_t(), pixels = s.rows * COLUMNS;
     float* sums = reinterpret_cast<float*>(shared.numbers);
     // Features differ in t: turn their pixels so that the lanes' banks differ.
     auto at = [&](int component, int feature, int pixel) {
@@ -91,7 +143,7 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
 #pragma unroll
     for (int i = 0; i < 32; ++i) {
         int component = i / 16, r = i / 8 % 2, n = i / 4 % 2, e = i % 4;
-        int feature = n * 8 + 2 * t + e % 2, pixel = (part.row + r) * COLUMNS + g + e / 2 * 8;
+        int feature = (PRECISION == F32 ? 4 * t + n * 2 : n * 8 + 2 * t) + e % 2, pixel = (part.row + r) * COLUMNS + lane_pixel(e / 2);
         if (r < part.count) sums[at(2 * part.unit + component, feature, pixel)] = d[component][r][n][e];
     }
     __syncthreads();
@@ -135,8 +187,7 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
 // Of `rows` rows, where O is usual.
 template <int K> constexpr int usual_rows() { return K <= 5 ? 4 : 2; }
 
-// N: orientations at most. `tile` is found before the paths part, so that no division stands between matrix products; float32,
-// which has none, lacks the registers.
+// N: orientations at most. `tile` is found before the paths part, so that no division stands between matrix products.
 template <int K, int N>
 __device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, Tile tile, const Map* x, const float* transform,
                                          const float* table, const u32* places, const u32* weights, Ending ending, Map* y) {
@@ -146,10 +197,10 @@ __device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, T
     // Words of a step of all output features, and of an input feature.
     int across = (s.out_features + GROUP_CONV_FEATURES - 1) / GROUP_CONV_FEATURES * 2 * 32 * RIGHT_WORDS;
     size_t per_feature = (size_t)s.units * 2 * T::NT * across;
-    weights += (chunk * 2 * 32 + threadIdx.x % 32) * RIGHT_WORDS;
-    load_tables(shared, s, transform, places, T::NT * 4);
+    weights += (chunk * 2 * 32 + (PRECISION == F32 ? lane_t() * 4 : threadIdx.x % 32)) * RIGHT_WORDS;
+    load_tables<true>(shared, s, transform, places, T::NT * 4);
     Basis<K> basis;
-    basis.open(table);
+    basis.open(shared, table);
     float d[2][2][2][4];
 #pragma unroll
     for (int i = 0; i < 32; ++i) d[i / 16][i / 8 % 2][i / 4 % 2][i % 4] = 0.0f;
@@ -158,18 +209,17 @@ __device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, T
     for (int f = 0; f < s.in_features; ++f) {
         __syncthreads();
         expand(shared, s, basis, [&](int step, int row, float2 upper, float2 lower) {
-            store_left(shared.numbers + ((step * s.rows + row) * 32 + threadIdx.x % 32) * LEFT_WORDS, upper, lower);
+            store_left(shared.numbers + ((step * s.rows + row) * 32 + lane_of_tables()) * LEFT_WORDS, upper, lower);
         });
         __syncthreads();
-        // The next feature's loads fly while this one is mixed, if there are registers for them.
-        constexpr bool EARLY = PRECISION != F32;
+        // The next feature's loads fly while this one is mixed.
         Column<N> next;
         bool more = f + 1 < s.in_features;
-        if (EARLY && more) load_column<K>(next, x, s, tile, f + 1, warp);
+        if (more) load_column<K>(next, x, s, tile, f + 1, warp);
         if (part.count > 0) mix<T::NT>(shared, s, part, weights + f * per_feature, across, d);
         if (more) {
-            if (EARLY) put_column<K>(shared, next, s, warp);
-            stage<K, N>(shared, x, s, tile, f + 1, EARLY ? WARPS : 0);
+            put_column<K>(shared, next, s, warp);
+            stage<K, N>(shared, x, s, tile, f + 1, WARPS);
         }
     }
     __syncthreads();
@@ -179,56 +229,56 @@ __device__ __forceinline__ void convolve(const Shared& shared, const Sizes& s, T
 // By the filters' width. `ending`: 0 leaves y as it is, otherwise it is normalised with fixed statistics and then
 // activated, by code `ending` - 1.
 extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_3(
-    const Map* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
+    const Map* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2), in F32 (NT / 2, k k, 4, 4) */,
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
     const float* offset /* (groups) */, Map* y /* (B, O F_out, H', W') */, int orientations, int in_features,
     int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
-    __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
-    Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
+    __shared__ float4 halo[GROUP_CONV_HALO / 4], taps[Taps<3>::BASIS];
+    __shared__ u32 destinations[2 * GROUP_CONV_SLOTS];
+    Shared shared = {reinterpret_cast<u32*>(numbers), reinterpret_cast<u32*>(halo), reinterpret_cast<float*>(tables), destinations, taps};
     Sizes s = sizes_of<3>(orientations, in_features, out_features, height, width, padding, rows);
     Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     Tile tile = tile_of(s, blockIdx.x);
     by_orientations<usual_rows<3>()>(s, [&](const Sizes& s, auto most) {
-        Tile own = PRECISION == F32 ? tile_of(s, blockIdx.x) : tile;
-        convolve<3, most.COUNT>(shared, s, own, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+        convolve<3, most.COUNT>(shared, s, tile, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
     });
 }
 
 extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_5(
-    const Map* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
+    const Map* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2), in F32 (NT / 2, k k, 4, 4) */,
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
     const float* offset /* (groups) */, Map* y /* (B, O F_out, H', W') */, int orientations, int in_features,
     int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
-    __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
-    Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
+    __shared__ float4 halo[GROUP_CONV_HALO / 4], taps[Taps<5>::BASIS];
+    __shared__ u32 destinations[2 * GROUP_CONV_SLOTS];
+    Shared shared = {reinterpret_cast<u32*>(numbers), reinterpret_cast<u32*>(halo), reinterpret_cast<float*>(tables), destinations, taps};
     Sizes s = sizes_of<5>(orientations, in_features, out_features, height, width, padding, rows);
     Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     Tile tile = tile_of(s, blockIdx.x);
     by_orientations<usual_rows<5>()>(s, [&](const Sizes& s, auto most) {
-        Tile own = PRECISION == F32 ? tile_of(s, blockIdx.x) : tile;
-        convolve<5, most.COUNT>(shared, s, own, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+        convolve<5, most.COUNT>(shared, s, tile, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
     });
 }
 
 extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS, 2) group_conv_forward_7(
-    const Map* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2) */,
+    const Map* x /* (B, O F_in, H, W) */, const float* transform /* (2 units, O) */, const float* basis /* (TS, NT, 32, 2), in F32 (NT / 2, k k, 4, 4) */,
     const u32* places /* (units, slots, 2) */, const float* weights /* as group_conv_weights leaves them */,
     const float* mean /* (groups) */, const float* variance /* (groups) */, const float* gain /* (groups) */,
     const float* offset /* (groups) */, Map* y /* (B, O F_out, H', W') */, int orientations, int in_features,
     int out_features, int height, int width, int padding, int rows, int groups, int has_gain, int ending) {
     __shared__ float4 numbers[GROUP_CONV_NUMBERS / 4], tables[GROUP_CONV_TABLES / 4];
-    __shared__ u32 halo[GROUP_CONV_HALO], destinations[2 * GROUP_CONV_SLOTS];
-    Shared shared = {reinterpret_cast<u32*>(numbers), halo, reinterpret_cast<float*>(tables), destinations};
+    __shared__ float4 halo[GROUP_CONV_HALO / 4], taps[Taps<7>::BASIS];
+    __shared__ u32 destinations[2 * GROUP_CONV_SLOTS];
+    Shared shared = {reinterpret_cast<u32*>(numbers), reinterpret_cast<u32*>(halo), reinterpret_cast<float*>(tables), destinations, taps};
     Sizes s = sizes_of<7>(orientations, in_features, out_features, height, width, padding, rows);
     Ending end = {mean, variance, gain, offset, groups, has_gain, ending - 1};
     Tile tile = tile_of(s, blockIdx.x);
     by_orientations<usual_rows<7>()>(s, [&](const Sizes& s, auto most) {
-        Tile own = PRECISION == F32 ? tile_of(s, blockIdx.x) : tile;
-        convolve<7, most.COUNT>(shared, s, own, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
+        convolve<7, most.COUNT>(shared, s, tile, x, transform, basis, places, reinterpret_cast<const u32*>(weights), end, y);
     });
 }
 
@@ -246,5 +296,7 @@ extern "C" __global__ void __launch_bounds__(GROUP_CONV_THREADS) group_conv_weig
     if (g < out_features)
         pair = mixing_weights(factors, functions, c + f * in_stride + g * out_stride, step * 4 + lane % 4, orientations,
                               in_features * out_features);
-    store_right(reinterpret_cast<u32*>(weights) + (size_t)at * RIGHT_WORDS, pair.x, pair.y);
+    // In a step, F32 has the features of a chunk beside each other.
+    int own = at % 64, place = PRECISION == F32 ? at - own + own % 4 * 16 + own / 4 : at;
+    store_right(reinterpret_cast<u32*>(weights) + (size_t)place * RIGHT_WORDS, pair.x, pair.y);
 }

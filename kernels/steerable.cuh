@@ -7,6 +7,8 @@
 //   complex numbers, and hands each on with its step: the place in the product of the frequency that takes it. Taps go
 //   in pairs along a row, so a width k takes (k + 1) / 2 pairs.
 //
+// F32 has no fragments to share out: a lane reads the taps of two neighbouring pixels and of its four functions, and multiplies.
+//
 // NT: steps (of four slots) of the functions, TS: of the taps' pairs; both even, as BF16 wants. An output unit has 2 NT
 // steps; in unit 0 each real frequency has NT.
 #pragma once
@@ -25,9 +27,21 @@ constexpr int STRIDE = 24;        // of a halo row: no two lanes of an expansion
 struct Shared {
     u32* numbers;     // what the kernel makes of the expansion
     u32* halo;        // (component, row, STRIDE)
-    float* tables;    // the transform, (component, orientation), and its transpose
+    float* tables;    // the transform, (component, orientation), and, where it is wanted, its transpose
     u32* places;      // (unit, slot, 2): step among all units' of each number, and its sign bit
+    float4* basis;    // F32: the basis, where there is room
 };
+
+// g and t of this lane. In F32 one neighbour has the same g and one the same t: what they read is one pass of shared memory.
+__device__ __forceinline__ int lane_g() {
+    int lane = threadIdx.x % 32;
+    return PRECISION == F32 ? lane / 8 * 2 + lane % 2 : lane / 4;
+}
+__device__ __forceinline__ int lane_t() { return PRECISION == F32 ? threadIdx.x / 2 % 4 : threadIdx.x % 4; }
+// The lane that has them in tables.
+__device__ __forceinline__ int lane_of_tables() { return lane_g() * 4 + lane_t(); }
+// Of the two pixels of a row of 16 that a lane has.
+__device__ __forceinline__ int lane_pixel(int h) { return PRECISION == F32 ? lane_g() * 2 + h : lane_g() + 8 * h; }
 
 template <int N> struct Most {
     static constexpr int COUNT = N;
@@ -68,7 +82,8 @@ template <int K> struct Taps {
     static constexpr int TS = (PAIRS + 7) / 8 * 2;
     static constexpr int ROUND = (K * K - 1) / 4;  // slots before the round functions'
     static constexpr int NT = K <= 5 ? 2 : 4;
-    static constexpr int UNROLL = PRECISION == F32 ? 1 : K <= 5 ? TS : 2;  // as registers allow
+    static constexpr int UNROLL = K <= 5 ? TS : 2;  // as registers allow
+    static constexpr int BASIS = PRECISION == F32 && K <= 5 ? K * K * 4 : 1;  // quads of it in shared memory
 };
 
 // Where the block's tile begins.
@@ -90,6 +105,8 @@ __device__ __forceinline__ void next_tile(const Sizes& s, Tile& tile) {
     ++tile.image;
 }
 
+// INVERSE: also the transpose of the transform.
+template <bool INVERSE>
 __device__ __forceinline__ void load_tables(const Shared& shared, const Sizes& s, const float* transform, const u32* places,
                                             int slots) {
     const int n = ORIENTATIONS;
@@ -97,7 +114,7 @@ __device__ __forceinline__ void load_tables(const Shared& shared, const Sizes& s
         int component = e / n, o = e % n;
         float v = component < 2 * s.units && o < s.orientations ? transform[component * s.orientations + o] : 0.0f;
         shared.tables[e] = v;
-        shared.tables[n * n + o * n + component] = v;
+        if (INVERSE) shared.tables[n * n + o * n + component] = v;
     }
     for (int e = threadIdx.x; e < 2 * s.units * slots; e += THREADS) shared.places[e] = places[e];
 }
@@ -122,7 +139,7 @@ __device__ __forceinline__ void load_column(Column<N>& c, const Map* x, const Si
 
 // Calls take(component, its value) for the transform of N numbers of a pixel.
 template <int N, class Take> __device__ __forceinline__ void transform_pixel(const Shared& shared, const Sizes& s, const Map (&x)[N], Take take) {
-    if constexpr (N == USUAL && PRECISION != F32) {
+    if constexpr (N == USUAL) {
         if (s.orientations == USUAL) {
             float v[USUAL];
 #pragma unroll
@@ -175,9 +192,53 @@ __device__ __forceinline__ void stage(const Shared& shared, const Map* x, const 
     }
 }
 
+#if PRECISION == F32
+// The basis by the functions of a lane: (pair of steps, tap, t, 2 steps, 2), in shared memory where it fits.
+template <int K> struct Basis {
+    static constexpr bool SHARED = Taps<K>::BASIS > 1;
+    const float4* table;
+
+    __device__ __forceinline__ void open(const Shared& shared, const float* basis) {
+        table = reinterpret_cast<const float4*>(basis);
+        if (SHARED)
+            for (int e = threadIdx.x; e < Taps<K>::BASIS; e += THREADS) shared.basis[e] = table[e];
+    }
+    __device__ __forceinline__ float4 load(const Shared& shared, int n, int tap) const {
+        int at = (n / 2 * K * K + tap) * 4 + lane_t();
+        return SHARED ? shared.basis[at] : __ldg(table + at);
+    }
+};
+
+// Adds the values of functions n 8.. and (n + 1) 8.. of two components: d[component][n][2 pixel + function].
+template <int K>
+__device__ __forceinline__ void expand_taps(float (&d)[2][2][4], const Shared& shared, const u32* halo, int plane, const Basis<K>& basis, int n) {
+    const u32* at = halo + 2 * lane_g();
+#pragma unroll 1
+    for (int i = 0; i < K; ++i, at += STRIDE) {
+        float x[2][K + 1];
+#pragma unroll
+        for (int j = 0; j < K + 1; j += 2)
+#pragma unroll
+            for (int c = 0; c < 2; ++c) {
+                float2 both = *reinterpret_cast<const float2*>(at + c * plane + j);
+                x[c][j] = both.x, x[c][j + 1] = both.y;
+            }
+#pragma unroll
+        for (int j = 0; j < K; ++j) {
+            float4 four = basis.load(shared, n, i * K + j);
+            float b[4] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+            for (int e = 0; e < 16; ++e) {
+                int c = e / 8, h = e / 4 % 2, f = e % 4;
+                d[c][f / 2][2 * h + f % 2] = fmaf(x[c][j + h], b[f], d[c][f / 2][2 * h + f % 2]);
+            }
+        }
+    }
+}
+#else
 // Right operands of the expansion, (tap step, function step, lane, pair), in registers where they fit.
 template <int K> struct Basis {
-    static constexpr bool KEPT = K <= 5 && PRECISION != F32;
+    static constexpr bool KEPT = K <= 5;
     static constexpr int KEEP = KEPT ? Taps<K>::TS / STEPS * Taps<K>::NT : 1;
     const float2* table;
     u32 kept[KEEP][2];
@@ -193,7 +254,7 @@ template <int K> struct Basis {
 #endif
     }
 
-    __device__ __forceinline__ void open(const float* basis) {
+    __device__ __forceinline__ void open(const Shared&, const float* basis) {
         table = reinterpret_cast<const float2*>(basis);
         if constexpr (KEPT) {
 #pragma unroll
@@ -210,47 +271,57 @@ template <int K> struct Basis {
     }
 };
 
-// All numbers of the staged input feature: calls keep(step, row, those of pixel g, those of pixel g + 8).
+
+// Adds the values of functions n 8.. and (n + 1) 8.. of two components: d[component][n][2 pixel + function].
+template <int K>
+__device__ __forceinline__ void expand_taps(float (&d)[2][2][4], const Shared&, const u32* halo, int plane, const Basis<K>& basis, int n) {
+    using T = Taps<K>;
+    const u32* at = halo + lane_g();
+#pragma unroll(T::UNROLL)
+    for (int step = 0; step < T::TS; step += STEPS) {
+        u32 a[2][4], b[2][2];
+        // Pairs beyond the last have zero weight; any place will do.
+        auto offset = [&](int step) {
+            int pair = min(step * 4 + lane_t(), T::PAIRS - 1);
+            return pair / T::PER_ROW * STRIDE + pair % T::PER_ROW * 2;
+        };
+        int first = offset(step);
+#if PRECISION == BF16
+        int second = offset(step + 1);
+#else
+        int second = first + 1;
+#endif
+#pragma unroll
+        for (int c = 0; c < 2; ++c) {
+            const u32* from = at + c * plane;
+            a[c][0] = from[first], a[c][1] = from[first + 8], a[c][2] = from[second], a[c][3] = from[second + 8];
+        }
+        basis.load(b[0], step, n);
+        basis.load(b[1], step, n + 1);
+        multiply(d, a, b);
+    }
+}
+#endif
+
+// All numbers of the staged input feature: calls keep(step, row, those of one of the lane's pixels, those of the other).
 template <int K, class Keep>
 __device__ __forceinline__ void expand(const Shared& shared, const Sizes& s, const Basis<K>& basis, Keep keep) {
     using T = Taps<K>;
-    int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, plane = (s.rows + K - 1) * STRIDE;
+    int t = lane_t(), plane = (s.rows + K - 1) * STRIDE;
 #pragma unroll 1
     for (int job = threadIdx.x / 32; job < s.units * s.rows; job += WARPS) {
         int unit = job >> row_bits(s), row = job & (s.rows - 1);
-        const u32* at = shared.halo + 2 * unit * plane + row * STRIDE + g;
+        const u32* at = shared.halo + 2 * unit * plane + row * STRIDE;
 #pragma unroll 1
         for (int n = 0; n < T::NT; n += 2) {
             float d[2][2][4];
 #pragma unroll
             for (int i = 0; i < 16; ++i) d[i / 8][i / 4 % 2][i % 4] = 0.0f;
-#pragma unroll(T::UNROLL)
-            for (int step = 0; step < T::TS; step += STEPS) {
-                u32 a[2][4], b[2][2];
-                // Pairs beyond the last have zero weight; any place will do.
-                auto offset = [&](int step) {
-                    int pair = min(step * 4 + t, T::PAIRS - 1);
-                    return pair / T::PER_ROW * STRIDE + pair % T::PER_ROW * 2;
-                };
-                int first = offset(step);
-#if PRECISION == BF16
-                int second = offset(step + 1);
-#else
-                int second = first + 1;
-#endif
-#pragma unroll
-                for (int c = 0; c < 2; ++c) {
-                    const u32* from = at + c * plane;
-                    a[c][0] = from[first], a[c][1] = from[first + 8], a[c][2] = from[second], a[c][3] = from[second + 8];
-                }
-                basis.load(b[0], step, n);
-                basis.load(b[1], step, n + 1);
-                multiply(d, a, b);
-            }
+            expand_taps<K>(d, shared, at, plane, basis, n);
 #pragma unroll
             for (int i = 0; i < 2; ++i) {
                 int slot = (n + i) * 4 + t;
-                // Of pixel g (h = 0) and g + 8 (h = 1): the two numbers.
+                // Of the two pixels: the two numbers.
                 float2 plus[2], minus[2];
                 const u32* place = shared.places + (unit * T::NT * 4 + slot) * 2;
                 u32 to_plus = place[0], to_minus = place[1];

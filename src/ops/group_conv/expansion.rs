@@ -1,9 +1,9 @@
 //! How the kernels of the Fourier form make numbers of pixels: the tables that its passes share (`kernels/group_conv.cu`).
 
 use super::Shape;
-use super::mix::{Mix, taps, transform};
+use super::mix::{Mix, plain_taps, taps, transform};
 use super::sizes::Sizes;
-use crate::device::{Array, Device};
+use crate::device::{Array, Device, Precision};
 use crate::ops::basis::Basis;
 
 /// Constants of one direction.
@@ -20,9 +20,13 @@ pub struct Expansion {
 impl Expansion {
     pub fn new(device: &Device, shape: Shape, sizes: Sizes, mix: &Mix, basis: &Basis) -> Self {
         let upload = |values: &[f32]| device.upload(values, &[values.len()]);
+        let of_basis = match device.precision() {
+            Precision::F32 => plain_taps(&sizes, basis),
+            _ => taps(&sizes, basis),
+        };
         Self {
             transform: upload(&transform(shape.orientations)),
-            basis: upload(&taps(&sizes, basis)),
+            basis: upload(&of_basis),
             places: device.upload(&mix.places, &[mix.places.len()]),
             shape,
             sizes,

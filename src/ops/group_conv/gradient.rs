@@ -6,7 +6,7 @@ use super::mix::Terms;
 use super::sizes::Sizes;
 use crate::device::kernels::group_conv::{GROUP_CONV_COLUMNS, GROUP_CONV_STRIDE};
 use crate::device::kernels::group_conv_gradient as kernels;
-use crate::device::{Array, Device, MapView, ViewMut};
+use crate::device::{Array, Device, MapView, Precision, ViewMut};
 use crate::ops::basis::Basis;
 
 /// Blocks that are wanted at once; so many partial sums are kept.
@@ -144,7 +144,12 @@ impl Gradient {
         let tiles = batch
             * direct.out_height().div_ceil(self.rows)
             * direct.out_width().div_ceil(GROUP_CONV_COLUMNS);
-        let groups = s.in_features.div_ceil(if s.kernel == 7 { 2 } else { 4 });
+        let at_once = match (s.kernel, device.precision()) {
+            (7, Precision::F32) => 1,
+            (7, _) => 2,
+            _ => 4,
+        };
+        let groups = s.in_features.div_ceil(at_once);
         let chunks = s.out_features.div_ceil(kernels::GRADIENT_FEATURES);
         let slices = tiles.div_ceil(TILES).min(BLOCKS.div_ceil(groups * chunks));
         let per_slice = tiles.div_ceil(slices);

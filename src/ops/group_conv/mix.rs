@@ -63,6 +63,21 @@ pub fn taps(sizes: &Sizes, basis: &Basis) -> Vec<f32> {
     out
 }
 
+/// The same for float32, (pair of function steps, tap, lane of four, step of the pair, 2).
+pub fn plain_taps(sizes: &Sizes, basis: &Basis) -> Vec<f32> {
+    let area = basis.width * basis.width;
+    let slots = slots(basis);
+    let mut out = Vec::new();
+    for i in 0..sizes.slots * area * 8 {
+        let (function, step, lane) = (i % 2, i / 2 % 2, i / 4 % 4);
+        let (tap, pair) = (i / 16 % area, i / 16 / area);
+        let slot = slots.get((pair * 2 + step) * 4 + lane);
+        let j = slot.and_then(|s| s[function]);
+        out.push(j.map_or(0.0, |j| basis.filters[j * area + tap] as f32));
+    }
+    out
+}
+
 /// Which number meets which weight where.
 pub struct Mix {
     /// (unit, slot, 2): the step to which each of a slot's two numbers goes, with a sign for its second part.
