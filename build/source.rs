@@ -134,7 +134,6 @@ fn file(path: &Path, headers: &[&PathBuf]) -> Result<File, String> {
         .any(|(own, text)| own != "striate.cuh" && without_comments(text).contains("PRECISION"));
     let precisions = match by_precision {
         false => 0..1,
-        true if text.contains("static_assert(PRECISION == F32") => 0..1,
         true if text.contains("static_assert(PRECISION != F32") => 1..3,
         true if text.contains("static_assert(PRECISION == TF32") => 1..2,
         true if text.contains("static_assert(PRECISION == BF16") => 2..3,

@@ -4,7 +4,7 @@
 // House rules: one-dimensional blocks, static shared memory or one DYNAMIC_SHARED, one writer per element, no float atomics, a
 // fixed order of every sum. Kernels are `extern "C" __global__ void __launch_bounds__(THREADS) name(...)`; build.rs reads
 // signatures and integer `#define`s and writes them as Rust. A file that mentions PRECISION is compiled once per precision, but
-// those that a `static_assert(PRECISION == F32`, `!= F32`, `== TF32` or `== BF16` of its own excludes; one with a `static_assert(HOPPER`
+// those that a `static_assert(PRECISION != F32`, `== TF32` or `== BF16` of its own excludes; one with a `static_assert(HOPPER`
 // for Hopper alone.
 #pragma once
 
