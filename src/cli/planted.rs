@@ -204,7 +204,10 @@ pub fn truth_of(path: &Path, model: &Model, indices: &[usize]) -> Result<Table> 
 /// What defines each neuron besides place, orientation and type: size, frequency, phase, surround and its strength, each with mean 0
 /// and SD 1. What a neuron does not have is 0 before.
 fn parameters(truth: &Table) -> Array2<f32> {
-    let column = |name: &str| truth.numbers(name).unwrap_or_default().to_vec();
+    let column = |name: &str| match truth.numbers(name) {
+        Some(numbers) => numbers.into_owned(),
+        None => vec![0.0; truth.rows()],
+    };
     let phase = column("phase");
     let mut columns = [
         column("size"),
