@@ -20,6 +20,9 @@ pub fn cases() -> Vec<Case> {
         (1, 6, 19, 10, 11, 11, 5),
         // Images of one step each, in several slices.
         (20, 1, 2, 4, 4, 3, 1),
+        // Back to images: in strips, and with more taps and more channels than are worked on at once.
+        (1, 1, 2, 4, 90, 5, 2),
+        (1, 2, 70, 6, 5, 15, 7),
     ]
     .map(
         |(batch, in_channels, out_channels, height, width, kernel, padding)| {

@@ -1,6 +1,6 @@
 //! The passes as launches of `kernels/conv.cu`.
 
-use super::Shape;
+use super::{Shape, image};
 use crate::device::kernels::conv as kernels;
 use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
 use kernels::{NARROW, PIXELS, THREADS, TILE};
@@ -12,12 +12,15 @@ const BLOCKS: usize = 528;
 const SHORTEST: usize = 8;
 
 /// Kernels count within these arrays in 32 bits.
-fn check(shape: &Shape) {
+pub fn check(shape: &Shape) {
     let (x, w, y) = shape.lengths();
     assert!(x.max(w).max(y) < 1 << 31, "{shape:?}");
 }
 
 pub fn forward(device: &Device, shape: &Shape, x: MapView, w: View, y: MapViewMut) {
+    if image::has_products(device, shape) {
+        return image::forward(device, shape, x, w, y);
+    }
     check(shape);
     let pixels = shape.batch * shape.out_height() * shape.out_width();
     let kernel = if shape.out_channels <= NARROW {
@@ -42,6 +45,9 @@ pub fn forward(device: &Device, shape: &Shape, x: MapView, w: View, y: MapViewMu
 }
 
 pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: MapView, dx: MapViewMut) {
+    if image::is_image(shape) {
+        return image::backward_input(device, shape, w, dy, dx);
+    }
     device.scratch(w.len(), |mut turned| {
         kernels::conv_transpose_weights(
             device,
@@ -57,6 +63,9 @@ pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: MapView, dx: 
 }
 
 pub fn backward_weights(device: &Device, shape: &Shape, x: MapView, dy: MapView, dw: ViewMut) {
+    if let Some(rows) = image::band(device, shape, dy) {
+        return image::backward_weights(device, shape, rows, (x, dy), dw);
+    }
     check(shape);
     let weights = dw.len();
     let rows = shape.out_channels.div_ceil(TILE);
@@ -87,13 +96,13 @@ pub fn backward_weights(device: &Device, shape: &Shape, x: MapView, dy: MapView,
             shape.padding,
             per_slice,
         );
-        kernels::conv_backward_weights_sum(
-            device,
-            [weights.div_ceil(THREADS), 1, 1],
-            parts.read(),
-            dw,
-            slices,
-            weights,
-        );
+        sum_parts(device, parts.read(), dw, slices);
     });
+}
+
+/// Adds parts of the gradient of all weights to it, in their order.
+pub fn sum_parts(device: &Device, parts: View, dw: ViewMut, count: usize) {
+    let weights = dw.len();
+    let grid = [weights.div_ceil(THREADS), 1, 1];
+    kernels::conv_backward_weights_sum(device, grid, parts, dw, count, weights);
 }

@@ -5,6 +5,7 @@
 
 mod cpu;
 pub(in crate::ops) mod fourier;
+mod image;
 pub mod ladder;
 mod launch;
 pub mod reference;
