@@ -5,6 +5,8 @@ mod cases;
 mod common;
 #[path = "common/process.rs"]
 mod process;
+#[path = "common/step.rs"]
+mod step;
 #[path = "common/traffic.rs"]
 mod traffic;
 
@@ -58,6 +60,30 @@ fn no_kernel_races_and_traffic_is_as_committed() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     traffic::assert_committed(&totals);
+}
+
+/// At the sizes of the standard model, on Hopper, where nothing is run.
+#[test]
+fn a_step_asks_for_what_is_committed_and_fills_its_waves() {
+    let mut rows = Vec::new();
+    for precision in Precision::ALL {
+        for window in [0, 16] {
+            let fit = Fit::standard(256, 6005);
+            let fit = match window {
+                0 => fit,
+                side => fit.windowed(side, 1),
+            };
+            let card = Card {
+                precision,
+                hopper: true,
+            };
+            let emulator = card.emulator(Order::Forward).noting();
+            let device = Device::Emulated(emulator.clone());
+            fit.last_step(&device, || drop(emulator.launched()));
+            rows.extend(step::rows(precision, window, &emulator.launched()));
+        }
+    }
+    step::assert_committed(&rows);
 }
 
 /// What the emulator takes the place of.

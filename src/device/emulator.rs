@@ -1,13 +1,16 @@
 //! The kernels on this machine's processor, thread by thread, with what a card does not check: reads and writes outside of
 //! the arguments, two blocks on one element, threads that miss a barrier, shared memory that nobody wrote, races.
 
+mod notes;
 mod watch;
 
+pub use notes::Launched;
 pub use watch::{Totals, Traffic};
 
 use super::fault::Fault;
 use super::launch::{Arg, Kernel, Raw};
 use super::precision::Precision;
+use notes::Notes;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 use watch::{Ledger, Watch};
@@ -39,6 +42,7 @@ pub struct Emulator {
     pub(super) hopper: bool,
     pub(super) fault: Arc<Fault>,
     pub(super) ledger: Option<Arc<Ledger>>,
+    pub(super) notes: Option<Arc<Notes>>,
 }
 
 unsafe extern "C" {
@@ -131,6 +135,7 @@ impl Emulator {
             hopper: false,
             fault: Arc::default(),
             ledger: None,
+            notes: None,
         }
     }
 
@@ -157,17 +162,34 @@ impl Emulator {
             .map_or_else(Totals::new, |l| l.totals())
     }
 
+    /// The same, and no kernel runs: launches are noted. All that they would write stays as it was.
+    pub fn noting(self) -> Self {
+        Self {
+            notes: Some(Arc::default()),
+            ..self
+        }
+    }
+
+    /// Takes what was noted so far.
+    pub fn launched(&self) -> Vec<Launched> {
+        self.notes.as_ref().map_or_else(Vec::new, |n| n.take())
+    }
+
     pub(super) fn launch(
         &self,
         kernel: &'static Kernel,
         grid: [u32; 3],
         args: &[Arg],
     ) -> Result<(), String> {
-        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let precision = match kernel.by_precision {
             true => self.precision,
             false => Precision::F32,
         };
+        if let Some(notes) = &self.notes {
+            notes.add(kernel, precision, grid);
+            return Ok(());
+        }
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let code = kernel.emulated.get(precision as usize);
         let code = code.and_then(Option::as_ref);
         let code = code.ok_or_else(|| format!("{}: not for {:?}", kernel.name, self.precision))?;

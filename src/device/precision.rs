@@ -20,6 +20,15 @@ impl Precision {
     /// All, in the order of `kernels/striate.cuh`.
     pub const ALL: [Self; 3] = [Self::F32, Self::Tf32, Self::Bf16];
 
+    /// As configurations and tables have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
     /// Bytes of a map's number.
     pub fn map_bytes(self) -> usize {
         match self {

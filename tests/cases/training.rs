@@ -2,6 +2,7 @@
 
 use crate::common::relative;
 use ndarray::{Array2, Array3};
+use std::path::Path;
 use striate::device::{Device, Precision};
 use striate::model::Config;
 use striate::model::config::{CoreKind, FeaturesPenalty, ReadoutKind};
@@ -62,11 +63,16 @@ impl Fit {
         }
     }
 
-    /// The same, but from the fifth step on neurons look through windows, of which the maps have room for one.
+    /// The same, but from the fifth step on neurons look through windows, of which small maps have room for one.
     pub fn through_windows(self) -> Self {
+        self.windowed(8, 4)
+    }
+
+    /// The same, but after so many steps neurons look through windows of so many pixels.
+    pub fn windowed(self, side: usize, after: u64) -> Self {
         let mut config = self.config;
-        config.readout.window = 8;
-        config.readout.window_after = 4;
+        config.readout.window = side;
+        config.readout.window_after = after;
         config.readout.window_mass = 0.0;
         Self { config, ..self }
     }
@@ -116,16 +122,30 @@ impl Fit {
         bits(&first.0) == bits(&second.0) && bits(&first.1) == bits(&second.1)
     }
 
-    /// Losses of the steps, and rates after them.
-    fn run(&self, device: &Device) -> (Vec<f64>, Vec<f64>) {
+    /// Takes all steps but the last, does what is `asked` before that one, and takes it.
+    pub fn last_step(&self, device: &Device, asked: impl FnOnce()) {
         let out = tempfile::tempdir().unwrap();
+        let mut trainer = self.trainer(device, out.path());
+        trainer.steps(self.steps - 1);
+        asked();
+        trainer.steps(1);
+        device.check().unwrap();
+    }
+
+    fn trainer(&self, device: &Device, out: &Path) -> Trainer {
         let options = Options {
-            out: out.path().into(),
+            out: out.into(),
             ..Options::default()
         };
         let mut config = self.config.clone();
         config.training.precision = device.precision().into();
-        let mut trainer = Trainer::new(device, &config, &self.recordings, &options).unwrap();
+        Trainer::new(device, &config, &self.recordings, &options).unwrap()
+    }
+
+    /// Losses of the steps, and rates after them.
+    fn run(&self, device: &Device) -> (Vec<f64>, Vec<f64>) {
+        let out = tempfile::tempdir().unwrap();
+        let mut trainer = self.trainer(device, out.path());
         let losses = trainer.steps(self.steps);
         let losses = losses.iter().map(|&l| f64::from(l)).collect();
         let mut model = trainer.into_best();

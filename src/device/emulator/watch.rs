@@ -64,13 +64,8 @@ pub struct Ledger(Mutex<Totals>);
 impl Ledger {
     /// Adds one launch.
     pub fn add(&self, kernel: &'static str, precision: Precision, traffic: Traffic) {
-        let precision = match precision {
-            Precision::F32 => "f32",
-            Precision::Tf32 => "tf32",
-            Precision::Bf16 => "bf16",
-        };
         let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *totals.entry((kernel, precision)).or_default() += traffic;
+        *totals.entry((kernel, precision.name())).or_default() += traffic;
     }
 
     /// All of them.

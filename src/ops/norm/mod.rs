@@ -42,9 +42,9 @@ impl Shape {
         );
     }
 
-    /// Images that one block of a kernel sums for one channel: two waves of an H200 if the batch has that many.
+    /// Images that one block of a kernel sums for one channel: one wave of an H200, 8 blocks to a multiprocessor, if the batch has that many.
     fn images_per_slice(&self) -> usize {
-        const BLOCKS: usize = 2640;
+        const BLOCKS: usize = 8 * 132;
         let slices = (BLOCKS / self.channels).clamp(1, self.batch);
         self.batch.div_ceil(slices)
     }
