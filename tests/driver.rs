@@ -21,6 +21,12 @@ use striate::stimuli::{self, Canvas};
 /// The device, in a process that has the driver; elsewhere starts that process and gives none.
 #[track_caller]
 fn card(test: &str) -> Option<Device> {
+    cards(test, 1)
+}
+
+/// The same in so many processes, that share out the work by [`process::part`].
+#[track_caller]
+fn cards(test: &str, processes: usize) -> Option<Device> {
     if let Err(why) = striate::device::cuda::architectures() {
         println!("skipped: {why}");
         return None;
@@ -32,7 +38,7 @@ fn card(test: &str) -> Option<Device> {
         ("LD_LIBRARY_PATH", striate::device::emulator::DRIVER),
         ("STRIATE_DRIVER_MEMORY", "1073741824"),
     ];
-    process::parts(test, 1, &variables);
+    process::parts(test, processes, &variables);
     None
 }
 
@@ -78,10 +84,13 @@ fn hopper_runs_kernels_of_its_own_and_other_cards_do_without() {
 
 #[test]
 fn every_case_passes_through_the_driver_and_repeats_its_bits() {
-    let Some(device) = card("every_case_passes_through_the_driver_and_repeats_its_bits") else {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let test = "every_case_passes_through_the_driver_and_repeats_its_bits";
+    let Some(device) = cards(test, cores) else {
         return;
     };
-    for case in cases::all() {
+    let (part, of) = process::part().unwrap_or((0, 1));
+    for case in cases::all().iter().skip(part).step_by(of) {
         for precision in Precision::ALL {
             let device = device.with_precision(precision);
             let first = case.run(&device);
