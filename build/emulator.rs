@@ -105,7 +105,19 @@ mod enabled {
             .flag("-w")
             .include(format!("{manifest}/src/device/emulator"))
             .include(format!("{manifest}/kernels"));
+        if multiplies_and_adds() {
+            // Else each fmaf is a call.
+            build.flag("-mfma");
+        }
         build
+    }
+
+    /// Whether this machine, on which the tests will run, has an instruction for fmaf.
+    fn multiplies_and_adds() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return std::arch::is_x86_feature_detected!("fma");
+        #[cfg(not(target_arch = "x86_64"))]
+        return false;
     }
 
     /// Writes the translation units and adds them.
