@@ -113,7 +113,7 @@ template <class Lies> struct Input {
                 for (int i = 0; i < 2; ++i)
 #pragma unroll
                     for (int slab = FIRST; slab < END; slab += Lies::AT_ONCE) {
-                        Operand at = ACROSS ? right.across(k).after(slab * SLAB * 4) : right.along(k);
+                        Operand at = ACROSS ? right.across(k).after(slab * SLAB * 4) : right.along(k).after(slab * 64 * ROW_WORDS * 4);
                         multiply_group<ACROSS>((float (&)[Lies::AT_ONCE * 8][4])sums.d[i][slab * 8], left[i], at);
                     }
                 close_products();

@@ -9,23 +9,30 @@
 #define FILL_BLOCKS 6  // of a tile
 
 static_assert(HOPPER, "readout_windows.cu is for other cards");
-static_assert(PRECISION == BF16, "and for other precisions");
-static_assert(NEURONS == TILE_NEURONS, "");
-
-constexpr int PATCH_CHUNKS = PATCH_HEIGHT * PATCH_WIDTH / CHUNK_PIXELS;
+static_assert(PRECISION != F32, "and has that");
+static_assert(NEURONS == TILE_NEURONS && PATCH_WIDTH == 16, "");
 
 static_assert(FILL_BLOCKS * THREADS == NEURONS * ROW_CHUNKS, "a thread for every chunk of a span");
 
+__device__ __forceinline__ void store_chunk(u32 (&words)[CHUNK], const float (&v)[CHUNK_NUMBERS]) {
+#pragma unroll
+    for (int i = 0; i < CHUNK; ++i)
+#if PRECISION == BF16
+        words[i] = pack_bf16(v[2 * i], v[2 * i + 1]);
+#else
+        words[i] = to_tf32(v[i]);
+#endif
+}
+
 // |mask| of a chunk's pixels, pixel i at(i) on the map: its words.
 template <class At> __device__ __forceinline__ void read_chunk(u32 (&words)[CHUNK], const float* mask, const Slot& slot, At at) {
-    float v[CHUNK_PIXELS];
+    float v[CHUNK_NUMBERS];
 #pragma unroll
-    for (int i = 0; i < CHUNK_PIXELS; ++i) {
+    for (int i = 0; i < CHUNK_NUMBERS; ++i) {
         int2 pixel = at(i);
         v[i] = slot.sees(pixel.y, pixel.x) ? fabsf(mask[slot.place(pixel.y, pixel.x)]) : 0.0f;
     }
-#pragma unroll
-    for (int i = 0; i < CHUNK; ++i) words[i] = pack_bf16(v[2 * i], v[2 * i + 1]);
+    store_chunk(words, v);
 }
 
 // Thread: a chunk of every span of a tile.
@@ -38,7 +45,7 @@ readout_regions_store_masks(const float* mask /* (inside) */, const u32* slots, 
         u32 chunk = chunks[span * ROW_CHUNKS + own % ROW_CHUNKS];
         u32 words[CHUNK], *row = (u32*)to + ((size_t)span * NEURONS + own / ROW_CHUNKS) * ROW_WORDS;
         read_chunk(words, mask, slot, [&](int i) {
-            int pixel = chunk * CHUNK_PIXELS + i, y = pixel / map_width;
+            int pixel = chunk * CHUNK_NUMBERS + i, y = pixel / map_width;
             return make_int2(pixel - y * map_width, chunk == NO_CHUNK ? -1 : y);
         });
 #pragma unroll
@@ -46,21 +53,49 @@ readout_regions_store_masks(const float* mask /* (inside) */, const u32* slots, 
     }
 }
 
+// Slot k of a chunk of those that see a patch; one that sees nothing, where there is none.
+__device__ __forceinline__ Slot viewer(const u32* slots, u32 chunk, int k) {
+    Slot slot(slots, chunk == NO_VIEWERS ? 0 : chunk * CHUNK_NUMBERS + k);
+    if (chunk == NO_VIEWERS) slot.height = 0;
+    return slot;
+}
+
 // Block: a span of a patch.
 extern "C" __global__ void __launch_bounds__(THREADS)
-readout_regions_store_patches(const float* mask /* (inside) */, const u32* slots, const u32* eights /* (spans, ROW_CHUNKS) */,
-                              const u32* corners /* (spans, 2) */, Map* to /* (spans, SPAN, pixels of a patch) */) {
+readout_regions_store_patches(const float* mask /* (inside) */, const u32* slots, const u32* viewers /* (spans, ROW_CHUNKS) */,
+                              const u32* corners /* (spans, 2) */,
+                              Map* to /* (spans, SPAN, pixels of a patch), for TF32 (spans, pixels, SPAN) */) {
+    constexpr int PIXELS = PATCH_HEIGHT * PATCH_WIDTH;
     u32 span = blockIdx.x;
+    const u32* own = viewers + span * ROW_CHUNKS;
     int top = corners[span * 2], left = corners[span * 2 + 1];
+    uint4* chunks = (uint4*)to + (size_t)span * (PIXELS * ROW_CHUNKS);
+    u32 words[CHUNK];
+#if PRECISION == BF16
+    constexpr int PATCH_CHUNKS = PIXELS / CHUNK_NUMBERS;
     for (int i = threadIdx.x; i < SPAN * PATCH_CHUNKS; i += THREADS) {
-        int k = i / PATCH_CHUNKS, first = i % PATCH_CHUNKS * CHUNK_PIXELS;
-        u32 eight = eights[span * ROW_CHUNKS + k / 8] & NO_EIGHT;
-        Slot slot(slots, eight == NO_EIGHT ? 0 : eight * 8 + k % 8);
-        int y = eight == NO_EIGHT ? -1 : top + first / PATCH_WIDTH, x = left + first % PATCH_WIDTH;
-        u32 words[CHUNK];
+        int k = i / PATCH_CHUNKS, first = i % PATCH_CHUNKS * CHUNK_NUMBERS;
+        Slot slot = viewer(slots, own[k / CHUNK_NUMBERS] & NO_VIEWERS, k % CHUNK_NUMBERS);
+        int y = top + first / PATCH_WIDTH, x = left + first % PATCH_WIDTH;
         read_chunk(words, mask, slot, [&](int p) { return make_int2(x + p, y); });
-        ((uint4*)to)[(size_t)span * SPAN * PATCH_CHUNKS + i] = make_uint4(words[0], words[1], words[2], words[3]);
+        chunks[i] = make_uint4(words[0], words[1], words[2], words[3]);
     }
+#else
+    // A warp has a row of pixels of two neighbouring chunks of slots.
+    constexpr int PAIRS = ROW_CHUNKS / 2, ROWS = THREADS / 32 / PAIRS;
+    int warp = threadIdx.x / 32, chunk = warp % PAIRS * 2 + threadIdx.x % 2, column = threadIdx.x % 32 / 2;
+    for (int row = warp / PAIRS; row < PATCH_HEIGHT; row += ROWS) {
+        float v[CHUNK_NUMBERS];
+#pragma unroll
+        for (int k = 0; k < CHUNK_NUMBERS; ++k) {
+            Slot slot = viewer(slots, own[chunk] & NO_VIEWERS, k);
+            int y = top + row, x = left + column;
+            v[k] = slot.sees(y, x) ? fabsf(mask[slot.place(y, x)]) : 0.0f;
+        }
+        store_chunk(words, v);
+        chunks[(row * PATCH_WIDTH + column) * ROW_CHUNKS + chunk] = make_uint4(words[0], words[1], words[2], words[3]);
+    }
+#endif
 }
 
 // Thread: one output.

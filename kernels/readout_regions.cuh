@@ -1,21 +1,21 @@
 // The readout through windows on Hopper's warpgroups: what its kernels share. Neurons are sorted so that neighbours look at neighbouring
-// places, each in a slot, and slots are cut into tiles. What the neurons of a tile look at is its region: chunks of 8 pixels of the map, SPAN
-// pixels to a span. |mask| is stored for all of a tile's region, zeros outside of the neuron's own window, and products run over regions.
+// places, each in a slot, and slots are cut into tiles. What the neurons of a tile look at is its region: chunks of CHUNK_NUMBERS pixels of
+// the map, SPAN pixels to a span. |mask| is stored for all of a tile's region, zeros outside of the neuron's own window, and products run over regions.
 //
 // slots    (tiles of NEURONS, SLOT_WORDS): window and place of the mask; height 0 where there is no neuron
 // tiles    (tiles + 1, TILE_WORDS): first span, first piece for the gradients of the weights
 // chunks   (spans, ROW_CHUNKS): which chunk of the map
 // sight    (spans): for every 64 neurons of the tile 4 bits, of two chunks each, whether any of them sees any of these
-// eights   (spans of patches, ROW_CHUNKS): which 8 slots, in the lowest EIGHT_BITS, and which thirds of the patch any of the span sees
+// viewers   (spans of patches, ROW_CHUNKS): which CHUNK_NUMBERS slots, in the lowest VIEWERS_BITS, and which thirds of the patch any of the span sees
 // features (slots, C) and order (slots), of neurons, end with the last neuron
 #pragma once
 #include "warpgroup.cuh"
 
 constexpr u32 NO_CHUNK = 0xffffffffu;  // fills up the last span
-constexpr int EIGHT_BITS = 29;
-constexpr u32 NO_EIGHT = (1u << EIGHT_BITS) - 1;  // likewise
+constexpr int VIEWERS_BITS = 29;
+constexpr u32 NO_VIEWERS = (1u << VIEWERS_BITS) - 1;  // likewise
 constexpr int SLOT_WORDS = 8, TILE_WORDS = 2, PIECE_WORDS = 2, PATCH_WORDS = 8;
-constexpr int CHUNK_PIXELS = 8;
+constexpr int CHUNK_NUMBERS = SPAN / ROW_CHUNKS;  // 16 bytes: neighbouring pixels of a map, or slots
 constexpr int TILE_NEURONS = 192;
 
 // The word of a chunk in a row of |mask| of a span: those that one lane multiplies lie side by side.

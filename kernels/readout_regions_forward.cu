@@ -11,7 +11,7 @@
 #define SHARED_WORDS 55328
 
 static_assert(HOPPER, "readout_windows.cu is for other cards");
-static_assert(PRECISION == BF16, "and for other precisions");
+static_assert(PRECISION != F32, "and has that");
 
 constexpr int STAGES = 12, STAGE = IMAGES * ROW_WORDS, FACTORS = NEURONS + 1;
 constexpr int LINES = THREADS / ROW_CHUNKS;  // images that a block copies at once
@@ -27,7 +27,7 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
                         float* parts /* (C / each, B, slots) */, int batch, int channels, int pixels, int neurons, int each,
                         int positive) {
     DYNAMIC_SHARED(shared, SHARED_WORDS);
-    u32* factors = shared + STAGES * STAGE;  // v of each channel and neuron, twice in a word
+    u32* factors = shared + STAGES * STAGE;  // v of each channel and neuron, to multiply a word
     int first_slot = blockIdx.z * NEURONS, first_image = blockIdx.x * IMAGES, first_channel = blockIdx.y * each;
     int here = min(each, channels - first_channel), words = stored_words(pixels);
     int first_span = tiles[blockIdx.z * TILE_WORDS], end = tiles[(blockIdx.z + 1) * TILE_WORDS];
@@ -36,7 +36,7 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
     for (int i = 0; i < NEURONS; i += THREADS / 32) {
         int slot = min(first_slot + i + warp, neurons - 1);
         float v = counted(features[(size_t)slot * channels + first_channel + min(lane, here - 1)], positive);
-        factors[lane * FACTORS + i + warp] = pack_bf16(v, v);
+        factors[lane * FACTORS + i + warp] = PRECISION == BF16 ? pack_bf16(v, v) : __float_as_uint(v);
     }
 
     // Copies: one chunk of every image's map, channel after channel, then the next span.
@@ -109,7 +109,7 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
 #pragma unroll
         for (int k = 0; k < 4; ++k)
 #pragma unroll
-            for (int e = 0; e < 4; ++e) left[k][e] = multiply_pairs(mask[k][e], v[e % 2]);
+            for (int e = 0; e < 4; ++e) left[k][e] = times(mask[k][e], v[e % 2]);
 #pragma unroll
         for (int k = 0; k < 4; ++k)
             if (seen >> k & 1) {

@@ -12,7 +12,7 @@
 #define SHARED_WORDS 57856
 
 static_assert(HOPPER, "readout_windows.cu is for other cards");
-static_assert(PRECISION == BF16, "and for other precisions");
+static_assert(PRECISION != F32, "and has that");
 static_assert(THREADS == INPUT_THREADS && ROWS == INPUT_ROWS && UNITS == INPUT_UNITS, "");
 static_assert(PATCH_HEIGHT * PATCH_WIDTH == INPUT_COLS, "a patch is what sums are of");
 static_assert(INPUT_SHARED <= SHARED_WORDS, "stages");
@@ -21,35 +21,42 @@ static_assert(INPUT_SHARED <= SHARED_WORDS, "stages");
 struct Patch {
     static constexpr int AT_ONCE = 1;
     const u32* masks;
-    const u32* eights;
+    const u32* viewers;
     int spans;
     u32 next;  // of the span to be copied
 
     __device__ __forceinline__ bool neurons(int, u32& word) const {
-        u32 eight = next & NO_EIGHT;
-        word = eight * CHUNK;
-        return eight != NO_EIGHT;
+        u32 slots = next & NO_VIEWERS;
+        word = slots * CHUNK;
+        return slots != NO_VIEWERS;
     }
     __device__ __forceinline__ void look_at(int span, int chunk) {
-        next = span < spans ? eights[span * ROW_CHUNKS + chunk] : NO_EIGHT;
+        next = span < spans ? viewers[span * ROW_CHUNKS + chunk] : NO_VIEWERS;
     }
     __device__ __forceinline__ void copy_masks(u32* to, u32 span, int line, int chunk) const {
-        constexpr int WORDS = INPUT_COLS / 2;
-        const u32* from = masks + ((span * SPAN + line) * WORDS + chunk * CHUNK);
+        auto sees = [&](int third) { return next >> (VIEWERS_BITS + third) & 1; };
+        if constexpr (ACROSS) {
+            constexpr int WORDS = INPUT_COLS / 2;
+            const u32* from = masks + ((span * SPAN + line) * WORDS + chunk * CHUNK);
 #pragma unroll
-        for (int q = 0; q < SPAN / LINES; ++q)
+            for (int q = 0; q < SPAN / LINES; ++q)
 #pragma unroll
-            for (int slab = 0; slab < SLABS; ++slab)
-                if (next >> (EIGHT_BITS + slab) & 1)
-                    begin_copy(to + slab * SLAB + q * LINES * ROW_WORDS, from + q * LINES * WORDS + slab * ROW_WORDS, true);
+                for (int slab = 0; slab < SLABS; ++slab)
+                    if (sees(slab)) begin_copy(to + slab * SLAB + q * LINES * ROW_WORDS, from + q * LINES * WORDS + slab * ROW_WORDS, true);
+        } else {
+            const u32* from = masks + ((span * INPUT_COLS + line) * ROW_WORDS + chunk * CHUNK);
+#pragma unroll
+            for (int q = 0; q < INPUT_COLS / LINES; ++q)
+                if (sees(q * LINES / 64)) begin_copy(to + q * LINES * ROW_WORDS, from + q * LINES * ROW_WORDS, true);
+        }
     }
 };
 
 // Block: ROWS rows (b, c), in UNITs, by a patch; those with most work come first.
 extern "C" __global__ void __launch_bounds__(THREADS)
-readout_regions_backward_input(const Map* masks /* (spans, SPAN, pixels of a patch) */,
+readout_regions_backward_input(const Map* masks /* (spans, SPAN, pixels of a patch), for TF32 (spans, pixels, SPAN) */,
                                const Map* factors /* v (C, slots) and dh (B, slots), stored */,
-                               const u32* eights /* (spans, ROW_CHUNKS) */,
+                               const u32* viewers /* (spans, ROW_CHUNKS) */,
                                const u32* patches /* (patches, PATCH_WORDS): corner, first span, ends */, Map* dx /* (B, C, P) */,
                                int batch, int channels, int map_height, int map_width, int neurons) {
     DYNAMIC_SHARED(shared, SHARED_WORDS);
@@ -57,7 +64,7 @@ readout_regions_backward_input(const Map* masks /* (spans, SPAN, pixels of a pat
     int top = patch[0], left = patch[1];
     u32 first_span = patch[2];
     const u32* ends = patch + 3;
-    Patch lies{(const u32*)masks + (size_t)first_span * SPAN * (INPUT_COLS / 2), eights + first_span * ROW_CHUNKS, (int)ends[4], NO_EIGHT};
+    Patch lies{(const u32*)masks + (size_t)first_span * MASKS, viewers + first_span * ROW_CHUNKS, (int)ends[4], NO_VIEWERS};
     lies.look_at(0, own_chunk());
     Input<Patch> input(lies, InputUnits(batch, blockIdx.x), shared, factors, channels, neurons);
     input.multiply<0, 1>(ends[0]);

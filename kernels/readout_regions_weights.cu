@@ -11,10 +11,10 @@
 static_assert(HOPPER, "readout_windows.cu is for other cards");
 static_assert(PRECISION == BF16, "and for other precisions");
 static_assert(THREADS == WEIGHTS_THREADS && NEURONS == WEIGHTS_NEURONS && NEURONS == TILE_NEURONS && PIXELS == WEIGHTS_PIXELS, "");
-static_assert(WEIGHTS_SHARED + PIXELS / CHUNK_PIXELS <= SHARED_WORDS, "dh, stages, chunks");
+static_assert(WEIGHTS_SHARED + PIXELS / CHUNK_NUMBERS <= SHARED_WORDS, "dh, stages, chunks");
 
 struct Piece {
-    const u32* chunks;  // PIXELS / CHUNK_PIXELS, in shared memory: they are seldom needed
+    const u32* chunks;  // PIXELS / CHUNK_NUMBERS, in shared memory: they are seldom needed
     const u32* masks;
     const u32* sorted;  // dh
     const u32* slots;
@@ -48,7 +48,7 @@ struct Piece {
         Slot of_row[2] = {Slot(slots, slot_of(row)), Slot(slots, slot_of(row + 8))};
 #pragma unroll
         for (int j = 0; j < COLUMN_SLOTS; ++j) {
-            u32 chunk = chunks[j], pixel = chunk * CHUNK_PIXELS + word * 2;
+            u32 chunk = chunks[j], pixel = chunk * CHUNK_NUMBERS + word * 2;
             if (chunk == NO_CHUNK) continue;
 #pragma unroll
             for (int e = 0; e < 2; ++e) {
@@ -73,7 +73,7 @@ readout_regions_backward_weights(const Map* x /* (B, C, P), stored */, const Map
     u32 tile = pieces[blockIdx.x * PIECE_WORDS], first_chunk = pieces[blockIdx.x * PIECE_WORDS + 1];
     u32 first_span = tiles[tile * TILE_WORDS], end = tiles[(tile + 1) * TILE_WORDS];
     int first_channel = blockIdx.y * each, words = stored_words(pixels);
-    if (threadIdx.x < PIXELS / CHUNK_PIXELS) {
+    if (threadIdx.x < PIXELS / CHUNK_NUMBERS) {
         u32 at = first_span * ROW_CHUNKS + first_chunk + threadIdx.x;
         own_chunks[threadIdx.x] = at < end * ROW_CHUNKS ? chunks[at] : NO_CHUNK;
     }

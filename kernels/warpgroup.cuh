@@ -96,6 +96,18 @@ template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)
                  : SUMS_24(0), SUMS_24(6)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)add));
 }
+template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[8][4], const u32 (&a)[4], u64 b) {
+    static_assert(!ACROSS, "k lies along the rows of TF32");
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k8.f32.tf32.tf32 {" NAMES_32 "}, {%32, %33, %34, %35}, %36, 1, 1, 1;"
+                 : SUMS_4(0), SUMS_4(1), SUMS_24(2)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[16][4], const u32 (&a)[4], u64 b) {
+    static_assert(!ACROSS, "k lies along the rows of TF32");
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32 {" NAMES_64 "}, {%64, %65, %66, %67}, %68, 1, 1, 1;"
+                 : SUMS_4(0), SUMS_4(1), SUMS_4(2), SUMS_4(3), SUMS_24(4), SUMS_24(10)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
 template <bool ACROSS> __device__ __forceinline__ void multiply_group(float (&d)[24][4], u64 a, u64 b) {
     static_assert(!ACROSS, "k lies along the rows of TF32");
     asm volatile("wgmma.mma_async.sync.aligned.m64n192k8.f32.tf32.tf32 {" NAMES_96 "}, %96, %97, 1, 1, 1;"

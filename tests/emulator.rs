@@ -116,10 +116,7 @@ fn cards(case: &Case) -> Vec<Card> {
     let mut cards: Vec<Card> = Precision::ALL.map(card(false)).into();
     let windowed = case.name.starts_with("readout through windows");
     if windowed || case.name.starts_with("readout Shape") {
-        cards.push(card(true)(Precision::Bf16));
-    }
-    if case.name.starts_with("readout Shape") {
-        cards.push(card(true)(Precision::Tf32));
+        cards.extend([Precision::Tf32, Precision::Bf16].map(card(true)));
     }
     cards
 }

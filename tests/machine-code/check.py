@@ -33,10 +33,12 @@ def cases():
         for sizes in SIZES[precision]:
             for product in (readout.forward, readout.to_maps, readout.to_weights):
                 yield f"{product.__name__}.{precision}", sizes, lambda p=product, s=sizes, of=precision: p(readout.Case(of, *s))
-    for batch, channels, size, neurons, largest in WINDOWS:
-        for product in (regions.forward, regions.to_maps, regions.to_weights):
-            case = lambda p=product, s=(batch, channels, size), w=(neurons, size, largest): p(regions.Case("bf16", *s, some_windows(*w)))
-            yield f"windows.{product.__name__}.bf16", (batch, channels, size, neurons), case
+    for precision in ("bf16", "tf32"):
+        for batch, channels, size, neurons, largest in WINDOWS:
+            for product in (regions.forward, regions.to_maps, regions.to_weights):
+                sizes, given = (batch, channels, size), (neurons, size, largest)
+                case = lambda p=product, of=precision, s=sizes, w=given: p(regions.Case(of, *s, some_windows(*w)))
+                yield f"windows.{product.__name__}.{precision}", (batch, channels, size, neurons), case
 
 
 def main(wanted):

@@ -6,7 +6,8 @@ from arrays import halves, rounded, stored
 from launch import Launch
 from readout import filled
 
-TILE, CHUNK, SPAN, PIECE, NONE, NO_EIGHT = 192, 8, 8, 12, 0xFFFFFFFF, 0x1FFFFFFF
+TILE, SPAN, NONE, NO_VIEWERS = 192, 8, 0xFFFFFFFF, 0x1FFFFFFF
+PIECES = {"bf16": 96, "tf32": 64}  # pixels of a region
 PATCH = (12, 16)
 HEIGHT, WIDTH, SIDE, GRID = 36, 64, 16, 4  # of the standard map and its windows
 
@@ -36,7 +37,9 @@ def kind(thirds):
 class Regions:
     """Of windows (top, left, height, width), one per neuron."""
 
-    def __init__(self, windows, height, width):
+    def __init__(self, windows, height, width, precision):
+        self.chunk = 8 if precision == "bf16" else 4
+        piece = PIECES[precision] // self.chunk
         self.map, self.windows = (height, width), [tuple(w) for w in windows]
         self.order = sorted(range(len(windows)), key=lambda n: (snake(self.windows[n]), n))
         self.starts = np.concatenate([[0], np.cumsum([w[2] * w[3] for w in self.windows])])
@@ -47,7 +50,7 @@ class Regions:
             slots += [(*self.windows[n], self.starts[n], n, 0, 0) for n in own]
             groups = [self.chunks_of(own[k : k + 64]) for k in range(0, TILE, 64)]
             seen = sorted(set().union(*groups), key=self.place)
-            self.pieces += [(first // TILE, k) for k in range(0, len(seen), PIECE)]
+            self.pieces += [(first // TILE, k) for k in range(0, len(seen), piece)]
             for k in range(0, len(seen), SPAN):
                 pairs = [set(seen[i : min(i + 2, k + SPAN)]) for i in range(k, k + SPAN, 2)]
                 self.sight.append(sum(bool(pair & group) << i for i, (group, pair) in enumerate((g, p) for g in groups for p in pairs)))
@@ -55,27 +58,27 @@ class Regions:
             self.tiles.append(len(self.chunks) // SPAN)
         slots += [(0,) * 8] * (-len(slots) % TILE)
         self.slots = np.array(slots, np.uint32)
-        self.eights, self.patches, self.corners, self.ends = [], [0], [], []
+        self.viewers, self.patches, self.corners, self.ends = [], [0], [], []
         for top in range(0, height, PATCH[0]):
             for left in range(0, width, PATCH[1]):
-                eights = [self.order[k : k + 8] for k in range(0, len(self.order), 8)]
-                thirds = [union(third(self.windows[n], top, left) for n in eight) for eight in eights]
+                chunks = [self.order[k : k + self.chunk] for k in range(0, len(self.order), self.chunk)]
+                thirds = [union(third(self.windows[n], top, left) for n in chunk) for chunk in chunks]
                 seen = sorted((k for k, of in enumerate(thirds) if of), key=lambda k: (kind(thirds[k]), k))
                 kinds = [kind(union(thirds[k] for k in seen[i : i + SPAN])) for i in range(0, len(seen), SPAN)]
                 self.ends.append([sum(k <= kind for k in kinds) for kind in range(5)])
                 thirds = [(0b001, 0b011, 0b111, 0b110, 0b100)[kind] << 29 for kind in kinds]
-                seen += [NO_EIGHT] * (-len(seen) % SPAN)
-                self.eights += [k | thirds[i // SPAN] for i, k in enumerate(seen)]
-                self.patches.append(len(self.eights) // SPAN)
+                seen += [NO_VIEWERS] * (-len(seen) % SPAN)
+                self.viewers += [k | thirds[i // SPAN] for i, k in enumerate(seen)]
+                self.patches.append(len(self.viewers) // SPAN)
                 self.corners.append((top, left))
 
     def chunks_of(self, neurons):
-        return {p // CHUNK for w in {self.windows[n] for n in neurons} for p in self.pixels(w)}
+        return {p // self.chunk for w in {self.windows[n] for n in neurons} for p in self.pixels(w)}
 
     def place(self, chunk):
         """In the order in which a tile has them: two rows of two neighbours after two rows."""
-        y, x = divmod(chunk * CHUNK, self.map[1])
-        column = x // CHUNK
+        y, x = divmod(chunk * self.chunk, self.map[1])
+        column = x // self.chunk
         return column // 2, y // 2, column % 2, chunk
 
     def tables(self):
@@ -88,39 +91,40 @@ class Regions:
         return [np.array(table, np.uint32) for table in rows]
 
     def patch_masks(self, whole):
-        """(spans, 64, pixels of a patch)."""
+        """(spans, slots, pixels of a patch)."""
         height, width = self.map
-        out = np.zeros((len(self.eights), 8, *PATCH), np.float32)
+        out = np.zeros((len(self.viewers), self.chunk, *PATCH), np.float32)
         for (top, left), first, end in zip(self.corners, self.patches, self.patches[1:]):
             for at in range(first * SPAN, end * SPAN):
-                for k in range(8):
-                    slot = (self.eights[at] & NO_EIGHT) * 8 + k
+                for k in range(self.chunk):
+                    slot = (self.viewers[at] & NO_VIEWERS) * self.chunk + k
                     if slot >= len(self.order):
                         continue
                     part = whole[self.order[slot]].reshape(height, width)[top : top + PATCH[0], left : left + PATCH[1]]
                     out[at, k, : part.shape[0], : part.shape[1]] = part
-        return out.reshape(-1, PATCH[0] * PATCH[1])
+        return out.reshape(-1, SPAN * self.chunk, PATCH[0] * PATCH[1])
 
     def pixels(self, window):
         top, left, height, width = window
         return [(top + y) * self.map[1] + left + x for y in range(height) for x in range(width)]
 
     def masks(self, whole):
-        """(spans, TILE, 64) of what whole masks (N, P) have there."""
-        out = np.zeros((len(self.chunks) // SPAN, TILE, SPAN * CHUNK), np.float32)
+        """(spans, TILE, pixels) of what whole masks (N, P) have there."""
+        size = self.chunk
+        out = np.zeros((len(self.chunks) // SPAN, TILE, SPAN * size), np.float32)
         for tile in range(len(self.tiles) - 1):
             for span in range(self.tiles[tile], self.tiles[tile + 1]):
                 for k, chunk in enumerate(self.chunks[span * SPAN : (span + 1) * SPAN]):
                     if chunk == NONE:
                         continue
-                    pixels = np.arange(chunk * CHUNK, (chunk + 1) * CHUNK)
+                    pixels = np.arange(chunk * size, (chunk + 1) * size)
                     held = pixels < whole.shape[1]
                     for row, n in enumerate(self.order[tile * TILE : (tile + 1) * TILE]):
-                        out[span, row, k * CHUNK : (k + 1) * CHUNK][held] = whole[n, pixels[held]]
+                        out[span, row, k * size : (k + 1) * size][held] = whole[n, pixels[held]]
         return out
 
 
-def standard(neurons=6005):
+def standard(precision, neurons=6005):
     """Windows of 16 x 16 pixels with corners on a grid of 4, as many neurons each."""
     corners = [(y, x, SIDE, SIDE) for y in range(0, HEIGHT - SIDE + 1, GRID) for x in range(0, WIDTH - SIDE + 1, GRID)]
     ends = [neurons * (k + 1) // len(corners) for k in range(len(corners))]
@@ -128,7 +132,7 @@ def standard(neurons=6005):
     for corner, end in zip(corners, ends):
         windows += [corner] * (end - first)
         first = end
-    return Regions(windows, HEIGHT, WIDTH)
+    return Regions(windows, HEIGHT, WIDTH, precision)
 
 
 class Case:
@@ -138,7 +142,7 @@ class Case:
         draw = np.random.default_rng(seed).standard_normal
         height, width = size
         self.precision, self.sizes = precision, (batch, channels, height * width, len(windows))
-        self.regions = Regions(windows, height, width)
+        self.regions = Regions(windows, height, width, precision)
         self.x = rounded(draw((batch, channels, height * width)), precision)
         self.mask = draw((len(windows), height * width)).astype(np.float32)
         for n, window in enumerate(windows):
@@ -159,14 +163,28 @@ class Case:
         return run.put(stored(self.x, self.precision, filled(self.x.shape[-1])))
 
     def put_masks(self, run):
-        rows = stored(self.regions.masks(self.magnitude), self.precision, SPAN * CHUNK)
-        words = rows.reshape(*rows.shape[:2], SPAN, CHUNK // 2, 2)
+        rows = stored(self.regions.masks(self.magnitude), self.precision, SPAN * self.regions.chunk)
+        words = rows.reshape(*rows.shape[:2], SPAN, 4, self.regions.chunk // 4)
         return run.put(np.ascontiguousarray(words.swapaxes(2, 3)))  # as place_in_masks says
+
+
+def forward_kernel(precision):
+    return "readout_regions_forward", "readout_regions_forward", precision, 384, 55328
+
+
+def maps_kernel(precision):
+    return "readout_regions_input", "readout_regions_backward_input", precision, 256, 57856
+
+
+def weights_kernel(precision):
+    if precision == "tf32":
+        return "readout_regions_weights_tf32", "readout_regions_backward_weights_tf32", precision, 256, 58112
+    return "readout_regions_weights", "readout_regions_backward_weights", precision, 384, 57360
 
 
 def forward(case, each=3):
     b, c, p, n = case.sizes
-    run = Launch("readout_regions_forward", "readout_regions_forward", case.precision, 384, 55328)
+    run = Launch(*forward_kernel(case.precision))
     tiles, ranges = len(case.regions.tiles) - 1, -(-c // each)
     parts = run.empty(ranges * b * n)
     given = [case.put_x(run), case.put_masks(run), run.put(case.sorted_features()), *case.put(run)[1:], run.put(case.regions.tables()[5]), parts]
@@ -179,7 +197,7 @@ def forward(case, each=3):
 
 def to_weights(case, each=3):
     (b, c, p, n), r = case.sizes, case.regions
-    run = Launch("readout_regions_weights", "readout_regions_backward_weights", case.precision, 384, 57360)
+    run = Launch(*weights_kernel(case.precision))
     dh, ranges = rounded(case.dh, case.precision), -(-c // each)
     grown, parts = run.empty(ranges * r.starts[-1]), run.empty(len(r.pieces) * TILE * c)
     given = [
@@ -205,19 +223,22 @@ def to_weights(case, each=3):
 
 def to_maps(case):
     (b, c, p, n), r = case.sizes, case.regions
-    run = Launch("readout_regions_input", "readout_regions_backward_input", case.precision, 256, 57856)
+    run = Launch(*maps_kernel(case.precision))
     v = rounded(np.abs(case.features), case.precision)
     dh = rounded(case.dh, case.precision)
     factors = np.concatenate([v.T, dh])[:, r.order]
-    dx = run.empty(b * c * p, np.uint16)
+    half = case.precision == "bf16"
+    kind = np.uint16 if half else np.float32
+    dx, masks = run.empty(b * c * p, kind), r.patch_masks(case.magnitude)
     given = [
-        run.put(stored(r.patch_masks(case.magnitude), case.precision, PATCH[0] * PATCH[1])),
+        run.put(stored(masks if half else np.ascontiguousarray(masks.swapaxes(1, 2)), case.precision, masks.shape[2 if half else 1])),
         run.put(stored(factors, case.precision, filled(n))),
-        run.put(np.array(r.eights, np.uint32)),
+        run.put(np.array(r.viewers, np.uint32)),
         run.put(r.tables()[4]),
         dx,
     ]
     rows = b * -(-c // 16) * 16
     run.go((-(-rows // 256), len(r.corners), 1), given, [b, c, *r.map, n])
     want = np.einsum("bn,nc,np->bcp", dh.astype(float), v.astype(float), case.magnitude.astype(float))
-    return run, halves(run.get(dx, (b, c, p), np.uint16)), want
+    got = run.get(dx, (b, c, p), kind)
+    return run, halves(got) if half else got, want

@@ -1,6 +1,6 @@
 """Modelled times of the readout through windows: 6,005 neurons, windows of 16 x 16 pixels with corners on a grid of 4, as many neurons each.
 
-At bf16 on warpgroups (readout_regions_*.cu), else readout_windows.cu."""
+On warpgroups (readout_regions_*.cu), in float32 readout_windows.cu."""
 
 import heapq
 import math
@@ -91,14 +91,16 @@ def to_weights(precision):
 
 
 class Warpgroups:
-    """The three products at bf16. Blocks differ in length, and are handed out as multiprocessors become free."""
+    """The three products. Blocks differ in length, and are handed out as multiprocessors become free."""
 
-    def __init__(self):
-        self.regions = regions.standard()
+    def __init__(self, precision):
+        self.precision, self.size, self.regions = precision, bytes_of(precision), regions.standard(precision)
+        self.maps = BATCH * CHANNELS * HEIGHT * WIDTH * self.size
+        self.masks = len(self.regions.chunks) * 16 * regions.TILE
 
-    def measure(self, name, words, threads, grid, index, given, sizes):
+    def measure(self, kernel, grid, index, given, sizes):
         """Cycles of one block; `given`: tables, and bytes of arrays that nobody looks at."""
-        run = Launch(f"readout_regions_{name}", f"readout_regions_{KERNELS[name]}", "bf16", threads, words)
+        run = Launch(*kernel)
         pointers = [run.memory.alloc(g, "") if isinstance(g, int) else run.put(g) for g in given]
         return standard.cycles(run, grid, [index], pointers, sizes)[0]
 
@@ -107,19 +109,18 @@ class Warpgroups:
         for cycles in blocks:
             heapq.heappush(free, heapq.heappop(free) + cycles)
         microseconds, full = max(free) / CLOCK * 1e6, sum(blocks) / MULTIPROCESSORS / CLOCK * 1e6
-        print(f"windows, {name} bf16: {microseconds:,.0f} us; {len(blocks)} blocks, {full:,.0f} us of them full", flush=True)
+        print(f"windows, {name} {self.precision}: {microseconds:,.0f} us; {len(blocks)} blocks, {full:,.0f} us of them full", flush=True)
         return microseconds
 
     def forward(self):
         r, ranges, images = self.regions, 4, 128
         _, tiles, chunks, *_, sight = r.tables()
         spans, cycles = np.diff(r.tiles), {}
-        masks, parts = len(r.chunks) * 8 * regions.TILE * 2, ranges * BATCH * NEURONS * 4
-        given = [MAPS, masks, NEURONS * CHANNELS * 4, tiles, chunks, sight, parts]
+        given = [self.maps, self.masks, NEURONS * CHANNELS * 4, tiles, chunks, sight, ranges * BATCH * NEURONS * 4]
 
         def block(tile, channels):
             grid, sizes = (BATCH // images, ranges, len(spans)), [BATCH, CHANNELS, HEIGHT * WIDTH, NEURONS, channels, 0]
-            return self.measure("forward", 55328, 384, grid, (1, 0, tile), given, sizes)
+            return self.measure(regions.forward_kernel(self.precision), grid, (1, 0, tile), given, sizes)
 
         for tile, n in enumerate(spans):
             if n not in cycles:
@@ -130,39 +131,38 @@ class Warpgroups:
     def to_maps(self):
         r, rows = self.regions, 256
         *_, patches, _ = r.tables()
-        given = [len(r.eights) * 8 * 192 * 2, (CHANNELS + BATCH) * (NEURONS + 32) * 2, np.array(r.eights, np.uint32), patches, MAPS]
+        masks, factors = len(r.viewers) * 16 * math.prod(regions.PATCH), (CHANNELS + BATCH) * (NEURONS + 32) * self.size
+        given = [masks, factors, np.array(r.viewers, np.uint32), patches, self.maps]
         row_blocks = BATCH * CHANNELS // rows
 
         def block(patch):
             sizes = [BATCH, CHANNELS, HEIGHT, WIDTH, NEURONS]
-            return self.measure("input", 57856, 256, (row_blocks, len(patches), 1), (1, patch, 0), given, sizes)
+            return self.measure(regions.maps_kernel(self.precision), (row_blocks, len(patches), 1), (1, patch, 0), given, sizes)
 
         return self.say("to the maps", [c for patch in range(len(patches)) for c in [block(patch)] * row_blocks])
 
     def to_weights(self):
         r, ranges = self.regions, 3
         slots, tiles, chunks, pieces, *_ = r.tables()
-        inside, masks = int(r.starts[-1]), len(r.chunks) * 8 * regions.TILE * 2
-        given = [MAPS, masks, NEURONS * CHANNELS * 4, len(slots) * BATCH * 2, slots, tiles, chunks, pieces]
+        inside = int(r.starts[-1])
+        given = [self.maps, self.masks, NEURONS * CHANNELS * 4, len(slots) * BATCH * self.size, slots, tiles, chunks, pieces]
         given += [ranges * inside * 4, len(pieces) * regions.TILE * CHANNELS * 4]
 
         def block(channels):
             sizes = [BATCH, CHANNELS, HEIGHT * WIDTH, WIDTH, NEURONS, inside, channels, 0]
-            return self.measure("weights", 57360, 384, (len(pieces), ranges, 1), (2, 0, 0), given, sizes)
+            return self.measure(regions.weights_kernel(self.precision), (len(pieces), ranges, 1), (2, 0, 0), given, sizes)
 
         short, long = block(8), block(16)
         each = -(-CHANNELS // ranges)
         return self.say("to the weights", [short + (each - 8) * (long - short) / 8] * (len(pieces) * ranges))
 
 
-MAPS = BATCH * CHANNELS * HEIGHT * WIDTH * 2
-KERNELS = {"forward": "forward", "input": "backward_input", "weights": "backward_weights"}
-
 if __name__ == "__main__":
-    for precision in sys.argv[1:] or ["bf16"]:
-        own = Warpgroups()
-        products = (own.forward, own.to_maps, own.to_weights)
-        if precision != "bf16":
-            products = [lambda product=product: product(precision) for product in (forward, to_maps, to_weights)]
-        all_three = sum(product() for product in products)
-        print(f"windows, {precision}: {all_three:,.0f} us together", flush=True)
+    warps, names = {"forward": forward, "to_maps": to_maps, "to_weights": to_weights}, {}
+    for name in sys.argv[1:] or [f"{k}.{p}" for p in ("bf16", "tf32", "f32") for k in warps]:
+        product, precision = name.split(".")
+        names.setdefault(precision, []).append(product)
+    for precision, products in names.items():
+        own = Warpgroups(precision) if precision != "f32" else None
+        total = sum(warps[product](precision) if own is None else getattr(own, product)() for product in products)
+        print(f"windows, {precision}: {total:,.0f} us together", flush=True)

@@ -13,15 +13,20 @@ fn check(shape: &Shape) {
     assert!(largest < 1 << 31, "{shape:?}");
 }
 
-/// Numbers of x and of |mask| that are stored for the products beside x and the mask themselves: rounded, in whole steps.
-fn numbers(device: &Device, shape: &Shape) -> (usize, usize) {
+/// Numbers of x that are stored for the products beside x itself: rounded, in whole steps.
+pub fn numbers_of_x(device: &Device, shape: &Shape) -> usize {
     let row = filled(shape.pixels);
-    let of_x = shape.batch * shape.channels * row;
     match device.precision() {
         // Maps are what products take already.
-        Precision::F32 | Precision::Bf16 if row == shape.pixels => (0, shape.neurons * row),
-        _ => (of_x, shape.neurons * row),
+        Precision::F32 | Precision::Bf16 if row == shape.pixels => 0,
+        _ => shape.batch * shape.channels * row,
     }
+}
+
+/// The same of x and of |mask|.
+fn numbers(device: &Device, shape: &Shape) -> (usize, usize) {
+    let of_masks = shape.neurons * filled(shape.pixels);
+    (numbers_of_x(device, shape), of_masks)
 }
 
 /// Most channels of a readout of whole maps.

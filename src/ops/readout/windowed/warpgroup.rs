@@ -1,6 +1,6 @@
 //! The passes on Hopper's warpgroups: launches of `kernels/readout_regions*.cu`.
 
-use super::super::launch::{as_maps, filled, floats, turn};
+use super::super::launch::{as_maps, filled, floats, numbers_of_x, turn};
 use super::super::{Gradients, Shape, Weights};
 use super::Windows;
 use super::launch::{add_bias, sorted};
@@ -8,19 +8,20 @@ use super::regions::Regions;
 use crate::device::kernels::{
     readout as whole, readout_regions as kernels, readout_regions_forward as of_forward,
     readout_regions_input as of_input, readout_regions_weights as of_weights,
+    readout_regions_weights_tf32 as of_weights_tf32,
 };
-use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
+use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
 use kernels::{FILL_BLOCKS, NEURONS, PATCH_HEIGHT, PATCH_WIDTH, THREADS};
 
-/// Of a span.
-const SPAN: usize = 64;
+/// Images of x among which kernels count in 32 bits.
+const IMAGES: usize = 64;
 /// Ranges of channels that the weights' pass works on side by side, so that few multiprocessors have nothing to do.
 const RANGES: usize = 3;
 
 /// Kernels count within these arrays in 32 bits.
 fn check(s: &Shape, windows: &Windows) {
-    let of_span = SPAN * s.channels * filled(s.pixels);
-    assert!(of_span.max(windows.mask_len()) < 1 << 31, "{s:?}");
+    let of_images = IMAGES * s.channels * filled(s.pixels);
+    assert!(of_images.max(windows.mask_len()) < 1 << 31, "{s:?}");
     assert!(s.channels <= of_input::MOST_UNITS * UNIT, "{s:?}");
 }
 
@@ -28,18 +29,14 @@ fn check(s: &Shape, windows: &Windows) {
 const UNIT: usize = of_input::ROWS / of_input::UNITS;
 
 /// Numbers of x and of |mask| that are stored for the products; of x none where it lies already as they want it.
-fn numbers(s: &Shape, regions: &Regions) -> (usize, usize) {
-    let row = filled(s.pixels);
-    let of_x = match row == s.pixels {
-        true => 0,
-        false => s.batch * s.channels * row,
-    };
-    (of_x, regions.chunks.shape()[0] * NEURONS * SPAN)
+fn numbers(device: &Device, s: &Shape, regions: &Regions) -> (usize, usize) {
+    let of_masks = regions.chunks.shape()[0] * NEURONS * Regions::span(device);
+    (numbers_of_x(device, s), of_masks)
 }
 
 /// Floats that [`forward`] leaves for [`backward`]: what both read.
 pub fn kept(device: &Device, s: &Shape, regions: &Regions) -> usize {
-    floats(device, numbers(s, regions))
+    floats(device, numbers(device, s, regions))
 }
 
 /// Lends x and |mask| as products want them: stored in `memory`, or as they lie there already.
@@ -53,7 +50,7 @@ fn stored(
     body: impl FnOnce(MapView, MapView),
 ) {
     check(s, windows);
-    let numbers = numbers(s, regions);
+    let numbers = numbers(device, s, regions);
     let store_and_lend = |memory: ViewMut| {
         let (mut maps, mut masks) = as_maps(device, memory).split_at(numbers.0);
         if !ready {
@@ -216,9 +213,9 @@ fn to_input(
     dh: View,
     dx: MapViewMut,
 ) {
-    let (row, spans) = (filled(s.neurons), regions.eights.shape()[0]);
+    let (row, spans) = (filled(s.neurons), regions.viewers.shape()[0]);
     let (of_features, of_dh) = (s.channels * row, s.batch * row);
-    let of_masks = spans * SPAN * PATCH_HEIGHT * PATCH_WIDTH;
+    let of_masks = spans * Regions::span(device) * PATCH_HEIGHT * PATCH_WIDTH;
     let all = floats(device, (of_features + of_dh, of_masks));
     device.scratch(all, |scratch| {
         let (mut factors, mut masks) = as_maps(device, scratch).split_at(of_features + of_dh);
@@ -227,7 +224,7 @@ fn to_input(
             [spans, 1, 1],
             mask,
             regions.slots.view(),
-            regions.eights.view(),
+            regions.viewers.view(),
             regions.corners.view(),
             masks.reborrow(),
         );
@@ -243,7 +240,7 @@ fn to_input(
             [rows.div_ceil(of_input::ROWS), regions.patches.shape()[0], 1],
             masks.read(),
             factors.read(),
-            regions.eights.view(),
+            regions.viewers.view(),
             regions.patches.view(),
             dx,
             s.batch,
@@ -275,7 +272,11 @@ fn to_weights(
         let mut own_dh = as_maps(device, own_dh);
         let of = (s.batch, s.neurons);
         turn(device, of, dh, own_dh.reborrow(), false, true);
-        of_weights::readout_regions_backward_weights(
+        let launch = match device.precision() {
+            Precision::Tf32 => of_weights_tf32::readout_regions_backward_weights_tf32,
+            _ => of_weights::readout_regions_backward_weights,
+        };
+        launch(
             device,
             [pieces, ranges, 1],
             x,
