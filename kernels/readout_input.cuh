@@ -106,7 +106,7 @@ template <class Lies> struct Input {
                     int at = opaque(dh[i]) ^ k * STEP_BYTES;
                     u32 first = *(const u32*)(stage + at), second = *(const u32*)(stage + (at ^ STEP_BYTES / 2));
 #pragma unroll
-                    for (int e = 0; e < 4; ++e) left[i][e] = times(left[i][e], e < 2 ? first : second);
+                    for (int e = 0; e < 4; ++e) left[i][e] = multiply_stored(left[i][e], e < 2 ? first : second);
                 }
                 open_products();
 #pragma unroll

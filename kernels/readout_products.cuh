@@ -6,6 +6,17 @@
 constexpr int UNIT = 16;  // channels of one image, filled up: what blocks of the way to the maps count in
 constexpr int INVERSE_BITS = 22;  // enough to divide by up to MOST_UNITS
 
+// Words of v by words of dh, as an operand.
+__device__ __forceinline__ u32 times(u32 v, u32 dh) {
+#if PRECISION == BF16
+    return multiply_pairs(v, dh);
+#elif PRECISION == TF32
+    return to_tf32(__uint_as_float(v) * __uint_as_float(dh));
+#else
+    return __float_as_uint(__uint_as_float(v) * __uint_as_float(dh));
+#endif
+}
+
 // For every column the sum over this warp's rows of weight(r, col) times the sum in slot r.
 template <class Tile, class Weight> __device__ __forceinline__ void over_own_rows(Tile& sums, float* parts /* (COLS) */, Weight weight) {
     constexpr int AT_ONCE = 4;

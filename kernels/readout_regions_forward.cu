@@ -64,21 +64,20 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
 
     int row = warp * 16 + lane / 4;
     const u32* own_masks = (const u32*)masks + ((size_t)first_span * NEURONS + row) * ROW_WORDS + place_in_masks(0, lane % 4);
-    u32 mask[4][4], next[4][4];  // of this span and the next, as left operands
-    u32 seen = 0, next_seen;     // whether any of the warpgroup's neurons sees the pixels of each
+    u32 mask[4][4];  // of this span, as left operands
+    u32 seen = 0;    // whether any of the warpgroup's neurons sees the pixels of each
     const u32* own_sight = sight + first_span;
-    auto load_masks = [&](u32 (&to)[4][4]) {
+    auto load_masks = [&] {
 #pragma unroll
         for (int r = 0; r < 2; ++r)
 #pragma unroll
             for (int k = 0; k < 4; k += 2) {
                 uint4 chunks = *(const uint4*)(own_masks + r * 8 * ROW_WORDS + 2 * k);
-                to[k][r] = chunks.x, to[k][2 + r] = chunks.y, to[k + 1][r] = chunks.z, to[k + 1][2 + r] = chunks.w;
+                mask[k][r] = chunks.x, mask[k][2 + r] = chunks.y, mask[k + 1][r] = chunks.z, mask[k + 1][2 + r] = chunks.w;
             }
         own_masks += NEURONS * ROW_WORDS;
-        next_seen = *own_sight++ >> own_group() * 4;
+        seen = *own_sight++ >> own_group() * 4;
     };
-    load_masks(next);
     float sums[IMAGES / 8][4];
 #pragma unroll
     for (int j = 0; j < IMAGES / 8; ++j)
@@ -89,12 +88,7 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
 #pragma unroll 1
     for (int step = (end - first_span) * here; step > 0; --step) {
         if (left_of_span == 0) {
-#pragma unroll
-            for (int k = 0; k < 4; ++k)
-#pragma unroll
-                for (int e = 0; e < 4; ++e) mask[k][e] = next[k][e];
-            seen = next_seen;
-            if (step > here) load_masks(next);
+            load_masks();
             left_of_span = here;
             row_of_v = row;
         }
@@ -109,7 +103,7 @@ readout_regions_forward(const Map* x /* (B, C, P), stored */, const Map* masks /
 #pragma unroll
         for (int k = 0; k < 4; ++k)
 #pragma unroll
-            for (int e = 0; e < 4; ++e) left[k][e] = times(mask[k][e], v[e % 2]);
+            for (int e = 0; e < 4; ++e) left[k][e] = multiply_stored(mask[k][e], v[e % 2]);
 #pragma unroll
         for (int k = 0; k < 4; ++k)
             if (seen >> k & 1) {

@@ -20,14 +20,3 @@ __device__ __forceinline__ float rounded(float v) {
     return v;
 #endif
 }
-
-// A stored word by another, as an operand.
-__device__ __forceinline__ u32 times(u32 a, u32 b) {
-#if PRECISION == BF16
-    return multiply_pairs(a, b);
-#elif PRECISION == TF32
-    return to_tf32(__uint_as_float(a) * __uint_as_float(b));
-#else
-    return __float_as_uint(__uint_as_float(a) * __uint_as_float(b));
-#endif
-}
