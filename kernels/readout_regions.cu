@@ -9,7 +9,7 @@
 #define FILL_BLOCKS 6  // of a tile
 
 static_assert(HOPPER, "readout_windows.cu is for other cards");
-static_assert(PRECISION != F32, "and has that");
+static_assert(PRECISION != F32, "readout_windows.cu has that");
 static_assert(NEURONS == TILE_NEURONS && PATCH_WIDTH == 16, "");
 
 static_assert(FILL_BLOCKS * THREADS == NEURONS * ROW_CHUNKS, "a thread for every chunk of a span");

@@ -1,12 +1,14 @@
 // The readout through windows on Hopper's warpgroups: what its kernels share. Neurons are sorted so that neighbours look at neighbouring
 // places, each in a slot, and slots are cut into tiles. What the neurons of a tile look at is its region: chunks of CHUNK_NUMBERS pixels of
-// the map, SPAN pixels to a span. |mask| is stored for all of a tile's region, zeros outside of the neuron's own window, and products run over regions.
+// the map, SPAN pixels to a span. |mask| is stored for all of a tile's region, zeros outside of the neuron's own window, and products run
+// over regions.
 //
 // slots    (tiles of NEURONS, SLOT_WORDS): window and place of the mask; height 0 where there is no neuron
 // tiles    (tiles + 1, TILE_WORDS): first span, first piece for the gradients of the weights
 // chunks   (spans, ROW_CHUNKS): which chunk of the map
 // sight    (spans): for every 64 neurons of the tile 4 bits, of two chunks each, whether any of them sees any of these
-// viewers   (spans of patches, ROW_CHUNKS): which CHUNK_NUMBERS slots, in the lowest VIEWERS_BITS, and which thirds of the patch any of the span sees
+// viewers  (spans of patches, ROW_CHUNKS): which CHUNK_NUMBERS slots, in the lowest VIEWERS_BITS, and which thirds of the patch any of the
+//          span sees
 // features (slots, C) and order (slots), of neurons, end with the last neuron
 #pragma once
 #include "warpgroup.cuh"

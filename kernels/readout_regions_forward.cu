@@ -11,7 +11,7 @@
 #define SHARED_WORDS 55328
 
 static_assert(HOPPER, "readout_windows.cu is for other cards");
-static_assert(PRECISION != F32, "and has that");
+static_assert(PRECISION != F32, "readout_windows.cu has that");
 
 constexpr int STAGES = 12, STAGE = IMAGES * ROW_WORDS, FACTORS = NEURONS + 1;
 constexpr int LINES = THREADS / ROW_CHUNKS;  // images that a block copies at once

@@ -12,7 +12,7 @@
 #define SHARED_WORDS 57856
 
 static_assert(HOPPER, "readout_windows.cu is for other cards");
-static_assert(PRECISION != F32, "and has that");
+static_assert(PRECISION != F32, "readout_windows.cu has that");
 static_assert(THREADS == INPUT_THREADS && ROWS == INPUT_ROWS && UNITS == INPUT_UNITS, "");
 static_assert(PATCH_HEIGHT * PATCH_WIDTH == INPUT_COLS, "a patch is what sums are of");
 static_assert(INPUT_SHARED <= SHARED_WORDS, "stages");

@@ -43,8 +43,8 @@ struct Operand {
     __device__ __forceinline__ Operand across(int steps) const { return after(steps * DEPTH * ROW_WORDS * 4); }
 };
 
-// A stored word by another, as an operand in registers. Products pass over the 13 lower bits of a TF32 number, so rounding it is adding half
-// of what they pass over; to what is not finite nothing is added.
+// A stored word by another, as an operand in registers. Products pass over the 13 lower bits of TF32, so that to round it is to add half of
+// what they pass over, but not to NaN, which would become a zero.
 __device__ __forceinline__ u32 multiply_stored(u32 a, u32 b) {
 #if PRECISION == BF16
     return multiply_pairs(a, b);

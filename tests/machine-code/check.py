@@ -23,6 +23,7 @@ WINDOWS = [
     (3, 18, (26, 40), 30, 20),
     (2, 3, (12, 8), 360, THIRDS),
     (2, 3, (8, 8), 5, [(0, 0, 8, 8)]),  # a span without a chunk to spare
+    (260, 2, (3, 5), 9, 4),  # more images than dh of which stays in shared memory
 ]
 TOLERANCE = {"bf16": 8e-3, "tf32": 2e-3, "f32": 2e-6}
 
