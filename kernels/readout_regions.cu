@@ -84,14 +84,13 @@ readout_regions_store_patches(const float* mask /* (inside) */, const u32* slots
     // A warp has a row of pixels of two neighbouring chunks of slots.
     constexpr int PAIRS = ROW_CHUNKS / 2, ROWS = THREADS / 32 / PAIRS;
     int warp = threadIdx.x / 32, chunk = warp % PAIRS * 2 + threadIdx.x % 2, column = threadIdx.x % 32 / 2;
+    u32 which = own[chunk] & NO_VIEWERS;
+    Slot who[] = {viewer(slots, which, 0), viewer(slots, which, 1), viewer(slots, which, 2), viewer(slots, which, 3)};
     for (int row = warp / PAIRS; row < PATCH_HEIGHT; row += ROWS) {
         float v[CHUNK_NUMBERS];
+        int y = top + row, x = left + column;
 #pragma unroll
-        for (int k = 0; k < CHUNK_NUMBERS; ++k) {
-            Slot slot = viewer(slots, own[chunk] & NO_VIEWERS, k);
-            int y = top + row, x = left + column;
-            v[k] = slot.sees(y, x) ? fabsf(mask[slot.place(y, x)]) : 0.0f;
-        }
+        for (int k = 0; k < CHUNK_NUMBERS; ++k) v[k] = who[k].sees(y, x) ? fabsf(mask[who[k].place(y, x)]) : 0.0f;
         store_chunk(words, v);
         chunks[(row * PATCH_WIDTH + column) * ROW_CHUNKS + chunk] = make_uint4(words[0], words[1], words[2], words[3]);
     }

@@ -12,42 +12,35 @@ static_assert(HOPPER, "readout_windows.cu is for other cards");
 static_assert(PRECISION == TF32, "readout_regions_weights.cu is for BF16");
 static_assert(THREADS == WEIGHTS_THREADS && NEURONS == WEIGHTS_NEURONS && NEURONS == TILE_NEURONS && PIXELS == WEIGHTS_PIXELS, "");
 static_assert(WEIGHTS_SHARED <= SHARED_WORDS, "dh, stages, sums, v");
+static_assert(PIXELS % SPAN == 0, "pieces begin with a span");
 
+// Neurons are the slots of a tile, counted from its first; chunks and masks begin with the piece.
 struct Piece {
-    const u32* chunks;  // of the tile, from the piece's first on
+    static constexpr int first_neuron = 0;
+    int neurons;
+    const u32* dh;
+    const float* features;
+    int positive;
+    const u32* chunks;
+    int left;  // chunks of the tile
     const float* masks;
-    const u32* sorted;  // dh
     const u32* slots;
-    const float* all_features;
     float* grown;
     float* parts;
-    u32 tile, first_span, first_chunk;
-    int left;  // chunks from the piece's first on
-    int first_channel, batch, channels, neurons, inside, map_width, positive;
+    int channels, map_width;
 
-    __device__ __forceinline__ int slot_of(int neuron) const { return tile * NEURONS + neuron; }
-    __device__ __forceinline__ bool holds(int neuron) const { return slot_of(neuron) < neurons; }
     __device__ __forceinline__ u32 chunk_at(int i) const { return i < left ? chunks[i] : NO_CHUNK; }
     __device__ __forceinline__ bool word(int chunk, u32& word) const {
         u32 of_map = chunk_at(chunk);
         word = of_map * CHUNK;
         return of_map != NO_CHUNK;
     }
-    __device__ __forceinline__ const u32* dh() const { return sorted + (size_t)slot_of(0) * stored_words(batch); }
-    __device__ __forceinline__ float magnitude(int neuron, int pixel) const {
-        int chunk = first_chunk + pixel / CHUNK;
-        u32 line = (first_span + chunk / ROW_CHUNKS) * NEURONS + neuron;
-        return pixel / CHUNK < left ? masks[(size_t)line * ROW_WORDS + place_in_masks(chunk % ROW_CHUNKS, pixel % CHUNK)] : 0.0f;
+    __device__ __forceinline__ float magnitude(int n, int pixel) const {
+        int chunk = pixel / CHUNK, line = chunk / ROW_CHUNKS * NEURONS + n;
+        return chunk < left ? masks[line * ROW_WORDS + place_in_masks(chunk % ROW_CHUNKS, pixel % CHUNK)] : 0.0f;
     }
-    __device__ __forceinline__ const float* features(int neuron) const {
-        return all_features + (min(slot_of(neuron), neurons - 1) * channels + first_channel);
-    }
-    __device__ __forceinline__ void keep(int neuron, int channel, float sum, bool first) const {
-        float* at = parts + ((size_t)(blockIdx.x * NEURONS + neuron) * channels + first_channel + channel);
-        *at = first ? sum : *at + sum;
-    }
-    __device__ __forceinline__ void add(int neuron, int first_pixel, const float (&sums)[SLOTS][4]) const {
-        float* own = grown + (size_t)blockIdx.y * inside;
+    __device__ __forceinline__ float* part(int n) const { return parts + n * channels; }
+    __device__ __forceinline__ void add(int first_n, int first_pixel, const float (&sums)[SLOTS][4]) const {
         int y[2], x[2];
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
@@ -59,8 +52,8 @@ struct Piece {
         for (int j = 0; j < SLOTS; ++j)
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
-                Slot slot(slots, slot_of(neuron + 8 * j + e % 2));
-                if (slot.sees(y[e / 2], x[e / 2])) own[slot.place(y[e / 2], x[e / 2])] = sums[j][e];
+                Slot slot(slots, first_n + 8 * j + e % 2);
+                if (slot.sees(y[e / 2], x[e / 2])) grown[slot.place(y[e / 2], x[e / 2])] = sums[j][e];
             }
     }
 };
@@ -73,10 +66,20 @@ readout_regions_backward_weights_tf32(const Map* x /* (B, C, P), stored */, cons
                                       float* parts /* (pieces, NEURONS, C) */, int batch, int channels, int pixels, int map_width,
                                       int neurons, int inside, int each, int positive) {
     DYNAMIC_SHARED(shared, SHARED_WORDS);
-    u32 tile = pieces[blockIdx.x * PIECE_WORDS], first_chunk = pieces[blockIdx.x * PIECE_WORDS + 1];
-    u32 first_span = tiles[tile * TILE_WORDS], end = tiles[(tile + 1) * TILE_WORDS];
-    int first_channel = blockIdx.y * each, words = stored_words(pixels), left = (end - first_span) * ROW_CHUNKS - first_chunk;
-    Piece piece{chunks + (first_span * ROW_CHUNKS + first_chunk), masks, (const u32*)dh, slots, features, grown, parts, tile, first_span,
-                first_chunk, left, first_channel, batch, channels, neurons, inside, map_width, positive};
+    u32 tile = pieces[blockIdx.x * PIECE_WORDS], first_chunk = pieces[blockIdx.x * PIECE_WORDS + 1], first_slot = tile * NEURONS;
+    u32 first_span = tiles[tile * TILE_WORDS], end = tiles[(tile + 1) * TILE_WORDS], before = first_span * ROW_CHUNKS + first_chunk;
+    int first_channel = blockIdx.y * each, words = stored_words(pixels);
+    Piece piece{neurons - (int)first_slot,
+                (const u32*)dh + (size_t)first_slot * stored_words(batch),
+                features + (first_slot * channels + first_channel),
+                positive,
+                chunks + before,
+                (int)(end * ROW_CHUNKS - before),
+                masks + (size_t)(before / ROW_CHUNKS) * (NEURONS * ROW_WORDS),
+                slots + first_slot * SLOT_WORDS,
+                grown + (size_t)blockIdx.y * inside,
+                parts + ((size_t)blockIdx.x * (NEURONS * channels) + first_channel),
+                channels,
+                map_width};
     weights_of(piece, shared, (const u32*)x + (size_t)first_channel * words, batch, channels, min(each, channels - first_channel), words);
 }

@@ -12,39 +12,31 @@ static_assert(THREADS == WEIGHTS_THREADS && NEURONS == WEIGHTS_NEURONS && PIXELS
 static_assert(WEIGHTS_SHARED <= SHARED_WORDS, "dh, stages, sums, v");
 
 struct Whole {
+    int first_neuron, neurons;
+    const u32* dh;
+    const float* features;
+    int positive;
     const Map* stored_mask;
-    const u32* stored_dh;
     const float* mask;
-    const float* all_features;
     float* dmask;
     float* parts;
-    int first_neuron, first_pixel, words, channels, pixels, neurons, positive;
+    int first_pixel, words, channels, pixels;
 
-    __device__ __forceinline__ bool holds(int neuron) const { return first_neuron + neuron < neurons; }
     __device__ __forceinline__ bool word(int chunk, u32& word) const {
         word = first_pixel + chunk * CHUNK;
         return word < words;
     }
-    __device__ __forceinline__ const u32* dh() const { return stored_dh; }
-    __device__ __forceinline__ float magnitude(int neuron, int pixel) const {
-        int n = first_neuron + neuron, p = first_pixel + pixel;
+    __device__ __forceinline__ float magnitude(int n, int pixel) const {
+        int p = first_pixel + pixel;
         return n < neurons && p < words ? stored_mask[(size_t)n * words + p] : 0.0f;
     }
-    __device__ __forceinline__ const float* features(int neuron) const {
-        return all_features + (size_t)min(first_neuron + neuron, neurons - 1) * channels;
-    }
-    __device__ __forceinline__ void keep(int neuron, int channel, float sum, bool first) const {
-        int n = first_neuron + neuron;
-        if (n >= neurons) return;
-        float* at = parts + ((size_t)blockIdx.y * neurons + n) * channels + channel;
-        *at = first ? sum : *at + sum;
-    }
-    __device__ __forceinline__ void add(int neuron, int pixel, const float (&sums)[SLOTS][4]) const {
+    __device__ __forceinline__ float* part(int n) const { return parts + ((size_t)blockIdx.y * neurons + n) * channels; }
+    __device__ __forceinline__ void add(int first_n, int pixel, const float (&sums)[SLOTS][4]) const {
 #pragma unroll
         for (int j = 0; j < SLOTS; ++j)
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
-                int n = first_neuron + neuron + 8 * j + e % 2, p = first_pixel + pixel + e / 2 * 8;
+                int n = first_n + 8 * j + e % 2, p = first_pixel + pixel + e / 2 * 8;
                 if (n >= neurons || p >= pixels) continue;
                 size_t at = (size_t)n * pixels + p;
                 dmask[at] += sign_of(mask[at]) * sums[j][e];
@@ -60,8 +52,8 @@ readout_warpgroup_backward_weights_tf32(const Map* x /* (B, C, P), stored */, co
                                         float* parts /* (tiles of P, N, C) */, int batch, int channels, int pixels, int neurons,
                                         int positive) {
     DYNAMIC_SHARED(shared, SHARED_WORDS);
-    int first_neuron = blockIdx.x * NEURONS, words = stored_words(pixels);
-    Whole lies{stored_mask, (const u32*)dh + (size_t)first_neuron * stored_words(batch), mask, features, dmask, parts,
-               first_neuron, (int)blockIdx.y * PIXELS, words, channels, pixels, neurons, positive};
+    int words = stored_words(pixels);
+    Whole lies{(int)blockIdx.x * NEURONS, neurons, (const u32*)dh, features, positive, stored_mask, mask, dmask, parts,
+               (int)blockIdx.y * PIXELS, words, channels, pixels};
     weights_of(lies, shared, (const u32*)x, batch, channels, channels, words);
 }

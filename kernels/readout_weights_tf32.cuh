@@ -36,13 +36,13 @@ template <int HALF> __device__ __forceinline__ void fold(float (&sum)[2 * SLOTS]
 
 // A block's neurons by its pixels, `here` channels one after the other. dh of the images stays in shared memory.
 //
-// Lies tells where things lie, neurons and pixels counted from the block's first:
-//   holds(neuron), word(chunk, &word)      whether there is one; whether the chunk of pixels is one, and its first word in a map
-//   dh()                                   (neurons, B), stored, from the block's first neuron on
-//   magnitude(neuron, pixel)
-//   features(neuron), positive             (channels); whether they count by absolute value
-//   keep(neuron, c, sum, first)
-//   add(neuron, pixel, sums)               those that this thread holds, as they lie there, from these two on
+// Lies tells where things lie, pixels counted from the block's first:
+//   first_neuron, neurons     the block's first, and how many there are
+//   dh, features, positive    (neurons, B), stored; (neurons, C), at the first channel; whether they count by absolute value
+//   word(chunk, &word)        whether the chunk of pixels is one, and its first word in a map
+//   magnitude(n, pixel)
+//   part(n)                   (C), at the first channel: where sums over all pixels go
+//   add(n, pixel, sums)       those that this thread holds, as they lie there, from these two on
 template <class Lies>
 __device__ __forceinline__ void weights_of(const Lies& lies, u32* shared, const u32* x /* (B, C, words), at the first channel */, int batch,
                                            int channels, int here, int words) {
@@ -53,7 +53,8 @@ __device__ __forceinline__ void weights_of(const Lies& lies, u32* shared, const 
     float* v = quarters + 3 * COLS;
 
     // Of this thread's sums the first; the others lie 8 pixels and 8 j + 1 neurons off.
-    int pixel0 = warp * 16 + lane / 4, neuron0 = group * COLS + 2 * t;
+    int own_neurons = lies.first_neuron + group * COLS;
+    int pixel0 = warp * 16 + lane / 4, neuron0 = own_neurons + 2 * t;
     float magnitude[SLOTS][4], g[SLOTS][4], total[SLOTS][4];
 #pragma unroll
     for (int j = 0; j < SLOTS; ++j)
@@ -77,9 +78,9 @@ __device__ __forceinline__ void weights_of(const Lies& lies, u32* shared, const 
         for (int span = 0; span < spans; ++span)
 #pragma unroll
             for (int q = 0; q < WEIGHTS_NEURONS / LINES; ++q) {
-                int row = own_line() + q * LINES, at = first_image + span * ROW_WORDS + own_chunk() * CHUNK;
-                begin_copy(shared + span * RESIDENT + place_in_row(row, own_chunk()), lies.dh() + ((size_t)row * length + at),
-                           lies.holds(row) && at < length);
+                int row = own_line() + q * LINES, n = lies.first_neuron + row, at = first_image + span * ROW_WORDS + own_chunk() * CHUNK;
+                begin_copy(shared + span * RESIDENT + place_in_row(row, own_chunk()), lies.dh + ((size_t)n * length + at),
+                           n < lies.neurons && at < length);
             }
         const u32* maps = x + ((size_t)(first_image + copied_image) * image + word);
         int images_left = images - copied_image, channels_left = here;
@@ -139,13 +140,15 @@ __device__ __forceinline__ void weights_of(const Lies& lies, u32* shared, const 
             if (warp > 0) return;
 #pragma unroll
             for (int i = 0; i < KEPT; ++i) {
-                int col = kept_neuron(i);
+                int col = kept_neuron(i), n = own_neurons + col;
                 const float* other = quarters + col;
                 float all = (sum[i] + other[0]) + (other[COLS] + other[2 * COLS]);
-                lies.keep(group * COLS + col, channel, all, first_image == 0);
+                if (n >= lies.neurons) continue;
+                float* at = lies.part(n) + channel;
+                *at = first_image == 0 ? all : *at + all;
             }
         };
-        const float* own_features = lies.features(group * COLS + min(in_group, COLS - 1));
+        const float* own_features = lies.features + (size_t)min(own_neurons + in_group, lies.neurons - 1) * channels;
         float next = in_group < COLS ? own_features[0] : 0.0f;
         ring.arrive();
         load(0, 0);
