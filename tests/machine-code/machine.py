@@ -1012,7 +1012,12 @@ class Machine:
 
                 return f
             if o == "FMUL":
-                return lambda w, m: d(w, m, (xs[0](w) * xs[1](w)).astype(np.float32).view(np.uint32))
+
+                def multiply(w, m):
+                    r = (xs[0](w) * xs[1](w)).astype(np.float32)
+                    d(w, m, np.where(np.isnan(r), np.uint32(0x7FFFFFFF), r.view(np.uint32)))  # the card's one NaN
+
+                return multiply
             return lambda w, m: d(w, m, (xs[0](w) + xs[1](w)).astype(np.float32).view(np.uint32))
         if o == "FMNMX":
             d = S.wr(a[0])

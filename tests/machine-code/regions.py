@@ -195,6 +195,13 @@ def forward(case, each=3):
     return run, got, want[:, case.regions.order]
 
 
+def not_a_number(case):
+    """Where NaN comes out of the forward pass when it is among the features."""
+    case.features[case.sizes[3] // 2, 1] = np.nan
+    run, *outputs = forward(case)
+    return run, *(np.isnan(h).astype(float) for h in outputs)
+
+
 def to_weights(case, each=3):
     (b, c, p, n), r = case.sizes, case.regions
     run = Launch(*weights_kernel(case.precision))
