@@ -64,7 +64,7 @@ const NAMES: &[&str] = &[
     "readout Shape { batch: 3, channels: 7, pixels: 37, neurons: 11, positive_features: true }",
     "readout Shape { batch: 260, channels: 6, pixels: 33, neurons: 5, positive_features: true }",
     "readout through windows Shape { batch: 3, channels: 7, pixels: 63, neurons: 5, positive_features: true }",
-    "readout through windows Shape { batch: 2, channels: 3, pixels: 96, neurons: 360, positive_features: true }",
+    "readout through windows Shape { batch: 2, channels: 3, pixels: 96, neurons: 360, positive_features: false }",
     "scan Window { top: -30, left: -41, height: 50, width: 70 } Places { row: 3, rows: 11, column: 7, columns: 13 }",
     "stimuli: 2 waves, Canvas { count: 2, height: 36, width: 64 }",
     "stimuli: differences of Gaussians, Canvas { count: 2, height: 36, width: 64 }",
