@@ -63,29 +63,31 @@ conv_image_forward(const Map* x /* (B, C_in, H, W) */, const float* filters /* (
         seen.load<THREADS>(image, x + ((size_t)blockIdx.z * in_channels + c) * height * width, height, width, first_row - padding,
                            first_col - padding);
         __syncthreads();
-        // Of the next step: the filters, and what the pixels see of it.
-        uint4 next[PARTS];
-        u32 seen_next[WARP_TILES][2];
+        // Of the next step: the filters, and what the pixels see.
+        uint4 next_left[PARTS];
+        u32 next_right[WARP_TILES][2];
         const u32* own_places = places + t;
-        auto fetch = [&](bool more) {
+        auto fetch = [&] {
 #pragma unroll
-            for (int i = 0; i < PARTS; ++i)
-                if (more) next[i] = __ldg(left + i * 32);
+            for (int i = 0; i < PARTS; ++i) next_left[i] = __ldg(left + i * 32);
             left += parts * 32;
             u32 first = own_places[0], second = own_places[4];
             own_places += DEPTH;
 #pragma unroll
-            for (int j = 0; j < WARP_TILES; ++j) seen_next[j][0] = word_at(image, at[j] + first), seen_next[j][1] = word_at(image, at[j] + second);
+            for (int j = 0; j < WARP_TILES; ++j) next_right[j][0] = word_at(image, at[j] + first), next_right[j][1] = word_at(image, at[j] + second);
         };
-        fetch(true);
+        fetch();
 #pragma unroll 1
         for (int step = 1; step <= steps; ++step) {
             u32 own[PARTS][4], right[WARP_TILES][2];
 #pragma unroll
-            for (int i = 0; i < PARTS; ++i) own[i][0] = next[i].x, own[i][1] = next[i].y, own[i][2] = next[i].z, own[i][3] = next[i].w;
+            for (int i = 0; i < PARTS; ++i) {
+                uint4 v = next_left[i];
+                own[i][0] = v.x, own[i][1] = v.y, own[i][2] = v.z, own[i][3] = v.w;
+            }
 #pragma unroll
-            for (int j = 0; j < WARP_TILES; ++j) right[j][0] = seen_next[j][0], right[j][1] = seen_next[j][1];
-            if (step < steps) fetch(true);
+            for (int j = 0; j < WARP_TILES; ++j) right[j][0] = next_right[j][0], right[j][1] = next_right[j][1];
+            if (step < steps) fetch();
             multiply(sums, own, right);
         }
         __syncthreads();

@@ -19,10 +19,10 @@ pub fn cases() -> Vec<Case> {
         (2, 5, 9, 12, 22, 11, 5),
         (1, 6, 19, 10, 11, 11, 5),
         // Images of one step each, in several slices.
-        (20, 1, 2, 4, 4, 3, 1),
-        // Back to images: in strips, and with more taps and more channels than are worked on at once.
+        (140, 1, 2, 4, 4, 3, 1),
+        // Images: back to them in strips; more taps and more channels than are worked on at once, several bands.
         (1, 1, 2, 4, 90, 5, 2),
-        (1, 2, 70, 6, 5, 15, 7),
+        (1, 2, 70, 6, 4, 15, 7),
     ]
     .map(
         |(batch, in_channels, out_channels, height, width, kernel, padding)| {

@@ -19,6 +19,8 @@ const NAMES: &[&str] = &[
     "frame (2, 31, 17)",
     "conv Shape { batch: 2, in_channels: 3, out_channels: 131, height: 6, width: 7, kernel: 3, padding: 0 }",
     "conv Shape { batch: 1, in_channels: 20, out_channels: 4, height: 4, width: 3, kernel: 1, padding: 0 }",
+    "conv Shape { batch: 1, in_channels: 70, out_channels: 66, height: 3, width: 4, kernel: 3, padding: 1 }",
+    "conv Shape { batch: 140, in_channels: 1, out_channels: 2, height: 4, width: 4, kernel: 3, padding: 1 }",
     "conv Shape { batch: 5, in_channels: 1, out_channels: 2, height: 8, width: 9, kernel: 7, padding: 6 }",
     "dense Shape { batch: 70, inputs: 20, units: 66 }, bias true",
     "dropout Shape { batch: 3, units: 300, keep: 0.55 } of step 0, 0, 1",
