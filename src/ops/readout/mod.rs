@@ -43,7 +43,7 @@ impl Shape {
         self.batch * self.channels * self.neurons
     }
 
-    /// Floats that a forward pass on `device` can keep for the backward one: projections on the CPU, factors at bf16.
+    /// Floats that a forward pass on `device` can keep for the backward one: projections on the CPU, elsewhere what both read.
     pub fn kept(&self, device: &Device, windows: Option<&Windows>) -> usize {
         match (device, windows) {
             (_, Some(windows)) => windowed::kept(device, self, windows),

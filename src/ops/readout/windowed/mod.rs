@@ -20,7 +20,7 @@ pub(super) use regions::Regions;
 /// The tables of the kernels for warpgroups, where these are used.
 fn regions<'a>(device: &Device, windows: &'a Windows) -> Option<&'a Regions> {
     let regions = windows.tables.regions.as_ref();
-    regions.filter(|_| Regions::apply(device))
+    regions.filter(|regions| regions.are_for(device))
 }
 
 /// Floats that a forward pass can keep for the backward one: projections on the CPU, factors for warpgroups.

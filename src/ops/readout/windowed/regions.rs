@@ -21,6 +21,8 @@ const AT_ONCE: usize = 16;
 /// The tables. A slot is a neuron's place in the order in which neighbours look at neighbouring places.
 #[derive(Clone, Debug)]
 pub(in crate::ops) struct Regions {
+    /// That they are for.
+    precision: Precision,
     /// (slots): neurons.
     pub order: Array<u32>,
     /// (tiles of slots, words): windows and masks.
@@ -44,6 +46,11 @@ impl Regions {
     /// Whether the kernels are for this device.
     pub fn apply(device: &Device) -> bool {
         device.is_hopper() && device.precision() != Precision::F32
+    }
+
+    /// Whether these tables are for this device.
+    pub fn are_for(&self, device: &Device) -> bool {
+        device.is_hopper() && device.precision() == self.precision
     }
 
     /// Pixels, or slots, of a span.
@@ -93,6 +100,7 @@ impl Regions {
         }
         patches.sort_by_key(|patch| Reverse(patch[7]));
         Self {
+            precision: device.precision(),
             order: device.upload(&neurons, &[neurons.len()]),
             slots: table(device, &slots),
             tiles: table(device, &tiles),
