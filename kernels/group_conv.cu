@@ -175,7 +175,7 @@ __device__ __forceinline__ void finish(const Shared& shared, const Sizes& s, Til
             int out = q * s.out_features + channel;
             if (ending.code >= 0) {
                 Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, ending.has_gain, group);
-                sum = activation_value(ending.code, line.at(sum));
+                sum = handed_on(ending.code, line, sum);
                 group += s.out_features;
                 while (group >= ending.groups) group -= ending.groups;
             }

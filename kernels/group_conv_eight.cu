@@ -70,7 +70,7 @@ __device__ __forceinline__ void finish(float (&sums)[TILES][4][2][2][4], float* 
                 int group = channel;
                 while (group >= ending.groups) group -= ending.groups;
                 Line line = line_of(ending.mean, ending.variance, ending.gain, ending.offset, ending.has_gain, group);
-                v.x = activation_value(ending.code, line.at(v.x)), v.y = activation_value(ending.code, line.at(v.y));
+                v.x = handed_on(ending.code, line, v.x), v.y = handed_on(ending.code, line, v.y);
             }
             store_two(to + (size_t)channel * area, v);
         }

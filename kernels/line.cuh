@@ -1,6 +1,6 @@
 // The normalisation as a straight line, for the kernels that normalise and those that end in it.
 #pragma once
-#include "striate.cuh"
+#include "stored.cuh"
 
 #define EPSILON 1e-3f
 
@@ -11,6 +11,9 @@ struct Line {
     __device__ __forceinline__ float at(float y) const { return fmaf(y - mean, slope, offset); }
     __device__ __forceinline__ float normal(float y) const { return (y - mean) * inverse_sd; }
 };
+
+// What a layer hands on: products take it as it is.
+__device__ __forceinline__ float handed_on(int activation, const Line& line, float y) { return rounded(activation_value(activation, line.at(y))); }
 
 __device__ __forceinline__ Line line_of(const float* mean, const float* variance, const float* gain, const float* offset,
                                         int has_gain, int group) {

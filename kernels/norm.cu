@@ -7,7 +7,7 @@
 // each (channel, slice of consecutive images) a block, which leaves a few numbers; then one warp per group merges those
 // of its channels in a fixed order. The backward pass computes du twice: that is cheaper than to write and read it.
 //
-// Where planes allow it, threads move four numbers at a time.
+// Where planes allow it, threads move four numbers at a time. z is rounded as products take it, in TF32 too.
 #include "map.cuh"
 #include "line.cuh"
 
@@ -144,7 +144,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                  int groups, int pixels, int has_gain, int activation) {
     Line line = line_of(mean, variance, gain, offset, has_gain, blockIdx.x % channels % groups);
     size_t plane = (size_t)blockIdx.x * pixels;
-    map(y + plane, z + plane, pixels, [=](float v) { return activation_value(activation, line.at(v)); });
+    map(y + plane, z + plane, pixels, [=](float v) { return handed_on(activation, line, v); });
 }
 
 // As norm_forward, from z to z.
@@ -154,7 +154,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                 int has_gain, int activation) {
     Line line = line_of(mean, variance, gain, offset, has_gain, blockIdx.x % channels % groups);
     Map* plane = z + (size_t)blockIdx.x * pixels;
-    map(plane, plane, pixels, [=](float v) { return activation_value(activation, line.at(v)); });
+    map(plane, plane, pixels, [=](float v) { return handed_on(activation, line, v); });
 }
 
 // Leaves of each slice the sums of du and of du n.

@@ -10,7 +10,7 @@ pub enum Precision {
     /// float32.
     #[default]
     F32,
-    /// Tensor cores, factors rounded to 10 bits of mantissa.
+    /// Tensor cores, factors rounded to 10 bits of mantissa; so is what a layer of the core hands on.
     Tf32,
     /// Tensor cores, factors and stored maps rounded to 7 bits of mantissa.
     Bf16,

@@ -179,6 +179,9 @@ impl Finished {
             let scale = gain / (self.variance[group] + norm::EPSILON).sqrt();
             (self.activation).value((y - self.mean[group]) * scale + self.offset[group])
         });
-        Output::tensor_maps(self.name, &self.z, wanted.collect())
+        Output {
+            tensor: true,
+            ..Output::handed_on(self.name, &self.z, wanted.collect())
+        }
     }
 }

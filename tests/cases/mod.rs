@@ -52,6 +52,8 @@ pub struct Output {
     pub tensor: bool,
     /// Whether the result is rounded as maps are stored.
     pub stored: bool,
+    /// Whether it is rounded as products take it.
+    pub handed_on: bool,
 }
 
 impl Case {
@@ -99,6 +101,7 @@ impl Output {
             wanted,
             tensor: false,
             stored: false,
+            handed_on: false,
         }
     }
 
@@ -110,6 +113,15 @@ impl Output {
             wanted,
             tensor: false,
             stored: true,
+            handed_on: false,
+        }
+    }
+
+    /// Maps that a layer hands on.
+    pub fn handed_on(name: &'static str, got: &Maps, wanted: Vec<f64>) -> Self {
+        Self {
+            handed_on: true,
+            ..Self::maps(name, got, wanted)
         }
     }
 
@@ -141,12 +153,17 @@ impl Output {
             Precision::Bf16 if self.tensor => 1.5e-2,
             _ => 1e-5,
         };
-        // To the nearest of 8 significant bits.
+        // To the nearest of 8 or 11 significant bits.
         let of_storage = match precision {
             Precision::Bf16 if self.stored => 1.0 / 256.0,
+            Precision::Tf32 if self.handed_on => 1.0 / 2048.0,
             _ => 0.0,
         };
         let most = of_op + of_storage;
+        let is_rounded = |v: &f32| v.to_bits().trailing_zeros() >= 13;
+        if self.handed_on && precision == Precision::Tf32 && !self.got.iter().all(is_rounded) {
+            return (f64::INFINITY, most);
+        }
         (relative(&widen(&self.got), &self.wanted), most)
     }
 }

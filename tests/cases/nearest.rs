@@ -48,6 +48,7 @@ fn numbers(name: &'static str, got: &Array<u32>, wanted: Vec<usize>) -> Output {
         wanted: wanted.into_iter().map(|v| v as f64).collect(),
         tensor: false,
         stored: false,
+        handed_on: false,
     }
 }
 
@@ -69,6 +70,7 @@ fn assign(s: Shape) -> Case {
             wanted: vec![1.0],
             tensor: false,
             stored: false,
+            handed_on: false,
         };
         vec![
             numbers("labels", &labels, wanted_labels),
@@ -128,6 +130,7 @@ fn distances(s: Shape) -> Case {
             wanted: vec![1.0],
             tensor: false,
             stored: false,
+            handed_on: false,
         };
         let squares = |x: &[f64]| x.iter().map(|v| v * v).sum();
         let wanted = x.chunks_exact(s.width).map(squares).collect();

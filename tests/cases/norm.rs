@@ -183,8 +183,8 @@ impl With {
                 let z = norm::reference::forward(kind, &y, fixed, gain, offset);
                 let dy = norm::reference::backward_fixed(kind, &y, fixed, gain, offset, &dz);
                 vec![
-                    Output::maps("z", &az, z.clone()),
-                    Output::maps("z in place", &in_place, z),
+                    Output::handed_on("z", &az, z.clone()),
+                    Output::handed_on("z in place", &in_place, z),
                     Output::maps("dy", &d, dy),
                 ]
             })

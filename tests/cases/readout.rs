@@ -133,7 +133,7 @@ pub fn windowed_case(shape: Shape, map: (usize, usize), of_neurons: Vec<Window>)
 fn run_windowed(on: &Trial, s: &Shape, map: (usize, usize), of_neurons: &[Window]) -> Vec<Output> {
     let windows = Windows::new(on, map, of_neurons);
     let (b, n) = (s.batch, s.neurons);
-    let (ax, x) = on.noise_maps(b * s.channels * s.pixels, 1);
+    let (ax, x) = on.noise_handed_on(b * s.channels * s.pixels, 1);
     let (amask, mask) = both(on, &with_zeros(windows.mask_len(), 2));
     let (afeatures, features) = both(on, &with_zeros(n * s.channels, 3));
     let (abias, bias) = both(on, &noise(n, 4));
@@ -226,7 +226,7 @@ fn with_zeros(n: usize, seed: u64) -> Vec<f64> {
 
 fn run(on: &Trial, s: &Shape) -> Vec<Output> {
     let (b, n) = (s.batch, s.neurons);
-    let (ax, x) = on.noise_maps(b * s.channels * s.pixels, 1);
+    let (ax, x) = on.noise_handed_on(b * s.channels * s.pixels, 1);
     // What the simpler kernels, of float32 alone, read.
     let full_x = on.upload(&ax.download(), &[ax.len()]);
     let (amask, mask) = both(on, &with_zeros(n * s.pixels, 2));

@@ -5,7 +5,7 @@ use super::{Output, both, both_maps};
 use crate::common::{narrow, noise};
 use std::cell::RefCell;
 use std::ops::Deref;
-use striate::device::{Array, Device, Maps};
+use striate::device::{Array, Device, Maps, Precision};
 
 /// What a pass takes at least.
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,6 +130,18 @@ impl<'a> Trial<'a> {
         let mut maps = self.device.maps(&[n]);
         maps.fill_from(&repeated(n, seed));
         (maps, Vec::new())
+    }
+
+    /// The same as a layer hands them on: rounded as products take them.
+    pub fn noise_handed_on(&self, n: usize, seed: u64) -> (Maps, Vec<f64>) {
+        let (maps, held) = self.noise_maps(n, seed);
+        if self.precision() != Precision::Tf32 || held.is_empty() {
+            return (maps, held);
+        }
+        // To the nearest of 11 significant bits.
+        let nearest = |v: f32| f32::from_bits((v.to_bits() + (1 << 12)) & !0x1fff);
+        let rounded = held.iter().map(|&v| f64::from(nearest(v as f32)));
+        both_maps(self.device, &rounded.collect::<Vec<_>>())
     }
 
     /// What the op wrote and what its definition says; nothing where only time is asked for.

@@ -13,20 +13,19 @@ fn check(shape: &Shape) {
     assert!(largest < 1 << 31, "{shape:?}");
 }
 
-/// Numbers of x that are stored for the products beside x itself: rounded, in whole steps.
-pub fn numbers_of_x(device: &Device, shape: &Shape) -> usize {
+/// Numbers of x that are stored for the products beside x itself, in whole steps; none where x has these already.
+pub fn numbers_of_x(shape: &Shape) -> usize {
     let row = filled(shape.pixels);
-    match device.precision() {
-        // Maps are what products take already.
-        Precision::F32 | Precision::Bf16 if row == shape.pixels => 0,
-        _ => shape.batch * shape.channels * row,
+    match row == shape.pixels {
+        true => 0,
+        false => shape.batch * shape.channels * row,
     }
 }
 
 /// The same of x and of |mask|.
-fn numbers(device: &Device, shape: &Shape) -> (usize, usize) {
+fn numbers(shape: &Shape) -> (usize, usize) {
     let of_masks = shape.neurons * filled(shape.pixels);
-    (numbers_of_x(device, shape), of_masks)
+    (numbers_of_x(shape), of_masks)
 }
 
 /// Most channels of a readout of whole maps.
@@ -41,10 +40,10 @@ pub fn floats(device: &Device, (x, mask): (usize, usize)) -> usize {
 
 /// Floats that [`forward`] leaves for [`backward`]: what both read.
 pub fn kept(device: &Device, shape: &Shape) -> usize {
-    floats(device, numbers(device, shape))
+    floats(device, numbers(shape))
 }
 
-/// Lends x and |mask| as the kernels want them stored: x as it is, or rounded into `memory`, or as they lie there already.
+/// Lends x and |mask| as the kernels want them stored: x as it is, or with whole rows in `memory`, or as they lie there already.
 fn stored(
     device: &Device,
     shape: &Shape,
@@ -54,7 +53,7 @@ fn stored(
     body: impl FnOnce(MapView, MapView),
 ) {
     check(shape);
-    let (mut of_x, of_mask) = numbers(device, shape);
+    let (mut of_x, of_mask) = numbers(shape);
     // Without x there is none of it to store.
     if x.is_empty() {
         of_x = 0;

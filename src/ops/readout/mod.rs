@@ -8,7 +8,8 @@
 //! The inner sum is one matrix product. On the CPU its (B, C, N) result is formed for a few images at a time, or kept from
 //! the forward pass for the backward one where memory is given for it ([`Shape::kept`]); elsewhere it never leaves the
 //! registers (`kernels/readout.cu`). There, on tensor cores, what enters the products is rounded once and lies in memory so: |mask|, and
-//! x where it does not yet; given memory, the forward pass keeps these. Sums, parameters and their gradients are float32.
+//! x, with rows filled up where they end within a step; given memory, the forward pass keeps these. x comes rounded, as normalisation
+//! hands it on: of others TF32 cuts the last bits off. Sums, parameters and their gradients are float32.
 
 mod cpu;
 pub mod ladder;

@@ -31,7 +31,7 @@ const UNIT: usize = of_input::ROWS / of_input::UNITS;
 /// Numbers of x and of |mask| that are stored for the products; of x none where it lies already as they want it.
 fn numbers(device: &Device, s: &Shape, regions: &Regions) -> (usize, usize) {
     let of_masks = regions.chunks.shape()[0] * NEURONS * Regions::span(device);
-    (numbers_of_x(device, s), of_masks)
+    (numbers_of_x(s), of_masks)
 }
 
 /// Floats that [`forward`] leaves for [`backward`]: what both read.
