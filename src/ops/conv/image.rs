@@ -7,6 +7,7 @@ use crate::device::kernels::{
     conv_image_weights as of_weights,
 };
 use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
+use std::cmp::Reverse;
 
 /// Of images; for more, `conv.cu` makes better use of its tiles.
 const MOST_CHANNELS: usize = 8;
@@ -18,8 +19,6 @@ const DEPTH: usize = 8;
 const RUN: usize = 8;
 /// Multiprocessors of the largest cards. The same on all of them, for it decides the order of sums.
 const MULTIPROCESSORS: usize = 132;
-/// Fewest rows that blocks work on, which see k - 1 more.
-const FEWEST_ROWS: usize = 4;
 
 /// Numbers of a unit.
 fn wide(device: &Device) -> usize {
@@ -94,15 +93,31 @@ pub fn band(device: &Device, s: &Shape, dy: MapView) -> Option<usize> {
         _ => columns,
     };
     let room = (of_weights::MOST_WORDS / words).checked_sub(s.kernel - 1)?;
-    let step = (1..=chunk).find(|rows| rows * width % chunk == 0)?;
-    let mut rows = match room >= height {
-        true => height,
-        false => room / step * step,
-    };
-    while rows > step.max(FEWEST_ROWS) && s.batch * height.div_ceil(rows) < MULTIPROCESSORS {
-        rows = rows.div_ceil(2).next_multiple_of(step);
-    }
-    (rows > 0).then_some(rows)
+    let fits = |rows: usize| rows == height || rows * width % chunk == 0;
+    (1..=height.min(room))
+        .filter(|&rows| fits(rows))
+        .min_by_key(|&rows| {
+            // A row of the image takes some eighth of the time of a row of products.
+            let turns = turns(s.batch * height.div_ceil(rows), slices_wanted(s));
+            (turns * (8 * rows + s.kernel - 1), Reverse(rows))
+        })
+}
+
+/// How often a place for blocks, of so many, is taken.
+fn turns(blocks: usize, places: usize) -> usize {
+    blocks.div_ceil(places)
+}
+
+/// Blocks of the gradient of the weights by columns of taps and tiles of channels.
+fn tiles_of_weights(s: &Shape) -> (usize, usize) {
+    let columns = (s.kernel * s.kernel).div_ceil(of_weights::TAPS) * s.in_channels;
+    (columns, s.out_channels.div_ceil(of_weights::CHANNELS))
+}
+
+/// Slices of all bands that fill all multiprocessors.
+fn slices_wanted(s: &Shape) -> usize {
+    let (columns, tiles) = tiles_of_weights(s);
+    MULTIPROCESSORS.div_ceil(columns * tiles)
 }
 
 /// Adds to dw; `rows` is what [`band`] gave.
@@ -115,10 +130,9 @@ pub fn backward_weights(
 ) {
     check(s);
     let taps = s.kernel * s.kernel;
-    let columns = taps.div_ceil(of_weights::TAPS) * s.in_channels;
-    let tiles = s.out_channels.div_ceil(of_weights::CHANNELS);
+    let (columns, tiles) = tiles_of_weights(s);
     let pieces = s.batch * s.out_height().div_ceil(rows);
-    let each = pieces.div_ceil(MULTIPROCESSORS.div_ceil(columns * tiles));
+    let each = pieces.div_ceil(slices_wanted(s));
     let slices = pieces.div_ceil(each);
     // Warps that neither rows nor columns are left for share out pixels.
     let by_rows = if 2 * s.out_channels <= of_weights::CHANNELS {
@@ -149,18 +163,19 @@ pub fn backward_weights(
     });
 }
 
-/// Columns and rows of dx that a block owns: the fewer images there are, the fewer rows.
+/// Columns and rows of dx that a block owns; it sees k - 1 more rows of dy.
 fn own(s: &Shape) -> (usize, usize) {
     let strip = match s.out_width() <= of_input::COLS {
         true => s.width,
         false => of_input::COLS + 1 - s.kernel,
     };
-    let mut rows = s.height.min(of_input::MOST_OWN / strip);
     let others = s.batch * s.in_channels * s.width.div_ceil(strip);
-    while rows > FEWEST_ROWS && others * s.height.div_ceil(rows) < 2 * MULTIPROCESSORS {
-        rows = rows.div_ceil(2);
-    }
-    (strip, rows)
+    let most = s.height.min(of_input::MOST_OWN / strip);
+    let rows = (1..=most).min_by_key(|&rows| {
+        let turns = turns(others * s.height.div_ceil(rows), 2 * MULTIPROCESSORS);
+        (turns * (rows + s.kernel - 1), Reverse(rows))
+    });
+    (strip, rows.unwrap_or(most))
 }
 
 /// Writes dx.
