@@ -84,7 +84,7 @@ pub fn band(device: &Device, s: &Shape, dy: MapView) -> Option<usize> {
     let (wide, width, height) = (wide(device), s.out_width(), s.out_height());
     // What is copied at once must not end between two images or bands, units not between two rows.
     let chunk = 4 * wide;
-    if (width * height) % chunk != 0 || width % wide != 0 {
+    if !(width * height).is_multiple_of(chunk) || !width.is_multiple_of(wide) {
         return None;
     }
     let columns = width + s.kernel - 1;
@@ -93,7 +93,7 @@ pub fn band(device: &Device, s: &Shape, dy: MapView) -> Option<usize> {
         _ => columns,
     };
     let room = (of_weights::MOST_WORDS / words).checked_sub(s.kernel - 1)?;
-    let fits = |rows: usize| rows == height || rows * width % chunk == 0;
+    let fits = |rows: usize| rows == height || (rows * width).is_multiple_of(chunk);
     (1..=height.min(room))
         .filter(|&rows| fits(rows))
         .min_by_key(|&rows| {
