@@ -57,6 +57,9 @@ mod enabled {
     use std::fs;
     use std::path::Path;
 
+    /// Of a kernel, and one more; the driver has the same number.
+    const MOST_PARAMETERS: usize = 24;
+
     /// One translation unit per file, precision and build, and the emulator itself, into one static library; and a driver that
     /// runs them, `driver/libcuda.so`.
     pub fn compile(files: &[File], images: &[Image], out: &Path) -> Result<(), String> {
@@ -82,7 +85,14 @@ mod enabled {
             .flag("-fsanitize=alignment")
             .flag("-fsanitize-undefined-trap-on-error")
             .objects(objects);
-        for part in ["emulator", "warpgroup", "hooks", "races", "traffic"] {
+        for part in [
+            "emulator",
+            "warpgroup",
+            "boxes",
+            "hooks",
+            "races",
+            "traffic",
+        ] {
             plain.file(format!("{manifest}/src/device/emulator/{part}.cpp"));
         }
         units(files, out, &manifest, Build::Plain, &mut plain)?;
@@ -103,6 +113,7 @@ mod enabled {
             // As nvcc, which lets numbers be read as other numbers.
             .flag("-fno-strict-aliasing")
             .flag("-w")
+            .flag("-Wno-psabi")
             .include(format!("{manifest}/src/device/emulator"))
             .include(format!("{manifest}/kernels"));
         if multiplies_and_adds() {
@@ -189,21 +200,33 @@ mod enabled {
             for kernel in &file.kernels {
                 let run = Build::Plain.symbol(&kernel.name, image.precision);
                 let _ = writeln!(declarations, "void {run}(void**);");
+                if kernel.parameters.len() >= MOST_PARAMETERS {
+                    return Err(format!("{}: too many parameters", kernel.name));
+                }
+                let sizes = kernel.parameters.iter().map(|p| match p.kind {
+                    Kind::TensorMap => 128,
+                    Kind::Int | Kind::Float => 4,
+                    _ => 8,
+                });
                 let of_kernel = image.resources.iter().find(|r| r.kernel == kernel.name);
                 let _ = writeln!(
                     rows,
-                    "    {{{hash}u, \"{}\", {}, {}, {}, {}, {run}, {shared}}},",
+                    "    {{{hash}u, \"{}\", {{{}}}, {}, {}, {}, {}, {run}, {shared}}},",
                     kernel.name,
-                    kernel.parameters.len(),
+                    sizes
+                        .map(|s: i32| s.to_string())
+                        .collect::<Vec<_>>()
+                        .join(", "),
                     kernel.resident,
+                    kernel.cluster,
                     of_kernel.map_or(0, |r| r.shared),
                     kernel.dynamic,
                 );
             }
         }
         Ok(format!(
-            "{declarations}}}\nstruct Entry {{ uint64_t code; const char* name; int parameters, resident, shared_bytes, dynamic_bytes; void (*run)(void**); void (*shared)(uint32_t**); }};\n\
-             extern const Entry striate_entries[] = {{\n{rows}    {{0, \"\", 0, 0, 0, 0, nullptr, nullptr}}}};\n\
+            "{declarations}}}\nstruct Entry {{ uint64_t code; const char* name; int sizes[{MOST_PARAMETERS}]; int resident, cluster, shared_bytes, dynamic_bytes; void (*run)(void**); void (*shared)(uint32_t**); }};\n\
+             extern const Entry striate_entries[] = {{\n{rows}    {{0, \"\", {{}}, 0, 0, 0, 0, nullptr, nullptr}}}};\n\
              extern const size_t striate_entry_count = sizeof striate_entries / sizeof striate_entries[0] - 1;\n"
         ))
     }
@@ -245,6 +268,7 @@ mod enabled {
                         Kind::OutWord => "u32*",
                         Kind::InMap => "const Map*",
                         Kind::OutMap => "Map*",
+                        Kind::TensorMap => "TensorMap",
                         Kind::Int => "int",
                         Kind::Float => "float",
                     };

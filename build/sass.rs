@@ -26,9 +26,11 @@ const STL: u64 = 0x187;
 const STS: u64 = 0x188;
 const SHFL: u64 = 0x189;
 const LDGSTS: u64 = 0x1ae;
+/// By the copy engine.
+const UTMALDG: u64 = 0x1b4;
 
 const HEADER: &str = "kernel,precision,instructions,matrix_products,warpgroup_products,global_loads_16,global_loads_8,global_loads_4,\
-    global_loads_2,global_to_shared,global_stores_16,global_stores_8,global_stores_4,global_stores_2,shared_loads,\
+    global_loads_2,global_to_shared,boxes_to_shared,global_stores_16,global_stores_8,global_stores_4,global_stores_2,shared_loads,\
     matrix_loads,shared_stores,local_accesses,shuffles,barriers,calls,divisions,divisions_between_products";
 
 /// The lines of `kernels/sass.csv`.
@@ -94,7 +96,7 @@ fn counts(code: &[u8]) -> String {
     });
     let mut numbers = vec![all.len(), count(HMMA), count(HGMMA)];
     numbers.extend(by_width(LDG));
-    numbers.push(count(LDGSTS));
+    numbers.extend([LDGSTS, UTMALDG].map(count));
     numbers.extend(by_width(STG));
     numbers.extend([LDS, LDSM, STS].map(count));
     numbers.push(count(LDL) + count(STL));

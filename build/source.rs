@@ -29,6 +29,8 @@ pub struct Kernel {
     pub threads: usize,
     /// Blocks that are to fit on a multiprocessor at once.
     pub resident: usize,
+    /// Neighbouring blocks along x that run together, as `__cluster_dims__` says.
+    pub cluster: usize,
     /// Bytes of shared memory that a launch asks for.
     pub dynamic: usize,
     pub parameters: Vec<Parameter>,
@@ -50,6 +52,8 @@ pub enum Kind {
     /// Of `kernels/map.cuh`.
     InMap,
     OutMap,
+    /// Of `kernels/tensor_map.cuh`.
+    TensorMap,
     Int,
     Float,
 }
@@ -221,7 +225,7 @@ fn constants(text: &str) -> BTreeMap<String, usize> {
         .collect()
 }
 
-/// `void __launch_bounds__(256) name(const float* x /* (B, P) */, int n)`.
+/// `void [__cluster_dims__(2)] __launch_bounds__(256) name(const float* x /* (B, P) */, int n)`.
 fn kernel(text: &str, constants: &BTreeMap<String, usize>) -> Result<Kernel, String> {
     let broken = || {
         format!(
@@ -230,15 +234,22 @@ fn kernel(text: &str, constants: &BTreeMap<String, usize>) -> Result<Kernel, Str
         )
     };
     let rest = text.trim_start().strip_prefix("void").ok_or_else(broken)?;
+    let number = |text: &str| match text.trim().parse() {
+        Ok(n) => Ok(n),
+        Err(_) => constants.get(text.trim()).copied().ok_or_else(broken),
+    };
+    let (cluster, rest) = match rest.trim_start().strip_prefix("__cluster_dims__(") {
+        Some(rest) => {
+            let (blocks, rest) = rest.split_once(')').ok_or_else(broken)?;
+            (number(blocks)?, rest)
+        }
+        None => (1, rest),
+    };
     let rest = rest
         .trim_start()
         .strip_prefix("__launch_bounds__(")
         .ok_or_else(broken)?;
     let (bounds, rest) = rest.split_once(')').ok_or_else(broken)?;
-    let number = |text: &str| match text.trim().parse() {
-        Ok(n) => Ok(n),
-        Err(_) => constants.get(text.trim()).copied().ok_or_else(broken),
-    };
     let (threads, resident) = match bounds.split_once(',') {
         Some((threads, resident)) => (number(threads)?, number(resident)?),
         None => (number(bounds)?, 1),
@@ -258,6 +269,7 @@ fn kernel(text: &str, constants: &BTreeMap<String, usize>) -> Result<Kernel, Str
         name: name.trim().to_owned(),
         threads,
         resident,
+        cluster,
         dynamic: 0,
         parameters,
     })
@@ -328,10 +340,11 @@ fn parameter(text: &str) -> Result<Parameter, String> {
         ["u32", "*", name] => (Kind::OutWord, name),
         ["const", "Map", "*", name] => (Kind::InMap, name),
         ["Map", "*", name] => (Kind::OutMap, name),
+        ["const", "__grid_constant__", "TensorMap", name] => (Kind::TensorMap, name),
         ["int", name] => (Kind::Int, name),
         ["float", name] => (Kind::Float, name),
         _ => {
-            let wanted = "[const] float*, u32* or Map*, int or float, and a name";
+            let wanted = "[const] float*, u32* or Map*, const __grid_constant__ TensorMap, int or float, and a name";
             return Err(format!("parameter `{}`, wanted {wanted}", text.trim()));
         }
     };

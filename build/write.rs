@@ -81,7 +81,7 @@ fn resources(files: &[File], images: &[Image]) -> Vec<String> {
 fn module(text: &mut String, file: &File, emulated: bool) {
     let _ = writeln!(
         text,
-        "/// `{}`.\n#[allow(dead_code, unused_imports, clippy::too_many_arguments)]\npub mod {} {{\n    use super::{{Arg, Kernel}};\n    use crate::device::{{Device, MapView, MapViewMut, View, ViewMut}};",
+        "/// `{}`.\n#[allow(dead_code, unused_imports, clippy::too_many_arguments)]\npub mod {} {{\n    use super::{{Arg, Kernel}};\n    use crate::device::{{Device, MapView, MapViewMut, TensorMap, View, ViewMut}};",
         file.path.display(),
         file.name
     );
@@ -140,8 +140,14 @@ fn function(text: &mut String, file: &File, kernel: &Kernel, emulated: bool) {
     };
     let _ = writeln!(
         text,
-        "    pub static {upper}: Kernel = Kernel {{ module: {:?}, name: {:?}, threads: {}, resident: {}, dynamic: {}, by_precision: {},{code} }};",
-        file.name, kernel.name, kernel.threads, kernel.resident, kernel.dynamic, file.by_precision
+        "    pub static {upper}: Kernel = Kernel {{ module: {:?}, name: {:?}, threads: {}, resident: {}, cluster: {}, dynamic: {}, by_precision: {},{code} }};",
+        file.name,
+        kernel.name,
+        kernel.threads,
+        kernel.resident,
+        kernel.cluster,
+        kernel.dynamic,
+        file.by_precision
     );
     let mut parameters = String::new();
     let mut arguments = Vec::new();
@@ -154,13 +160,14 @@ fn function(text: &mut String, file: &File, kernel: &Kernel, emulated: bool) {
             Kind::OutWord => ("ViewMut<'_, u32>", "Arg::output"),
             Kind::InMap => ("MapView<'_>", "Arg::input_map"),
             Kind::OutMap => ("MapViewMut<'_>", "Arg::output_map"),
+            Kind::TensorMap => ("TensorMap<'_>", "Arg::tensor_map"),
             Kind::Int => ("usize", "Arg::int"),
             Kind::Float => ("f32", "Arg::Float"),
         };
         let name = p.name.to_lowercase();
         let _ = write!(parameters, ", {name}: {kind}");
         let of_device = match p.kind {
-            Kind::InMap | Kind::OutMap => "device, ",
+            Kind::InMap | Kind::OutMap | Kind::TensorMap => "device, ",
             _ => "",
         };
         arguments.push(format!("{argument}({of_device}{name})"));

@@ -5,14 +5,15 @@
 constexpr int BAND = 16;  // rows of tiles that blocks running together work on
 
 // Which of gridDim.x columns (x) and gridDim.y rows (y) of tiles a block takes: BAND rows at a time, column after column. Blocks
-// that run together then need few rows and few columns, and share them in the cache.
+// that run together then need few rows and few columns, and share them in the cache. Blocks of a cluster have neighbouring columns.
 struct Tiles {
     int x, y;
 
-    __device__ __forceinline__ Tiles() {
-        u32 block = blockIdx.y * gridDim.x + blockIdx.x, band = block / (BAND * gridDim.x);
-        u32 in_band = block - band * BAND * gridDim.x, rows = min(BAND, (int)(gridDim.y - band * BAND));
-        x = in_band / rows;
+    __device__ __forceinline__ explicit Tiles(int cluster = 1) {
+        u32 columns = gridDim.x / cluster, column = blockIdx.x / cluster;
+        u32 block = blockIdx.y * columns + column, band = block / (BAND * columns);
+        u32 in_band = block - band * BAND * columns, rows = min(BAND, (int)(gridDim.y - band * BAND));
+        x = in_band / rows * cluster + blockIdx.x % cluster;
         y = band * BAND + in_band % rows;
     }
 };

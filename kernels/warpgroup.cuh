@@ -27,10 +27,11 @@ __device__ __forceinline__ int place_in_row(int row, int chunk) { return row * R
 struct Operand {
     u64 bits;
 
-    __device__ __forceinline__ Operand(const u32* at, bool across) {
-        constexpr u64 BETWEEN_EIGHT_ROWS = 8 * ROW_WORDS * 4, SWIZZLED_128 = 1;
+    // `every`: of the eights of rows that lie there it has one in so many.
+    __device__ __forceinline__ Operand(const u32* at, bool across, int every = 1) {
+        constexpr u64 EIGHT_ROWS = 8 * ROW_WORDS * 4, SWIZZLED_128 = 1;
         u64 between_slabs = across ? SLAB * 4 : 16;  // without meaning where k is along
-        bits = (shared_address(at) & 0x3ffff) >> 4 | between_slabs >> 4 << 16 | BETWEEN_EIGHT_ROWS >> 4 << 32 | SWIZZLED_128 << 62;
+        bits = (shared_address(at) & 0x3ffff) >> 4 | between_slabs >> 4 << 16 | every * EIGHT_ROWS >> 4 << 32 | SWIZZLED_128 << 62;
     }
     __device__ __forceinline__ operator u64() const { return bits; }
     __device__ __forceinline__ Operand after(int bytes) const {

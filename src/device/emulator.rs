@@ -10,6 +10,7 @@ pub use watch::{Totals, Traffic};
 use super::fault::Fault;
 use super::launch::{Arg, Kernel, Raw};
 use super::precision::Precision;
+use super::tensor_map::Described;
 use notes::Notes;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,6 +52,7 @@ unsafe extern "C" {
         arguments: *mut *mut c_void,
         grid: *const c_uint,
         threads: c_uint,
+        cluster: c_uint,
         order: c_uint,
         outputs: *const *mut u16,
         halves: *const usize,
@@ -200,7 +202,7 @@ impl Emulator {
         let mut guarded = Vec::new();
         for arg in args {
             match arg {
-                Arg::In(raw, _) => guarded.push(Guarded::new(*raw, false)),
+                Arg::In(raw, _) | Arg::Boxes(raw, ..) => guarded.push(Guarded::new(*raw, false)),
                 Arg::Out(raw, _) => guarded.push(Guarded::new(*raw, true)),
                 _ => {}
             }
@@ -216,11 +218,24 @@ impl Emulator {
                 _ => 0,
             })
             .collect();
-        let mut pointers = starts.iter_mut();
+        let mut described: Vec<Described> = args
+            .iter()
+            .filter(|a| matches!(a, Arg::In(..) | Arg::Out(..) | Arg::Boxes(..)))
+            .zip(&all)
+            .filter_map(|(arg, start)| match arg {
+                Arg::Boxes(_, layout, _) => Some(Described::new(*start as u64, *layout)),
+                _ => None,
+            })
+            .collect();
+        let (mut pointers, mut maps) = (starts.iter_mut(), described.iter_mut());
         let mut arguments: Vec<*mut c_void> = Vec::new();
         for (arg, scalar) in args.iter().zip(&mut scalars) {
             let pointer = match arg {
                 Arg::In(..) | Arg::Out(..) => pointers.next().map(|p| std::ptr::from_mut(p).cast()),
+                Arg::Boxes(..) => pointers
+                    .next()
+                    .and(maps.next())
+                    .map(|m| std::ptr::from_mut(m).cast()),
                 _ => Some(std::ptr::from_mut(scalar).cast()),
             };
             arguments.extend(pointer);
@@ -240,6 +255,7 @@ impl Emulator {
                 arguments.as_mut_ptr(),
                 grid.as_ptr(),
                 kernel.threads as c_uint,
+                kernel.cluster as c_uint,
                 self.order as c_uint,
                 outputs.as_ptr(),
                 halves.as_ptr(),
@@ -282,8 +298,8 @@ fn starts_of(guarded: &mut [Guarded]) -> Vec<*mut u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::Device;
-    use crate::device::kernels::{planted, planted_warpgroup};
+    use crate::device::kernels::{planted, planted_boxes, planted_warpgroup};
+    use crate::device::{Device, TensorMap};
 
     const N: usize = planted::PLANTED_THREADS;
 
@@ -482,6 +498,74 @@ mod tests {
             .collect();
         assert_eq!(shown, wanted);
         assert!(hidden.iter().all(|v| v.is_nan()));
+    }
+
+    /// What blocks made of it, and the fault.
+    fn boxes(order: Order, blocks: usize, how: usize, watched: bool) -> (Vec<f32>, String) {
+        let (rows, words) = (12, 80);
+        let a: Vec<f32> = (0..rows * words).map(|i| i as f32).collect();
+        let emulator = Emulator::new(order, Precision::Tf32).as_hopper();
+        let d = Device::Emulated(if watched {
+            emulator.watched()
+        } else {
+            emulator
+        });
+        let mut on_a = d.maps(&[rows, words]);
+        on_a.fill_from(&a);
+        let matrix = TensorMap {
+            matrix: on_a.view(),
+            rows,
+            box_rows: planted_boxes::PLANTED_ROWS,
+        };
+        let mut y = d.zeros(&[blocks, 16, 32]);
+        planted_boxes::planted_boxes(&d, [blocks, 1, 1], matrix, y.view_mut(), how);
+        let fault = d.check().err().map(|e| e.to_string());
+        (y.download(), fault.unwrap_or_default())
+    }
+
+    #[test]
+    fn boxes_reach_every_block_of_a_cluster_with_zeros_beyond_the_matrix() {
+        for (order, watched) in Order::ALL.into_iter().flat_map(|o| [(o, false), (o, true)]) {
+            let (y, fault) = boxes(order, 2, 0, watched);
+            assert_eq!(fault, "");
+            let of_row = |row: usize, word: usize| match row < 12 && word < 80 {
+                true => (row * 80 + word) as f32,
+                false => 0.0,
+            };
+            let wanted = (0..2 * 16 * 32)
+                .map(|i| of_row(i / 32 % 16, planted_boxes::PLANTED_COLUMN + i % 32));
+            assert_eq!(y, wanted.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn faults_of_barriers_in_shared_memory_are_caught() {
+        for (how, watched, wanted) in [
+            (planted_boxes::PLANTED_UNWAITED, true, "waited for its copy"),
+            (planted_boxes::PLANTED_TWICE, true, "waited for its copy"),
+            (
+                planted_boxes::PLANTED_UNWAITED,
+                false,
+                "that nobody waited for",
+            ),
+            (
+                planted_boxes::PLANTED_FEWER,
+                false,
+                "that nobody waited for",
+            ),
+            (planted_boxes::PLANTED_LESS, false, "copies of 1024 bytes"),
+            (planted_boxes::PLANTED_MORE, false, "nobody completes"),
+            (planted_boxes::PLANTED_LEAVES, false, "which has left"),
+            (planted_boxes::PLANTED_UNMADE, false, "nobody made"),
+        ] {
+            let (_, fault) = boxes(Order::Reverse, 2, how, watched);
+            assert!(fault.contains(wanted), "{how}: {fault}");
+        }
+        let (_, fault) = boxes(Order::Forward, 3, 0, false);
+        assert!(
+            fault.contains("3 blocks, wanted a multiple of 2"),
+            "{fault}"
+        );
     }
 
     #[test]

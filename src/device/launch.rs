@@ -1,5 +1,6 @@
 //! The one door to kernels: every launch of every device passes [`Device::launch`].
 
+use super::tensor_map::{Layout, TensorMap};
 use super::{Device, Element, MapView, MapViewMut, View, ViewMut};
 use std::io::Read as _;
 use std::marker::PhantomData;
@@ -15,6 +16,8 @@ pub struct Kernel {
     pub threads: usize,
     /// Blocks that are to run on a multiprocessor at once, as `__launch_bounds__` says.
     pub resident: usize,
+    /// Neighbouring blocks along x that run together and reach each other's shared memory.
+    pub cluster: usize,
     /// Bytes of shared memory that a launch asks for, beside what the kernel declares.
     pub dynamic: usize,
     /// Whether there is one for each precision.
@@ -80,6 +83,8 @@ pub enum Arg<'a> {
     In(Raw, PhantomData<&'a ()>),
     /// Written, and perhaps read.
     Out(Raw, PhantomData<&'a mut ()>),
+    /// Read, by the copy engine.
+    Boxes(Raw, Layout, PhantomData<&'a ()>),
     /// `int`.
     Int(i32),
     /// `float`.
@@ -135,6 +140,18 @@ impl<'a> Arg<'a> {
         }
     }
 
+    /// A matrix that the kernel has the copy engine read.
+    ///
+    /// # Panics
+    /// As [`Arg::input_map`], and when it cannot be copied so.
+    pub fn tensor_map(device: &Device, map: TensorMap<'a>) -> Self {
+        let raw = match map.matrix {
+            MapView::Float(view) => view.raw(),
+            MapView::Half(view) => view.raw(),
+        };
+        Self::Boxes(raw, map.layout(device), PhantomData)
+    }
+
     /// A count or a size.
     pub fn int(n: usize) -> Self {
         i32::try_from(n).map_or(Self::TooLarge(n), Self::Int)
@@ -159,6 +176,12 @@ impl Device {
                 ));
             }
             blocks[axis] = grid[axis] as u32;
+        }
+        if !grid[0].is_multiple_of(kernel.cluster) {
+            return self.fail(format!(
+                "{}: {} blocks, wanted a multiple of {}",
+                kernel.name, grid[0], kernel.cluster
+            ));
         }
         if let Some(Arg::TooLarge(n)) = args.iter().find(|a| matches!(a, Arg::TooLarge(_))) {
             return self.fail(format!(

@@ -13,6 +13,7 @@ pub(crate) mod launch;
 mod maps;
 mod memory;
 mod precision;
+mod tensor_map;
 mod transfer;
 
 pub use array::{Array, Element, View, ViewMut};
@@ -21,6 +22,7 @@ pub use cuda::Cuda;
 pub use emulator::Emulator;
 pub use maps::{MapView, MapViewMut, Maps};
 pub use precision::Precision;
+pub(crate) use tensor_map::TensorMap;
 pub use transfer::Transfer;
 
 use crate::{Error, Result};

@@ -21,8 +21,8 @@ pub fn cases() -> Vec<Case> {
         // Two spans of images; channels that fill no unit.
         (40, 3, 5, 3),
         (3, 40, 64, 33),
-        // More channels than a block has units of.
-        (1, 270, 10, 3),
+        // More channels than a block has units of, and more spans of pixels than stages.
+        (1, 270, 390, 3),
         (1, 128, 16, 128),
         // More neurons and pixels than a tile of a warpgroup; more images than it keeps.
         (2, 3, 200, 200),

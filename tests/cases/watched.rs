@@ -64,6 +64,7 @@ const NAMES: &[&str] = &[
     "pool Shape { batch: 2, channels: 3, height: 9, width: 12, size: 3, stride: 2 }",
     "normal numbers 7 x 131, seed 1, stream 0",
     "readout Shape { batch: 3, channels: 7, pixels: 37, neurons: 11, positive_features: true }",
+    "readout Shape { batch: 1, channels: 270, pixels: 390, neurons: 3, positive_features: false }",
     "readout Shape { batch: 260, channels: 6, pixels: 33, neurons: 5, positive_features: true }",
     "readout through windows Shape { batch: 3, channels: 7, pixels: 63, neurons: 5, positive_features: true }",
     "readout through windows Shape { batch: 2, channels: 3, pixels: 96, neurons: 360, positive_features: false }",

@@ -20,8 +20,9 @@ use super::ViewMut;
 use super::kernels;
 use super::launch::{Arg, Kernel};
 use super::precision::Precision;
+use super::tensor_map::{BOX_BYTES, Layout};
 use crate::{Error, Result};
-use cudarc::driver::{CudaContext, result, sys};
+use cudarc::driver::{CudaContext, DriverError, result, sys};
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::Arc;
@@ -113,15 +114,11 @@ impl Cuda {
             return Ok(());
         }
         let function = self.card.function(kernel, precision)?;
-        let mut values: Vec<u64> = args
+        let mut values = args
             .iter()
-            .map(|a| match a {
-                Arg::In(raw, _) | Arg::Out(raw, _) => raw.address,
-                Arg::Int(n) => u64::from(*n as u32),
-                Arg::Float(v) => u64::from(v.to_bits()),
-                Arg::TooLarge(_) => 0,
-            })
-            .collect();
+            .map(value)
+            .collect::<Result<Vec<Value>, DriverError>>()
+            .map_err(|e| format!("{}: describing a matrix: {e}", kernel.name))?;
         let mut pointers: Vec<*mut c_void> = values
             .iter_mut()
             .map(|v| std::ptr::from_mut(v).cast())
@@ -143,6 +140,48 @@ impl Cuda {
         }
         .map_err(|e| format!("{}: {}", kernel.name, self.card.explain(e)))
     }
+}
+
+/// An argument as a kernel takes it, from its first byte on.
+type Value = sys::CUtensorMap;
+
+fn value(arg: &Arg) -> Result<Value, DriverError> {
+    let mut value = Value { opaque: [0; 16] };
+    value.opaque[0] = match arg {
+        Arg::In(raw, _) | Arg::Out(raw, _) => raw.address,
+        Arg::Int(n) => u64::from(*n as u32),
+        Arg::Float(v) => u64::from(v.to_bits()),
+        Arg::TooLarge(_) => 0,
+        Arg::Boxes(raw, layout, _) => return described(raw.address, *layout),
+    };
+    Ok(value)
+}
+
+/// A matrix of words, copied in boxes whose rows lie in the order that products of warpgroups read (`kernels/warpgroup.cuh`).
+fn described(address: u64, layout: Layout) -> Result<Value, DriverError> {
+    let mut map = Value { opaque: [0; 16] };
+    let lengths = [layout.words as u64, layout.rows as u64];
+    let to_next_row = [layout.words as u64 * 4];
+    let of_box = [(BOX_BYTES / 4) as u32, layout.box_rows as u32];
+    // SAFETY: every array is as long as two axes ask for, and the matrix was checked to hold its rows.
+    unsafe {
+        sys::cuTensorMapEncodeTiled(
+            &mut map,
+            sys::CUtensorMapDataType::CU_TENSOR_MAP_DATA_TYPE_UINT32,
+            2,
+            address as *mut c_void,
+            lengths.as_ptr(),
+            to_next_row.as_ptr(),
+            of_box.as_ptr(),
+            [1; 2].as_ptr(),
+            sys::CUtensorMapInterleave::CU_TENSOR_MAP_INTERLEAVE_NONE,
+            sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_128B,
+            sys::CUtensorMapL2promotion::CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+            sys::CUtensorMapFloatOOBfill::CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
+        )
+        .result()?;
+    }
+    Ok(map)
 }
 
 /// Cards that there are.

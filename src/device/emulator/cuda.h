@@ -40,6 +40,9 @@ template <typename T> static inline T shuffle(T value, int source, int line) {
     return result;
 }
 
+// A launch went wrong here: the first such message is kept.
+void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
 static inline int lane() { return static_cast<int>(thread_index.x % 32); }
 
 // Where the block's dynamic shared memory lies: from 1024 on, as on a card.
@@ -105,6 +108,8 @@ template <typename Unpack> static inline void matrix_product(float (&d)[4], cons
 #define __forceinline__ inline
 #define __noinline__
 #define __launch_bounds__(...)
+#define __cluster_dims__(...)
+#define __grid_constant__
 #define __restrict__ __restrict
 #define __constant__ static const
 #define __shared__ static __attribute__((section(STRIATE_SHARED)))
@@ -249,3 +254,4 @@ static inline void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_
 }
 
 #include "warpgroup.h"
+#include "boxes.h"

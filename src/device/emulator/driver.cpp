@@ -26,15 +26,16 @@
 struct Entry {
     uint64_t code;
     const char* name;
-    int parameters, resident, shared_bytes, dynamic_bytes;  // resident: blocks that are to fit on a multiprocessor
+    int sizes[24];  // bytes of each parameter, then 0
+    int resident, cluster, shared_bytes, dynamic_bytes;  // resident: blocks that are to fit on a multiprocessor
     void (*run)(void**);
     void (*shared)(uint32_t**);
 };
 extern const Entry striate_entries[];
 extern const size_t striate_entry_count;
 
-extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsigned* grid, unsigned threads, unsigned kind,
-                               uint16_t* const* outputs, const size_t* halves, const size_t* widths, size_t output_count,
+extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsigned* grid, unsigned threads, unsigned together,
+                               unsigned kind, uint16_t* const* outputs, const size_t* halves, const size_t* widths, size_t output_count,
                                uint32_t* const* shared, void* watch, char* message, size_t message_size);
 
 namespace {
@@ -82,6 +83,12 @@ int wait() {
         if (failed == SUCCESS) failed = work();
     return failed;
 }
+
+// What a parameter may hold.
+struct alignas(64) Value {
+    uint64_t words[16];
+};
+const uint64_t DESCRIBED = 0xb0e5;  // the last word of a matrix's description
 
 struct Loaded {
     uint64_t code;
@@ -285,22 +292,45 @@ CALL cuFuncSetAttribute(const Entry* entry, int attribute, int value) {
     shared_percent[entry] = value;
     return attribute == 9 ? SUCCESS : INVALID;
 }
+// A matrix of words in rows, whose boxes are 128 bytes wide, for the emulated copy engine (boxes.h); what else a driver refuses.
+CALL cuTensorMapEncodeTiled(Value* map, int type, unsigned axes, uint64_t address, const uint64_t* lengths, const uint64_t* strides,
+                            const unsigned* box, const unsigned* steps, int interleaved, int swizzle, int, int) {
+    const int UINT32 = 2, SWIZZLE_128 = 3;
+    if (type != UINT32 || axes != 2 || interleaved != 0 || swizzle != SWIZZLE_128 || steps[0] != 1 || steps[1] != 1) return INVALID;
+    if (reinterpret_cast<uintptr_t>(map) % 64 != 0 || address % 16 != 0 || strides[0] % 16 != 0) return INVALID;
+    if (strides[0] != lengths[0] * 4 || box[0] * 4 != 128 || box[1] == 0 || box[1] > 256) return INVALID;
+    for (int i = 0; i < 2; ++i)
+        if (lengths[i] == 0 || lengths[i] > uint64_t(1) << 32) return INVALID;
+    *map = {{address, lengths[0], lengths[1], box[1]}};
+    map->words[15] = DESCRIBED;
+    return SUCCESS;
+}
 CALL cuLaunchKernel(const Entry* entry, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned, unsigned, unsigned dynamic,
                     void*, void** arguments, void**) {
     BOUND;
     int bytes = entry->shared_bytes + dynamic;
     if (int(dynamic) != entry->dynamic_bytes || (bytes > MOST_STATIC && allowed_bytes[entry] < int(dynamic))) return INVALID;
     if (entry->resident > 1 && shared_percent[entry] / 100.0 * SHARED_MEMORY < entry->resident * (bytes + 1024)) return INVALID;
-    std::vector<uint64_t> values(entry->parameters);
-    for (int i = 0; i < entry->parameters; ++i) std::memcpy(&values[i], arguments[i], 8);
+    if (gx % entry->cluster != 0) return INVALID;
+    std::vector<Value> values;
+    for (int i = 0; entry->sizes[i] > 0; ++i) {
+        values.emplace_back();
+        std::memcpy(values[i].words, arguments[i], entry->sizes[i]);
+        bool described = entry->sizes[i] == sizeof(Value);
+        if (described && values[i].words[15] != DESCRIBED) return INVALID;
+    }
     return stream([=]() mutable {
         std::vector<void*> pointers;
-        for (auto& v : values) pointers.push_back(&v);
+        for (auto& v : values) {
+            const uint64_t* w = v.words;
+            if (w[15] == DESCRIBED && !holds(w[0], w[1] * w[2] * 4)) return LAUNCH_FAILED;
+            pointers.push_back(&v);
+        }
         unsigned grid[3] = {gx, gy, gz};
         uint32_t* shared[2];
         char message[256] = "";
         entry->shared(shared);
-        int failed = striate_emulate(entry->run, pointers.data(), grid, threads, 0, nullptr, nullptr, nullptr, 0, shared, nullptr, message, sizeof message);
+        int failed = striate_emulate(entry->run, pointers.data(), grid, threads, entry->cluster, 0, nullptr, nullptr, nullptr, 0, shared, nullptr, message, sizeof message);
         if (failed) std::fprintf(stderr, "%s: %s\n", entry->name, message);
         const char* fails = std::getenv("STRIATE_DRIVER_FAILS");
         failed |= fails && std::strcmp(fails, entry->name) == 0;

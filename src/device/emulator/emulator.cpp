@@ -2,10 +2,12 @@
 //
 // Checked: all threads of a block meet at the same barriers, all lanes of a warp at the same exchanges, no thread leaves
 // before a barrier that others wait at, and no two blocks write one element. Shared memory is NaN when a block starts. A watched
-// launch (watch.h) is also checked for races.
+// launch (watch.h) is also checked for races. Blocks of a cluster run by turns, as far as each can.
+#include "cluster.h"
 #include "cuda.h"
 #include "watch.h"
 
+#include <cstdarg>
 #include <cstdio>
 #include <vector>
 
@@ -21,7 +23,7 @@ namespace {
 
 constexpr size_t STACK = 128 * 1024;
 
-enum class State { Runnable, AtWarp, AtBlock, Done };
+enum class State { Runnable, AtWarp, AtBlock, AtBarrier, AtCluster, Done };
 
 #if defined(__x86_64__)
 // Saves the registers that calls preserve, changes stacks, restores them.
@@ -64,21 +66,33 @@ struct Fiber {
     std::vector<std::vector<Copy>> copies;  // groups, the last one open
     State state;
     int line;
+    const void* barrier;  // in shared memory, and the phase that is waited for
+    unsigned awaited;
     bool orders_memory;
     unsigned parity;
     unsigned char deposits[2][64];
 };
 
-std::vector<Fiber> fibers;
+struct Block {
+    Index index;
+    std::vector<unsigned char> shared;  // while another has its turn
+};
+
+std::vector<Fiber> fibers;  // of every block of the cluster
 std::vector<unsigned char> stacks;
+std::vector<Block> cluster;
 Context scheduler;
-unsigned current;
+unsigned current, threads, own;
+bool moved;  // some thread since somebody looked
+unsigned char* shared_memory;
+size_t shared_bytes;
 void (*body)(void**);
 void** arguments;
 
 void resume(unsigned t) {
     current = t;
-    thread_index = {t, 0, 0};
+    moved = true;
+    thread_index = {t % threads, 0, 0};
 #if defined(__x86_64__)
     striate_switch(&scheduler, fibers[t].context);
 #else
@@ -99,7 +113,7 @@ void yield(State state, int line) {
     (void)t;
 }
 
-void enter() {
+void start() {
     body(arguments);
     yield(State::Done, 0);
     __builtin_unreachable();
@@ -113,8 +127,8 @@ void prepare(unsigned t) {
     unsigned char* top = stacks.data() + (t + 1) * STACK;
 #if defined(__x86_64__)
     auto** sp = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(top) & ~uintptr_t(15));
-    *--sp = nullptr;  // where `enter` would return to: keeps the stack aligned as after a call
-    *--sp = reinterpret_cast<void*>(&enter);
+    *--sp = nullptr;  // where `start` would return to: keeps the stack aligned as after a call
+    *--sp = reinterpret_cast<void*>(&start);
     for (int i = 0; i < 6; ++i) *--sp = nullptr;
     f.context = sp;
 #else
@@ -122,7 +136,7 @@ void prepare(unsigned t) {
     f.context.uc_stack.ss_sp = top - STACK;
     f.context.uc_stack.ss_size = STACK;
     f.context.uc_link = nullptr;
-    makecontext(&f.context, enter, 0);
+    makecontext(&f.context, start, 0);
 #endif
 }
 
@@ -151,61 +165,88 @@ struct Failure {
     }
 };
 
-// Runs the lanes of a warp until all are done or wait for the block.
-void run_warp(unsigned warp, const std::vector<unsigned>& lanes, Failure& failure) {
+Failure* failure;
+
+// The first fiber of the block whose turn it is.
+Fiber* fibers_here() { return fibers.data() + own * threads; }
+
+bool can_go_on(const Fiber& f) {
+    return f.state == State::Runnable || (f.state == State::AtBarrier && is_complete(own, f.barrier, f.awaited));
+}
+
+// Runs the lanes of a warp until all are done or wait for others.
+void run_warp(unsigned warp, const std::vector<unsigned>& lanes) {
+    Fiber* here = fibers_here() + warp * 32;
     for (;;) {
         for (unsigned lane : lanes) {
-            unsigned t = warp * 32 + lane;
-            if (fibers[t].state == State::Runnable) resume(t);
+            if (can_go_on(here[lane])) resume(own * threads + warp * 32 + lane);
+            if (failure->set) return;
         }
         watch_pause();
         unsigned waiting = 0, line = 0;
-        bool same = true, orders_memory = true;
+        bool same = true, orders_memory = true, later = false;
         for (unsigned lane = 0; lane < 32; ++lane) {
-            const Fiber& f = fibers[warp * 32 + lane];
+            const Fiber& f = here[lane];
+            later = later || f.state == State::AtBarrier;
             if (f.state != State::AtWarp) continue;
             if (waiting++ == 0) line = static_cast<unsigned>(f.line);
             same = same && static_cast<unsigned>(f.line) == line;
             orders_memory = orders_memory && f.orders_memory;
         }
-        if (waiting == 0) return;
+        if (waiting == 0 || later) return;
         if (waiting < 32 || !same)
-            return failure.say("block (%u, %u, %u), warp %u: %u of 32 lanes reach the exchange at line %d",
-                               block_index.x, block_index.y, block_index.z, warp, same ? waiting : 0u, static_cast<int>(line));
+            return failure->say("block (%u, %u, %u), warp %u: %u of 32 lanes reach the exchange at line %d",
+                                block_index.x, block_index.y, block_index.z, warp, same ? waiting : 0u, static_cast<int>(line));
         watch_exchange(warp, orders_memory);
-        for (unsigned lane = 0; lane < 32; ++lane) fibers[warp * 32 + lane].state = State::Runnable;
+        for (unsigned lane = 0; lane < 32; ++lane) here[lane].state = State::Runnable;
     }
 }
 
-void run_block(unsigned threads, unsigned kind, uint64_t seed, Failure& failure) {
-    static std::vector<unsigned> warps, lanes;
-    for (unsigned t = 0; t < threads; ++t) prepare(t);
-    forget_products(threads);
-    watch_block(threads);
-    order(warps, threads / 32, kind, seed);
-    order(lanes, 32, kind, seed + 1);
-    for (;;) {
-        for (unsigned warp : warps) {
-            run_warp(warp, lanes, failure);
-            if (failure.set) return;
-        }
-        unsigned waiting = 0;
+// How many of `count` threads wait so; `line`: where the first does; `same`: all at one place.
+unsigned count_waiting(const Fiber* first, unsigned count, State state, int& line, bool& same) {
+    unsigned waiting = 0;
+    same = true;
+    for (unsigned t = 0; t < count; ++t) {
+        if (first[t].state != state) continue;
+        if (waiting++ == 0) line = first[t].line;
+        same = same && first[t].line == line;
+    }
+    return waiting;
+}
+
+// Lets those go on that all wait for each other: the threads of a block or of the whole cluster.
+bool meet(Fiber* first, unsigned count, State state) {
+    int line = 0;
+    bool same;
+    unsigned waiting = count_waiting(first, count, state, line, same);
+    if (waiting < count) return false;
+    if (!same) {
+        failure->say("block (%u, %u, %u): threads wait at different barriers, one at line %d", block_index.x, block_index.y,
+                     block_index.z, line);
+        return false;
+    }
+    for (unsigned t = 0; t < count; ++t) first[t].state = State::Runnable;
+    return true;
+}
+
+// Nobody can go on: all are done, or somebody waits for what will not come.
+void close_cluster() {
+    for (unsigned block = 0; block < cluster.size() && !failure->set; ++block) {
+        enter(block);
         int line = 0;
-        bool same = true;
-        for (unsigned t = 0; t < threads; ++t) {
-            if (fibers[t].state != State::AtBlock) continue;
-            if (waiting++ == 0) line = fibers[t].line;
-            same = same && fibers[t].line == line;
-        }
-        if (waiting == 0) return;
-        if (waiting < threads)
-            return failure.say("block (%u, %u, %u): %u of %u threads left before the barrier at line %d", block_index.x,
-                               block_index.y, block_index.z, threads - waiting, threads, line);
-        if (!same)
-            return failure.say("block (%u, %u, %u): threads wait at different barriers, one at line %d", block_index.x,
-                               block_index.y, block_index.z, line);
-        watch_barrier();
-        for (unsigned t = 0; t < threads; ++t) fibers[t].state = State::Runnable;
+        bool same;
+        auto waiting = [&](State state) { return count_waiting(fibers_here(), threads, state, line, same); };
+        if (waiting(State::AtBarrier) > 0)
+            failure->say("block (%u, %u, %u): threads wait for a barrier in shared memory at line %d that nobody completes",
+                         block_index.x, block_index.y, block_index.z, line);
+        unsigned left = threads - waiting(State::AtBlock);
+        if (left < threads)
+            failure->say("block (%u, %u, %u): %u of %u threads left before the barrier at line %d", block_index.x, block_index.y,
+                         block_index.z, left, threads, line);
+        if (waiting(State::AtCluster) > 0)
+            failure->say("block (%u, %u, %u): threads wait for the cluster at line %d, where others do not come", block_index.x,
+                         block_index.y, block_index.z, line);
+        if (has_copies(block)) fail("copies to its shared memory that nobody waited for");
     }
 }
 
@@ -234,7 +275,81 @@ struct Output {
     }
 };
 
+// Runs the blocks of a cluster until all are done; what each wrote is claimed at the end of its turns.
+template <class Claim> void run_cluster(unsigned kind, uint64_t seed, Claim claim) {
+    static std::vector<unsigned> blocks, warps, lanes;
+    forget_barriers(cluster.size());
+    for (unsigned block = 0; block < cluster.size(); ++block) {
+        enter(block);
+        block_index = cluster[block].index;
+        for (size_t word = 0; word < shared_bytes / 4; ++word) reinterpret_cast<uint32_t*>(shared_memory)[word] = FRESH;
+        for (unsigned t = 0; t < threads; ++t) prepare(block * threads + t);
+        forget_products(threads);
+        watch_block(threads);
+    }
+    order(blocks, cluster.size(), kind, seed + 2);
+    order(warps, threads / 32, kind, seed);
+    order(lanes, 32, kind, seed + 1);
+    do {
+        moved = false;
+        for (unsigned block : blocks) {
+            enter(block);
+            for (unsigned warp : warps) {
+                run_warp(warp, lanes);
+                if (failure->set) return;
+            }
+            if (meet(fibers_here(), threads, State::AtBlock)) watch_barrier(), moved = true;
+            claim();
+            if (failure->set) return;
+        }
+        if (meet(fibers.data(), cluster.size() * threads, State::AtCluster)) {
+            for (unsigned block : blocks) enter(block), watch_barrier();
+            moved = true;
+        }
+    } while (moved && !failure->set);
+    close_cluster();
+}
+
 }  // namespace
+
+void fail(const char* format, ...) {
+    char text[256];
+    va_list values;
+    va_start(values, format);
+    std::vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    failure->say("block (%u, %u, %u): %s", block_index.x, block_index.y, block_index.z, text);
+}
+
+unsigned char* shared_begin() { return shared_memory; }
+
+size_t shared_offset(const void* at) { return static_cast<const unsigned char*>(at) - shared_memory; }
+
+unsigned own_block() { return own; }
+
+bool has_left(unsigned block) {
+    for (unsigned t = 0; t < threads; ++t)
+        if (fibers[block * threads + t].state != State::Done) return false;
+    return true;
+}
+
+void enter(unsigned block) {
+    if (block == own) return;
+    cluster[own].shared.assign(shared_memory, shared_memory + shared_bytes);
+    own = block;
+    block_index = cluster[own].index;
+    if (!cluster[own].shared.empty()) std::memcpy(shared_memory, cluster[own].shared.data(), shared_bytes);
+    enter_products(own);
+    watch_enter(own);
+}
+
+void wait_at(const void* barrier, unsigned parity, int line) {
+    fibers[current].barrier = barrier;
+    fibers[current].awaited = parity;
+    if (!is_complete(own, barrier, parity)) yield(State::AtBarrier, line);
+}
+
+void meet_cluster(int line) { yield(State::AtCluster, line); }
 
 void block_barrier(int line) { yield(State::AtBlock, line); }
 
@@ -284,39 +399,49 @@ const void* deposited(int lane) {
 using namespace emulator;
 
 // One launch. `outputs` have so many halves of 32-bit words, and so many to an element. `shared`: begin and end of the kernel's
-// shared memory; `watch` is null or of `kernel`'s second build. Returns 0, or 1 with a message. Not for two threads at a time.
-extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsigned* grid, unsigned threads, unsigned kind,
-                               uint16_t* const* outputs, const size_t* halves, const size_t* widths, size_t output_count,
-                               uint32_t* const* shared, Watch* watch, char* message, size_t message_size) {
-    Failure failure{message, message_size};
+// shared memory; `watch` is null or of `kernel`'s second build; `together`: blocks of a cluster. Returns 0, or 1 with a message. Not
+// for two threads at a time.
+extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsigned* grid, unsigned count, unsigned together,
+                               unsigned kind, uint16_t* const* outputs, const size_t* halves, const size_t* widths,
+                               size_t output_count, uint32_t* const* shared, Watch* watch, char* message, size_t message_size) {
+    Failure outcome{message, message_size};
+    failure = &outcome;
     watch_launch(watch, shared);
-    if (fibers.size() < threads) {
-        fibers.resize(threads);
-        stacks.resize(threads * STACK);
+    threads = count;
+    if (fibers.size() < threads * together) {
+        fibers.resize(threads * together);
+        stacks.resize(threads * together * STACK);
     }
     body = kernel;
     arguments = args;
     grid_size = {grid[0], grid[1], grid[2]};
     block_size = {threads, 1, 1};
+    shared_memory = reinterpret_cast<unsigned char*>(shared[0]);
+    shared_bytes = (shared[1] - shared[0]) * 4;
+    own = 0;
+    cluster.assign(together, {});
     std::vector<Output> written(output_count);
     for (size_t i = 0; i < output_count; ++i) {
         written[i] = {outputs[i], halves[i], std::vector<uint16_t>(outputs[i], outputs[i] + halves[i]),
                       std::vector<uint32_t>(halves[i], 0)};
     }
-    std::vector<unsigned> blocks;
-    order(blocks, grid[0] * grid[1] * grid[2], kind, 17);
-    for (unsigned b : blocks) {
-        block_index = {b % grid[0], b / grid[0] % grid[1], b / grid[0] / grid[1]};
-        for (uint32_t* word = shared[0]; word < shared[1]; ++word) *word = FRESH;
-        run_block(threads, kind, b, failure);
-        for (size_t i = 0; i < output_count && !failure.set; ++i) {
+    auto claim = [&] {
+        unsigned b = block_index.x + grid[0] * (block_index.y + grid[1] * block_index.z);
+        for (size_t i = 0; i < output_count && !outcome.set; ++i) {
             size_t clash = written[i].claim(b);
             if (clash != written[i].halves)
-                failure.say("block (%u, %u, %u) changes element %zu of output %zu, which another block wrote", block_index.x,
+                outcome.say("block (%u, %u, %u) changes element %zu of output %zu, which another block wrote", block_index.x,
                             block_index.y, block_index.z, clash / widths[i], i);
         }
-        if (failure.set) break;
+    };
+    std::vector<unsigned> clusters;
+    order(clusters, grid[0] / together * grid[1] * grid[2], kind, 17);
+    for (unsigned c : clusters) {
+        unsigned b = c * together;
+        for (unsigned i = 0; i < together; ++i) cluster[i].index = {b % grid[0] + i, b / grid[0] % grid[1], b / grid[0] / grid[1]};
+        run_cluster(kind, b, claim);
+        if (outcome.set) break;
     }
-    if (const char* race = watch_end()) failure.say("%s", race);
-    return failure.set;
+    if (const char* race = watch_end()) outcome.say("%s", race);
+    return outcome.set;
 }

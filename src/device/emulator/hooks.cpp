@@ -65,6 +65,14 @@ void watch_copy(const void* to, const void* from, bool inside, const void* place
 
 void watch_arrival(const void* to) { see(to, 16, true, nullptr, Kind::CopyArrives); }
 
+void watch_box(const void* to, const void* place) { see(to, 16, true, place, Kind::BoxBegins); }
+
+void watch_box_arrival(const void* to) { see(to, 16, true, nullptr, Kind::BoxArrives); }
+
+void watch_box_traffic(uint64_t rows, uint64_t bytes, uint64_t shared_rows, unsigned blocks) {
+    if (open) count_box(rows, bytes, shared_rows, blocks);
+}
+
 void watch_read(const void* at, size_t size, const void* place) { see(at, size, false, place); }
 
 void watch_operand(const void* chunk, bool begins, const void* place) {

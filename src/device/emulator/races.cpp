@@ -2,7 +2,9 @@
 //
 // Ordered are: what one thread does; within a block, what lies on two sides of a barrier; within a warp, of __syncwarp.
 // Blocks of a launch are not ordered. A copy that a thread began writes from then until that thread waits for it, and a product of
-// a warpgroup reads from its begin until the wait.
+// a warpgroup reads from its begin until the wait. Barriers in shared memory order what the copy engine writes: of that is looked
+// at only whether something else is under way there.
+#include "cluster.h"
 #include "cuda.h"
 #include "watch.h"
 
@@ -35,11 +37,19 @@ struct Chunk {
     const void* product;
 };
 
-std::vector<std::vector<Cell>> cells;
-std::vector<Chunk> chunks;
-std::vector<uint32_t> exchanges;  // of each warp
-uint32_t epoch;
-uintptr_t shared_begin;
+// A block of the cluster.
+struct Block {
+    std::vector<Cell> shared;
+    std::vector<Chunk> chunks;
+    std::vector<uint32_t> exchanges;  // of each warp
+    uint32_t epoch = 0;
+};
+
+std::vector<std::vector<Cell>> cells;  // of the arguments
+std::vector<Block> blocks;
+unsigned own;
+size_t shared_cells;
+uintptr_t first_shared;
 std::string race;
 
 // file:line of a call that returns to `place`.
@@ -129,23 +139,36 @@ void look(const Chunk& chunk, const Access& access, size_t byte, const Moment& n
 }  // namespace
 
 void open_races(const Region* regions, size_t count) {
+    auto numbers = [](const Region& region) { return (region.end - region.begin + 1) / 2; };
     cells.assign(count, {});
-    for (size_t i = 0; i < count; ++i) cells[i].resize((regions[i].end - regions[i].begin + 1) / 2);
-    shared_begin = regions[SHARED_REGION].begin;
-    epoch = 0;
+    for (size_t i = 0; i < count; ++i)
+        if (i != SHARED_REGION) cells[i].resize(numbers(regions[i]));
+    shared_cells = numbers(regions[SHARED_REGION]);
+    first_shared = regions[SHARED_REGION].begin;
+    blocks.assign(1, {});
+    own = 0;
     race.clear();
 }
 
-void open_block(unsigned threads) {
-    ++epoch;
-    exchanges.assign(threads / 32, 0);
-    chunks.assign(cells[SHARED_REGION].size() / 8 + 2, {});
+void watch_enter(unsigned block) {
+    own = block;
+    if (blocks.size() <= own) blocks.resize(own + 1);
 }
 
-void watch_barrier() { ++epoch; }
+void open_block(unsigned threads) {
+    Block& b = blocks[own];
+    ++b.epoch;
+    b.exchanges.assign(threads / 32, 0);
+    b.shared.resize(shared_cells);
+    b.chunks.assign(shared_cells / 8 + 2, {});
+}
+
+void watch_barrier() {
+    if (own < blocks.size()) ++blocks[own].epoch;
+}
 
 void watch_exchange(unsigned warp, bool orders_memory) {
-    if (orders_memory && warp < exchanges.size()) ++exchanges[warp];
+    if (orders_memory && own < blocks.size() && warp < blocks[own].exchanges.size()) ++blocks[own].exchanges[warp];
 }
 
 const char* first_race() { return race.empty() ? nullptr : race.c_str(); }
@@ -153,10 +176,22 @@ const char* first_race() { return race.empty() ? nullptr : race.c_str(); }
 void hold_against_others(const Access& access, Kind kind) {
     unsigned thread = thread_index.x;
     unsigned block = block_index.x + grid_size.x * (block_index.y + grid_size.y * block_index.z);
-    Moment now{block, epoch, exchanges[thread / 32], thread, access.place};
+    Block& b = blocks[own];
+    Moment now{block, b.epoch, b.exchanges[thread / 32], thread, access.place};
+    std::vector<Cell>& numbers = access.shared() ? b.shared : cells[access.region];
     if (access.shared()) {
-        auto chunk = [&](size_t byte) -> Chunk& { return chunks[((shared_begin + byte) / 16) - shared_begin / 16]; };
+        auto chunk = [&](size_t byte) -> Chunk& { return b.chunks[((first_shared + byte) / 16) - first_shared / 16]; };
         Chunk& first = chunk(access.at);
+        if (kind == Kind::BoxArrives) {
+            first.copy = nullptr;
+            std::fill_n(numbers.begin() + access.at / 2, access.size / 2, Cell{});
+            return;
+        }
+        if (kind == Kind::BoxBegins) {
+            look(first, access, access.at, now);
+            first.copy = access.place, first.copier = thread;
+            return;
+        }
         if (kind == Kind::CopyArrives) {
             now.place = first.copy ? first.copy : now.place;
             first.copy = nullptr;
@@ -168,7 +203,7 @@ void hold_against_others(const Access& access, Kind kind) {
         if (kind == Kind::ProductBegins) ++first.products, first.product = access.place;
     }
     for (size_t cell = access.at / 2; cell <= (access.at + access.size - 1) / 2; ++cell)
-        if (cell < cells[access.region].size()) look(cells[access.region][cell], access, cell * 2, now);
+        if (cell < numbers.size()) look(numbers[cell], access, cell * 2, now);
 }
 
 }  // namespace emulator

@@ -95,6 +95,15 @@ void count_access(const Access& access) {
     access_of_warp.at[lane] = access.at;
 }
 
+void count_box(uint64_t rows, uint64_t bytes, uint64_t shared_rows, unsigned blocks) {
+    traffic->global_accesses += 1;
+    traffic->global_sectors += rows * ((bytes + 31) / 32);
+    traffic->global_lines += rows * ((bytes + 127) / 128);
+    unsigned copies = static_cast<unsigned>(__builtin_popcount(blocks));
+    traffic->shared_accesses += copies;
+    traffic->shared_passes += copies * shared_rows;
+}
+
 void watch_pause() {
     for (Place* place : touched) {
         for (size_t k = 0; k < place->used; ++k) count(place->accesses[k]);

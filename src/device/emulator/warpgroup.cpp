@@ -1,4 +1,5 @@
 // Products of a warpgroup (see warpgroup.h), and shared memory as they see it.
+#include "cluster.h"
 #include "cuda.h"
 #include "watch.h"
 
@@ -13,36 +14,51 @@ struct Thread {
     std::vector<std::vector<Product>> products = {{}};  // batches, the last one open
 };
 
-std::vector<Thread> threads;
-const unsigned char* dynamic;       // shared memory of the block
-std::vector<unsigned char> hidden;  // which of its chunks of 16 bytes were copied and not shown
+const unsigned char* dynamic;  // shared memory of the block
+struct Block {
+    std::vector<Thread> threads;
+    std::vector<unsigned char> hidden;  // which of its chunks of 16 bytes were copied and not shown
+};
+std::vector<Block> blocks(1);  // of the cluster
+unsigned own;
 constexpr uint32_t FIRST_SHARED = 1024;
 
-Thread& mine() { return threads[thread_index.x]; }
+Block& here() { return blocks[own]; }
+Thread& mine() { return here().threads[thread_index.x]; }
 
 }  // namespace
 
 void forget_products(unsigned count) {
-    threads.assign(count, {});
+    here().threads.assign(count, {});
+    here().hidden.clear();
     dynamic = nullptr;
-    hidden.clear();
+}
+
+void enter_products(unsigned block) {
+    own = block;
+    if (blocks.size() <= own) blocks.resize(own + 1);
 }
 
 void hide_copy(const void* to) {
     size_t chunk = (static_cast<const unsigned char*>(to) - dynamic) / 16;
-    if (chunk >= hidden.size()) return;
-    hidden[chunk] = 1;
+    if (chunk >= here().hidden.size()) return;
+    here().hidden[chunk] = 1;
     mine().hidden.push_back(chunk);
 }
 
 void show_copies() {
-    for (size_t chunk : mine().hidden) hidden[chunk] = 0;
+    for (size_t chunk : mine().hidden) here().hidden[chunk] = 0;
     mine().hidden.clear();
+}
+
+void show_copy(const void* to) {
+    size_t chunk = (static_cast<const unsigned char*>(to) - dynamic) / 16;
+    if (chunk < here().hidden.size()) here().hidden[chunk] = 0;
 }
 
 uint32_t* open_shared(void* memory, size_t bytes) {
     dynamic = static_cast<unsigned char*>(memory);
-    hidden.resize(bytes / 16);
+    here().hidden.resize(bytes / 16);
     return static_cast<uint32_t*>(memory);
 }
 
@@ -65,12 +81,12 @@ struct Described {
         uint32_t address = start + (across ? row % 64 * 2 + row / 64 * between_slabs + k % 8 * 128 + k / 8 * between_eights
                                            : row % 8 * 128 + row / 8 * between_eights + k * (pairs ? 2 : 4));
         address ^= (address >> 7 & 7) << 4;
-        if (address < FIRST_SHARED || (address - FIRST_SHARED) / 16 >= hidden.size()) __builtin_trap();
+        if (address < FIRST_SHARED || (address - FIRST_SHARED) / 16 >= here().hidden.size()) __builtin_trap();
         return address - FIRST_SHARED;
     }
     float at(int row, int k, bool across, bool pairs) const {
         size_t from = byte(row, k, across, pairs);
-        if (hidden[from / 16]) return number(FRESH);
+        if (here().hidden[from / 16]) return number(FRESH);
         uint32_t word = 0;
         std::memcpy(&word, dynamic + from, pairs ? 2 : 4);
         return number(pairs ? word << 16 : word & 0xffffe000u);

@@ -27,6 +27,8 @@ void wait_for_products(unsigned left);
 void show_copies();
 // A copy to shared memory has arrived.
 void hide_copy(const void* to);
+// One by the copy engine has, which needs nobody to show it.
+void show_copy(const void* to);
 // Before a block of `count` threads.
 void forget_products(unsigned count);
 

@@ -50,6 +50,11 @@ void watch_barrier();
 void watch_pause();
 void watch_copy(const void* to, const void* from, bool inside, const void* place);
 void watch_arrival(const void* to);
+// The copy engine writes 16 bytes of shared memory from its begin until the barrier that counts them is complete.
+void watch_box(const void* to, const void* place);
+void watch_box_arrival(const void* to);
+// What a box cost: so many rows of the matrix, `bytes` of each, for so many of shared memory in each block whose bit is set.
+void watch_box_traffic(uint64_t rows, uint64_t bytes, uint64_t shared_rows, unsigned blocks);
 void watch_read(const void* at, size_t size, const void* place);
 // A warp's share of a product reads 16 bytes between its begin and the wait for it.
 void watch_operand(const void* chunk, bool begins, const void* place);
@@ -57,12 +62,13 @@ void watch_operand(const void* chunk, bool begins, const void* place);
 const char* watch_end();
 
 // For the hooks.
-enum class Kind { Access, CopyBegins, CopyArrives, ProductBegins, ProductEnds };
+enum class Kind { Access, CopyBegins, CopyArrives, BoxBegins, BoxArrives, ProductBegins, ProductEnds };
 void open_races(const Region* regions, size_t count);
 void open_block(unsigned threads);
 void hold_against_others(const Access& access, Kind kind);
 const char* first_race();
 void open_traffic(Traffic* traffic);
 void count_access(const Access& access);
+void count_box(uint64_t rows, uint64_t bytes, uint64_t shared_rows, unsigned blocks);
 
 }  // namespace emulator

@@ -101,29 +101,8 @@ pub fn forward(
     h: ViewMut,
     keep: Option<ViewMut>,
 ) {
-    let tiles = Forward::of(device);
-    let images = (tiles.rows / shape.channels).clamp(1, tiles.images);
-    let grid = [
-        shape.neurons.div_ceil(tiles.cols),
-        shape.batch.div_ceil(images),
-        1,
-    ];
     stored(device, shape, (x, weights.mask), keep, false, |x, mask| {
-        (tiles.launch)(
-            device,
-            grid,
-            x,
-            mask,
-            weights.features,
-            weights.bias,
-            h,
-            shape.batch,
-            shape.channels,
-            shape.pixels,
-            shape.neurons,
-            images,
-            shape.positive_features.into(),
-        );
+        Forward::of(device).launch(device, shape, (x, mask), &weights, h);
     });
 }
 

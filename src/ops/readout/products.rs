@@ -8,48 +8,88 @@ use crate::device::kernels::{
     readout_warpgroup_input as group_input, readout_warpgroup_weights as group_weights,
     readout_warpgroup_weights_tf32 as group_weights_tf32,
 };
-use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
-
-type LaunchForward = fn(
-    &Device,
-    [usize; 3],
-    MapView,
-    MapView,
-    View,
-    View,
-    ViewMut,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-);
+use crate::device::{Device, MapView, MapViewMut, Precision, TensorMap, View, ViewMut};
 
 /// The kernel of the forward pass: rows (b, c) by columns of neurons, at most so many whole images.
 pub struct Forward {
-    pub launch: LaunchForward,
-    pub rows: usize,
-    pub cols: usize,
-    pub images: usize,
+    by_warpgroup: bool,
+    rows: usize,
+    cols: usize,
+    images: usize,
+    /// Blocks of neighbouring columns that share their rows.
+    cluster: usize,
 }
 
 impl Forward {
     pub fn of(device: &Device) -> Self {
         match (device.precision(), device.is_hopper()) {
             (Precision::Tf32 | Precision::Bf16, true) => Self {
-                launch: group_forward::readout_warpgroup_forward,
+                by_warpgroup: true,
                 rows: group_forward::ROWS,
                 cols: group_forward::COLS,
                 images: group_forward::IMAGES,
+                cluster: group_forward::CLUSTER,
             },
             _ => Self {
-                launch: tensor::readout_tensor_forward,
+                by_warpgroup: false,
                 rows: tensor::ROWS,
                 cols: tensor::COLS,
                 images: tensor::IMAGES,
+                cluster: 1,
             },
         }
+    }
+
+    pub fn launch(
+        &self,
+        device: &Device,
+        shape: &Shape,
+        (x, mask): (MapView, MapView),
+        weights: &Weights,
+        h: ViewMut,
+    ) {
+        let images = (self.rows / shape.channels).clamp(1, self.images);
+        let columns = shape.neurons.div_ceil(self.cols);
+        let grid = [
+            columns.next_multiple_of(self.cluster),
+            shape.batch.div_ceil(images),
+            1,
+        ];
+        let (features, bias) = (weights.features, weights.bias);
+        let (batch, channels) = (shape.batch, shape.channels);
+        let (pixels, neurons) = (shape.pixels, shape.neurons);
+        let positive = shape.positive_features.into();
+        if self.by_warpgroup {
+            group_forward::readout_warpgroup_forward(
+                device,
+                grid,
+                rows_of(x, batch * channels, shape, group_forward::OWN_ROWS),
+                rows_of(mask, neurons, shape, group_forward::COLS),
+                features,
+                bias,
+                h,
+                batch,
+                channels,
+                pixels,
+                neurons,
+                images,
+                positive,
+            );
+        } else {
+            tensor::readout_tensor_forward(
+                device, grid, x, mask, features, bias, h, batch, channels, pixels, neurons, images,
+                positive,
+            );
+        }
+    }
+}
+
+/// Stored rows of pixels, in boxes of so many.
+fn rows_of<'a>(matrix: MapView<'a>, rows: usize, shape: &Shape, box_rows: usize) -> TensorMap<'a> {
+    TensorMap {
+        matrix: matrix.slice(0..rows * filled(shape.pixels)),
+        rows,
+        box_rows,
     }
 }
 
