@@ -1,4 +1,5 @@
-// Gradients of the three penalties (their definition: src/ops/penalty/mod.rs). Each adds to the parameters' gradient.
+// Gradients of the three penalties (their definition: src/ops/penalty/mod.rs). Each adds to the parameters' gradient, but for masks,
+// to whose gradient the readout adds `sparsity`, a number for each neuron, as it writes it.
 //
 // Smoothness and group sparsity of one output's filter W, with S = |W|^2 + eps, E = |L * W|^2 (L the Laplacian) and the
 // sizes |W_in| of its input slices:
@@ -165,71 +166,65 @@ __device__ __forceinline__ float absolute_sum(const float* values, int n, float*
     return block_sum<THREADS>(sum, scratch);
 }
 
-__device__ __forceinline__ void add_signs(const float* values, float* d, int n, float step) {
-#pragma unroll 4
-    for (int i = threadIdx.x; i < n; i += THREADS) d[i] += step * sign_of(values[i]);
+// Of strength (sum |mask|) (sum |features|), one block per neuron; the two sums.
+__device__ __forceinline__ float2 sparse_neuron(const float* mask, int pixels, const float* features, int channels, float* sparsity,
+                                                float* dfeatures, float strength, float* scratch) {
+    float mask_sum = absolute_sum(mask, pixels, scratch);
+    float feature_sum = absolute_sum(features, channels, scratch);
+    if (threadIdx.x == 0) *sparsity = strength * feature_sum;
+    for (int i = threadIdx.x; i < channels; i += THREADS) dfeatures[i] += strength * mask_sum * sign_of(features[i]);
+    return make_float2(mask_sum, feature_sum);
 }
 
-// strength (sum |mask|) (sum |features|), one block per neuron.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    penalty_readout(const float* mask /* (N, P) */, const float* features /* (N, C) */, float* dmask /* (N, P) */,
+    penalty_readout(const float* mask /* (N, P) */, const float* features /* (N, C) */, float* sparsity /* (N) */,
                     float* dfeatures /* (N, C) */, int pixels, int channels, float strength) {
     __shared__ float scratch[WARPS];
-    const float* own_mask = mask + (size_t)blockIdx.x * pixels;
-    const float* own_features = features + (size_t)blockIdx.x * channels;
-    float mask_sum = absolute_sum(own_mask, pixels, scratch);
-    float feature_sum = absolute_sum(own_features, channels, scratch);
-    add_signs(own_mask, dmask + (size_t)blockIdx.x * pixels, pixels, strength * feature_sum);
-    add_signs(own_features, dfeatures + (size_t)blockIdx.x * channels, channels, strength * mask_sum);
+    size_t n = blockIdx.x, c = n * channels;
+    sparse_neuron(mask + n * pixels, pixels, features + c, channels, sparsity + n, dfeatures + c, strength, scratch);
 }
 
 // The same of masks that lie in windows, one after the other in an order of their own.
 extern "C" __global__ void __launch_bounds__(THREADS)
     penalty_windowed_readout(const float* mask /* (starts[N]) */, const float* features /* (N, C) */, const u32* starts /* (N + 1) */,
-                             const u32* order /* (N) */, float* dmask /* (starts[N]) */, float* dfeatures /* (N, C) */,
+                             const u32* order /* (N) */, float* sparsity /* (N), as masks lie */, float* dfeatures /* (N, C) */,
                              int channels, float strength) {
     __shared__ float scratch[WARPS];
-    u32 start = starts[blockIdx.x], neuron = order[blockIdx.x];
-    int pixels = starts[blockIdx.x + 1] - start;
-    const float* own_features = features + (size_t)neuron * channels;
-    float mask_sum = absolute_sum(mask + start, pixels, scratch);
-    float feature_sum = absolute_sum(own_features, channels, scratch);
-    add_signs(mask + start, dmask + start, pixels, strength * feature_sum);
-    add_signs(own_features, dfeatures + (size_t)neuron * channels, channels, strength * mask_sum);
+    u32 start = starts[blockIdx.x];
+    size_t c = (size_t)order[blockIdx.x] * channels;
+    sparse_neuron(mask + start, starts[blockIdx.x + 1] - start, features + c, channels, sparsity + blockIdx.x, dfeatures + c, strength,
+                  scratch);
 }
 
 // One neuron's part of strength exp(log_norm) (sum |mask|) (sum |features|) + precision log_norm^2.
 __device__ __forceinline__ void adaptive_neuron(const float* mask, int pixels, const float* features, int channels, float log_norm,
-                                                float* dmask, float* dfeatures, float* dlog_norm, float strength, float precision,
+                                                float* sparsity, float* dfeatures, float* dlog_norm, float strength, float precision,
                                                 float* scratch) {
     float own = strength * expf(log_norm);
-    float mask_sum = absolute_sum(mask, pixels, scratch);
-    float feature_sum = absolute_sum(features, channels, scratch);
-    add_signs(mask, dmask, pixels, own * feature_sum);
-    add_signs(features, dfeatures, channels, own * mask_sum);
-    if (threadIdx.x == 0) *dlog_norm += own * mask_sum * feature_sum + 2.0f * precision * log_norm;
+    float2 sums = sparse_neuron(mask, pixels, features, channels, sparsity, dfeatures, own, scratch);
+    if (threadIdx.x == 0) *dlog_norm += own * sums.x * sums.y + 2.0f * precision * log_norm;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
     penalty_adaptive(const float* mask /* (N, P) */, const float* features /* (N, C) */, const float* log_norm /* (N) */,
-                     float* dmask /* (N, P) */, float* dfeatures /* (N, C) */, float* dlog_norm /* (N) */, int pixels, int channels,
+                     float* sparsity /* (N) */, float* dfeatures /* (N, C) */, float* dlog_norm /* (N) */, int pixels, int channels,
                      float strength, float precision) {
     __shared__ float scratch[WARPS];
-    size_t n = blockIdx.x, p = n * pixels, c = n * channels;
-    adaptive_neuron(mask + p, pixels, features + c, channels, log_norm[n], dmask + p, dfeatures + c, dlog_norm + n, strength,
+    size_t n = blockIdx.x, c = n * channels;
+    adaptive_neuron(mask + n * pixels, pixels, features + c, channels, log_norm[n], sparsity + n, dfeatures + c, dlog_norm + n, strength,
                     precision, scratch);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
     penalty_windowed_adaptive(const float* mask /* (starts[N]) */, const float* features /* (N, C) */, const float* log_norm /* (N) */,
-                              const u32* starts /* (N + 1) */, const u32* order /* (N) */, float* dmask /* (starts[N]) */,
+                              const u32* starts /* (N + 1) */, const u32* order /* (N) */, float* sparsity /* (N), as masks lie */,
                               float* dfeatures /* (N, C) */, float* dlog_norm /* (N) */, int channels, float strength,
                               float precision) {
     __shared__ float scratch[WARPS];
     u32 start = starts[blockIdx.x], n = order[blockIdx.x];
     size_t c = (size_t)n * channels;
-    adaptive_neuron(mask + start, starts[blockIdx.x + 1] - start, features + c, channels, log_norm[n], dmask + start, dfeatures + c,
-                    dlog_norm + n, strength, precision, scratch);
+    adaptive_neuron(mask + start, starts[blockIdx.x + 1] - start, features + c, channels, log_norm[n], sparsity + blockIdx.x,
+                    dfeatures + c, dlog_norm + n, strength, precision, scratch);
 }
 
 // strength sum v^2.

@@ -5,7 +5,7 @@
 // forward   over p: rows (b, c), columns n; the tile is contracted with v over c before it is given up.
 // input     over n: rows (b, c), columns p; the factor dh[b, n] v[n, c] is formed on the way to the product.
 // weights   over b: rows n, columns p, for one c after the other: G[n, c, p] = sum_b dh[b, n] x[b, c, p] serves both
-//           dmask[n, p] += sign(mask) sum_c v[n, c] G, a second tile of sums in registers, and
+//           dmask[n, p] = sign(mask) (sum_c v[n, c] G + sparsity[n]), a second tile of sums in registers, and
 //           dfeatures[n, c] += sum_p |mask[n, p]| G, one part per tile of pixels, added up by readout_backward_features.
 //
 // PRECISION decides how x, |mask|, dh and v enter the products, and how x and dx lie in memory; everything else is float32. The

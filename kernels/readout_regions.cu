@@ -110,15 +110,18 @@ readout_regions_add_outputs(const float* parts /* (parts, B, slots) */, const fl
     h[(size_t)image * neurons + neuron] = sum;
 }
 
-// Thread: one number of the masks.
+// Block: one neuron's mask.
 extern "C" __global__ void __launch_bounds__(THREADS)
-readout_regions_add_masks(const float* parts /* (parts, inside) */, const float* mask /* (inside) */, float* dmask /* (inside) */,
+readout_regions_add_masks(const float* parts /* (parts, inside) */, const float* mask /* (inside) */,
+                          const float* sparsity /* (N), as masks lie */, const u32* starts /* (N + 1) */, float* dmask /* (inside) */,
                           int count, int inside) {
-    int i = blockIdx.x * THREADS + threadIdx.x;
-    if (i >= inside) return;
-    float sum = 0.0f;
-    for (int part = 0; part < count; ++part) sum += parts[(size_t)part * inside + i];
-    dmask[i] += sign_of(mask[i]) * sum;
+    u32 end = starts[blockIdx.x + 1];
+    float of_neuron = sparsity[blockIdx.x];
+    for (u32 i = starts[blockIdx.x] + threadIdx.x; i < end; i += THREADS) {
+        float sum = of_neuron;
+        for (int part = 0; part < count; ++part) sum += parts[(size_t)part * inside + i];
+        dmask[i] = sign_of(mask[i]) * sum;
+    }
 }
 
 // Thread: one feature weight.

@@ -132,7 +132,7 @@ readout_tensor_backward_input(const Map* mask /* (N, P), stored */, const Map* f
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_tensor_backward_weights(const Map* x /* (B, C, P), stored */, const Map* stored_mask /* (N, P), stored */,
                                 const float* mask /* (N, P) */, const float* features /* (N, C) */, const Map* dh /* (N, B), stored */,
-                                float* dmask /* (N, P) */, float* parts /* (tiles of P, N, C) */, int batch, int channels, int pixels,
+                                const float* sparsity /* (N) */, float* dmask /* (N, P) */, float* parts /* (tiles of P, N, C) */, int batch, int channels, int pixels,
                                 int neurons, int positive) {
     DYNAMIC_SHARED(shared, WEIGHTS_WORDS);
     typedef Sums<NEURONS, COLS> Tile;
@@ -205,6 +205,6 @@ readout_tensor_backward_weights(const Map* x /* (B, C, P), stored */, const Map*
             int n = first_neuron + Tile::row(r), p = first_pixel + Tile::col(c);
             if (n >= neurons || p >= pixels) continue;
             size_t at = (size_t)n * pixels + p;
-            dmask[at] += sign_of(mask[at]) * total.at(r, c);
+            dmask[at] = sign_of(mask[at]) * (total.at(r, c) + sparsity[n]);
         }
 }

@@ -16,6 +16,7 @@ struct Whole {
     const u32* stored_dh;
     const float* mask;
     const float* features;
+    const float* sparsity;
     float* dmask;
     float* parts;
     int first_neuron, first_word, words, channels, pixels, neurons, positive;
@@ -44,7 +45,7 @@ struct Whole {
                 int n = first_neuron + row + e / 2 * 8, p = (first_word + word + j * CHUNK) * 2 + e % 2;
                 if (n >= neurons || p >= pixels) continue;
                 size_t at = (size_t)n * pixels + p;
-                dmask[at] += sign_of(mask[at]) * sums[j][e];
+                dmask[at] = sign_of(mask[at]) * (sums[j][e] + sparsity[n]);
             }
     }
 };
@@ -53,12 +54,12 @@ struct Whole {
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_warpgroup_backward_weights(const Map* x /* (B, C, P), stored */, const Map* stored_mask /* (N, P), stored */,
                                    const float* mask /* (N, P) */, const float* features /* (N, C) */,
-                                   const Map* dh /* (N, B), stored */, float* dmask /* (N, P) */,
+                                   const Map* dh /* (N, B), stored */, const float* sparsity /* (N) */, float* dmask /* (N, P) */,
                                    float* parts /* (tiles of P, N, C) */, int batch, int channels, int pixels, int neurons,
                                    int positive) {
     DYNAMIC_SHARED(shared, SHARED_WORDS);
     int first_neuron = blockIdx.x * NEURONS, words = stored_words(pixels);
-    Whole lies{(const u32*)stored_mask, (const u32*)dh + (size_t)first_neuron * stored_words(batch), mask, features, dmask, parts,
+    Whole lies{(const u32*)stored_mask, (const u32*)dh + (size_t)first_neuron * stored_words(batch), mask, features, sparsity, dmask, parts,
                first_neuron, (int)blockIdx.y * (PIXELS / 2), words, channels, pixels, neurons, positive};
     weights_of(lies, shared, (const u32*)x, batch, channels, channels, words);
 }

@@ -18,6 +18,7 @@ struct Whole {
     int positive;
     const Map* stored_mask;
     const float* mask;
+    const float* sparsity;
     float* dmask;
     float* parts;
     int first_pixel, words, channels, pixels;
@@ -39,7 +40,7 @@ struct Whole {
                 int n = first_n + 8 * j + e % 2, p = first_pixel + pixel + e / 2 * 8;
                 if (n >= neurons || p >= pixels) continue;
                 size_t at = (size_t)n * pixels + p;
-                dmask[at] += sign_of(mask[at]) * sums[j][e];
+                dmask[at] = sign_of(mask[at]) * (sums[j][e] + sparsity[n]);
             }
     }
 };
@@ -48,12 +49,12 @@ struct Whole {
 extern "C" __global__ void __launch_bounds__(THREADS)
 readout_warpgroup_backward_weights_tf32(const Map* x /* (B, C, P), stored */, const Map* stored_mask /* (N, P), stored */,
                                         const float* mask /* (N, P) */, const float* features /* (N, C) */,
-                                        const Map* dh /* (N, B), stored */, float* dmask /* (N, P) */,
+                                        const Map* dh /* (N, B), stored */, const float* sparsity /* (N) */, float* dmask /* (N, P) */,
                                         float* parts /* (tiles of P, N, C) */, int batch, int channels, int pixels, int neurons,
                                         int positive) {
     DYNAMIC_SHARED(shared, SHARED_WORDS);
     int words = stored_words(pixels);
-    Whole lies{(int)blockIdx.x * NEURONS, neurons, (const u32*)dh, features, positive, stored_mask, mask, dmask, parts,
+    Whole lies{(int)blockIdx.x * NEURONS, neurons, (const u32*)dh, features, positive, stored_mask, mask, sparsity, dmask, parts,
                (int)blockIdx.y * PIXELS, words, channels, pixels};
     weights_of(lies, shared, (const u32*)x, batch, channels, channels, words);
 }

@@ -177,7 +177,8 @@ struct Gradients {
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 readout_windows_backward_weights(const Map* x /* (B, C, P) */, const float* mask /* (inside) */,
                                  const float* features /* (N, C) sorted */, const float* dh /* (B, N) sorted */,
-                                 const u32* groups /* (G, 8) */, const u32* tiles /* (T, 4) */, float* dmask /* (inside) */,
+                                 const float* sparsity /* (N) sorted */, const u32* groups /* (G, 8) */,
+                                 const u32* tiles /* (T, 4) */, float* dmask /* (inside) */,
                                  float* parts /* (tiles of pixels, N, C) sorted */, int batch, int channels, int map_height,
                                  int map_width, int neurons, int positive) {
     typedef Sums<NEURONS, TILE> Tile;
@@ -198,6 +199,7 @@ readout_windows_backward_weights(const Map* x /* (B, C, P) */, const float* mask
     int neurons_left = group.neurons - first_neuron - Tile::row(0), pixels_left = pixels - first_pixel - Tile::col(0);
     u32 first_place = group.start + (first_neuron + Tile::row(0)) * pixels + first_pixel + Tile::col(0);
     const float* own_mask = mask + first_place;
+    const float* own_sparsity = sparsity + group.first + first_neuron;
     auto is_inside = [&](int r, int c) { return r * 8 < neurons_left && c / 2 * 8 + c % 2 < pixels_left; };
     auto place = [&](int r, int c) { return r * 8 * pixels + c / 2 * 8 + c % 2; };
     auto mask_at = [&](int r, int c) { return is_inside(r, c) ? own_mask[place(r, c)] : 0.0f; };
@@ -221,7 +223,8 @@ readout_windows_backward_weights(const Map* x /* (B, C, P) */, const float* mask
     for (int r = 0; r < Tile::ROW_SLOTS; ++r)
 #pragma unroll
         for (int c = 0; c < Tile::COL_SLOTS; ++c)
-            if (is_inside(r, c)) dmask[first_place + place(r, c)] += sign_of(mask_at(r, c)) * total.at(r, c);
+            if (is_inside(r, c))
+                dmask[first_place + place(r, c)] = sign_of(mask_at(r, c)) * (total.at(r, c) + own_sparsity[Tile::row(r)]);
 }
 
 // Thread: one feature weight, in the order of the masks.

@@ -186,6 +186,13 @@ fn away_from_zero(v: Vec<f64>) -> Vec<f64> {
     v.into_iter().map(|v| v + 0.05 * v.signum()).collect()
 }
 
+/// `sum sparsity |mask|`.
+fn l1<'a>(masks: impl Iterator<Item = (&'a [f64], &'a f64)>) -> f64 {
+    masks
+        .map(|(mask, sparsity)| sparsity * mask.iter().map(|m| m.abs()).sum::<f64>())
+        .sum()
+}
+
 #[test]
 fn factorised_readout_agrees_with_differences() {
     for (batch, channels, pixels, neurons) in
@@ -203,11 +210,13 @@ fn factorised_readout_agrees_with_differences() {
             let mask = away_from_zero(noise(neurons * pixels, 2));
             let features = away_from_zero(noise(neurons * channels, 3));
             let (bias, dh) = (noise(neurons, 4), noise(batch * neurons, 5));
+            let sparsity = noise(neurons, 6);
             let loss = |x: &[f64], m: &[f64], f: &[f64], b: &[f64]| {
-                dot(&readout::reference::forward(&s, x, m, f, b), &dh)
+                let masks = m.chunks_exact(pixels).zip(&sparsity);
+                dot(&readout::reference::forward(&s, x, m, f, b), &dh) + l1(masks)
             };
             let [dx, dmask, dfeatures, dbias] =
-                readout::reference::backward(&s, &x, &mask, &features, &dh);
+                readout::reference::backward(&s, &x, &mask, &features, &dh, &sparsity);
             assert_gradient(&format!("dx {s:?}"), &x, &dx, |x| {
                 loss(x, &mask, &features, &bias)
             });
@@ -243,14 +252,17 @@ fn the_readout_through_windows_agrees_with_differences() {
             };
             let x = noise(s.batch * s.channels * s.pixels, 1);
             let mask = away_from_zero(noise(windows.mask_len(), 2));
+            let sparsity = noise(s.neurons, 6);
             let features = away_from_zero(noise(s.neurons * s.channels, 3));
             let (bias, dh) = (noise(s.neurons, 4), noise(s.batch * s.neurons, 5));
             let loss = |x: &[f64], m: &[f64], f: &[f64], b: &[f64]| {
                 let h = readout::windowed::reference::forward(&s, &windows, x, m, f, b);
-                dot(&h, &dh)
+                let masks = windows.order().iter().map(|&n| &m[windows.range(n)]);
+                dot(&h, &dh) + l1(masks.zip(&sparsity))
             };
-            let [dx, dmask, dfeatures, dbias] =
-                readout::windowed::reference::backward(&s, &windows, &x, &mask, &features, &dh);
+            let [dx, dmask, dfeatures, dbias] = readout::windowed::reference::backward(
+                &s, &windows, &x, &mask, &features, &dh, &sparsity,
+            );
             assert_gradient(&format!("dx {s:?}"), &x, &dx, |x| {
                 loss(x, &mask, &features, &bias)
             });
@@ -344,11 +356,11 @@ fn the_readout_penalty_agrees_with_differences() {
             away_from_zero(noise(pixels, 1)),
             away_from_zero(noise(channels, 2)),
         );
-        let (mut dmask, mut dfeatures) = (vec![0.0; pixels], vec![0.0; channels]);
-        penalty::reference::neuron(0.3, &mask, &features, &mut dmask, &mut dfeatures);
+        let mut dfeatures = vec![0.0; channels];
+        let (_, sparsity) = penalty::reference::neuron(0.3, &mask, &features, &mut dfeatures);
+        let dmask: Vec<f64> = mask.iter().map(|m| m.signum() * sparsity).collect();
         let value = |m: &[f64], f: &[f64]| {
-            let (mut dm, mut df) = (vec![0.0; m.len()], vec![0.0; f.len()]);
-            penalty::reference::neuron(0.3, m, f, &mut dm, &mut df)
+            penalty::reference::neuron(0.3, m, f, &mut vec![0.0; f.len()]).0
         };
         assert_gradient("dmask", &mask, &dmask, |m| value(m, &features));
         assert_gradient("dfeatures", &features, &dfeatures, |f| value(&mask, f));
@@ -367,8 +379,9 @@ fn the_other_readout_penalties_agree_with_differences() {
     }
     let (mask, features) = (away_from_zero(noise(7, 2)), away_from_zero(noise(5, 3)));
     let value = |m: &[f64], f: &[f64], s: f64| {
-        let (mut dm, mut df, mut ds) = (vec![0.0; 7], vec![0.0; 5], 0.0);
-        let value = adaptive_neuron((0.3, 0.25), (m, f, s), (&mut dm, &mut df, &mut ds));
+        let (mut df, mut ds) = (vec![0.0; 5], 0.0);
+        let (value, sparsity) = adaptive_neuron((0.3, 0.25), (m, f, s), (&mut df, &mut ds));
+        let dm: Vec<f64> = m.iter().map(|m| m.signum() * sparsity).collect();
         (value, dm, df, ds)
     };
     let (_, dm, df, ds) = value(&mask, &features, 0.4);

@@ -106,7 +106,16 @@ fn assert_readout_is_its_definition(s: readout::Shape, windows: Option<&Windows>
         windows,
     };
     let h = readout::reference::forward(&s, &x, &mask, &features, &bias);
-    let [dx, dmask, dfeatures, dbias] = readout::reference::backward(&s, &x, &mask, &features, &dh);
+    let (asparsity, sparsity) = both(&noise(s.neurons, 6));
+    let asparsity = match windows {
+        None => asparsity,
+        Some(windows) => {
+            let sorted = windows.order().iter().map(|&n| sparsity[n] as f32);
+            upload(sorted.collect())
+        }
+    };
+    let [dx, dmask, dfeatures, dbias] =
+        readout::reference::backward(&s, &x, &mask, &features, &dh, &sparsity);
     let dmask = widen(&stored(&dmask));
     for keep in [false, true] {
         let name = format!("keep {keep} {s:?}");
@@ -117,10 +126,11 @@ fn assert_readout_is_its_definition(s: readout::Shape, windows: Option<&Windows>
         assert_same(&format!("h {name}"), &ah, &h);
 
         let mut adx = filled(f32::NAN, dx.len());
-        let mut dm = filled(1.0, dmask.len());
+        let mut dm = filled(f32::NAN, dmask.len());
         let mut df = filled(1.0, features.len());
         let mut db = filled(1.0, bias.len());
         let gradients = Gradients {
+            sparsity: asparsity.view(),
             mask: dm.view_mut(),
             features: df.view_mut(),
             bias: db.view_mut(),
@@ -136,7 +146,7 @@ fn assert_readout_is_its_definition(s: readout::Shape, windows: Option<&Windows>
             kept,
         );
         assert_same(&format!("dx {name}"), &adx, &dx);
-        assert_same(&format!("dmask {name}"), &dm, &plus_one(&dmask));
+        assert_same(&format!("dmask {name}"), &dm, &dmask);
         assert_same(&format!("dfeatures {name}"), &df, &plus_one(&dfeatures));
         assert_same(&format!("dbias {name}"), &db, &plus_one(&dbias));
     }

@@ -88,6 +88,17 @@ impl Arena {
         self.values.slice_mut(self.layout.slots[slot].range())
     }
 
+    /// Zeros but for these tensors, in order, which somebody writes.
+    pub fn clear_but(&mut self, written: impl Iterator<Item = usize>) {
+        let mut from = 0;
+        for slot in written {
+            let own = self.layout.slots[slot].range();
+            self.values.slice_mut(from..own.start).fill(0.0);
+            from = own.end;
+        }
+        self.values.slice_mut(from..self.layout.len()).fill(0.0);
+    }
+
     /// Two tensors declared one after the other, to write.
     pub fn pair_mut(&mut self, first: usize) -> (ViewMut<'_>, ViewMut<'_>) {
         let (a, b) = (

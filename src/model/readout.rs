@@ -153,13 +153,19 @@ impl Readout {
         }
     }
 
-    fn gradients<'a>(&self, mask: usize, gradients: &'a mut Arena) -> Gradients<'a> {
+    fn gradients<'a>(
+        &self,
+        mask: usize,
+        gradients: &'a mut Arena,
+        sparsity: &'a Array,
+    ) -> Gradients<'a> {
         let slots = &gradients.layout.slots;
         let (mask, features) = (slots[mask].range(), slots[self.features].range());
         let all = mask.start..slots[self.bias].range().end;
         let (mask_view, rest) = gradients.values.slice_mut(all).split_at(mask.len());
         let (features, bias) = rest.split_at(features.len());
         Gradients {
+            sparsity: sparsity.view(),
             mask: mask_view,
             features,
             bias,
@@ -182,6 +188,8 @@ pub struct Buffers {
     /// Each image's share of the loss (B).
     pub losses: Array,
     dh: Array,
+    /// What the penalty gives to the gradients of the masks (N), if there are any.
+    sparsity: Array,
     kept: Option<Array>,
     sampled: Option<Sampled>,
 }
@@ -192,6 +200,12 @@ impl Buffers {
         let device = &model.device;
         let zeros = || device.zeros(&[batch, readout.neurons]);
         let kept = readout.kept(model, batch);
+        let masks = gradients && readout.masks().is_some();
+        let mut sparsity = device.zeros(&[if masks { readout.neurons } else { 0 }]);
+        if model.config.readout.features_penalty == FeaturesPenalty::L2 {
+            // That of every number for itself stays as it is.
+            sparsity.fill(model.config.penalties.readout_sparsity as f32);
+        }
         Self {
             h: zeros(),
             rates: zeros(),
@@ -202,6 +216,7 @@ impl Buffers {
             } else {
                 device.zeros(&[0])
             },
+            sparsity,
             kept: (gradients && kept <= KEPT).then(|| device.zeros(&[kept])),
             sampled: match readout.spatial {
                 Spatial::Masks(_) | Spatial::Whole => None,
@@ -289,7 +304,7 @@ pub fn losses(model: &Model, index: usize, buffers: &mut Buffers, batch: usize, 
     );
 }
 
-/// Adds to the parameters' gradients and leaves the core output's in the workspace.
+/// Writes the masks' gradient, that of [`penalties`] included, adds to the other parameters' and leaves the core output's in the workspace.
 pub fn backward(
     model: &Model,
     index: usize,
@@ -311,13 +326,14 @@ pub fn backward(
     let len = batch * readout.inputs();
     let dh = buffers.dh.slice(0..batch * readout.neurons);
     let (x, dx) = space.output_and_gradient(len);
+    let own_gradients = readout.gradients(mask, gradients, &buffers.sparsity);
     readout::backward(
         &model.device,
         &shape,
         x,
         readout.weights(mask, &model.params),
         dh,
-        (dx.slice_mut(0..len), readout.gradients(mask, gradients)),
+        (dx.slice_mut(0..len), own_gradients),
         buffers
             .kept
             .as_mut()
@@ -381,8 +397,8 @@ pub fn backward_images(
     );
 }
 
-/// Adds the gradients of the readout's penalty.
-pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) {
+/// Adds the gradients of the readout's penalty; that of masks waits in the buffers for [`backward`].
+pub fn penalties(model: &Model, index: usize, buffers: &mut Buffers, gradients: &mut Arena) {
     let (readout, device) = (&model.readouts[index], &model.device);
     let (settings, form) = (
         &model.config.penalties,
@@ -405,17 +421,14 @@ pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) {
     let values = (view(mask), view(readout.features));
     match (form, readout.log_norm) {
         (FeaturesPenalty::L2, _) => {
-            penalty::absolutes(device, strength, values.0, gradients.view_mut(mask));
             let to = gradients.view_mut(readout.features);
             penalty::squares(device, settings.features_ridge, values.1, to);
         }
         (FeaturesPenalty::AdaptiveLogNorm, Some(slot)) => {
-            let from = gradients.layout.slots[mask].range();
             let features = gradients.layout.slots[readout.features].range();
             let norms = gradients.layout.slots[slot].range();
-            let all = gradients.values.slice_mut(from.start..norms.end);
-            let (dmask, rest) = all.split_at(from.len());
-            let (dfeatures, rest) = rest.split_at(features.len());
+            let all = gradients.values.slice_mut(features.start..norms.end);
+            let (dfeatures, rest) = all.split_at(features.len());
             let log_norm = penalty::LogNorm {
                 values: view(slot),
                 gradient: rest.slice(norms.start - features.end..norms.end - features.end),
@@ -426,18 +439,15 @@ pub fn penalties(model: &Model, index: usize, gradients: &mut Arena) {
                 windows,
                 strength,
                 values,
-                (dmask, dfeatures),
+                (buffers.sparsity.view_mut(), dfeatures),
                 log_norm,
             );
         }
         _ if strength == 0.0 => {}
         _ => {
-            let g = readout.gradients(mask, gradients);
-            let to = (g.mask, g.features);
-            match windows {
-                Some(windows) => penalty::windowed_readout(device, windows, strength, values, to),
-                None => penalty::readout(device, readout.neurons, strength, values, to),
-            }
+            let to = gradients.view_mut(readout.features);
+            let to = (buffers.sparsity.view_mut(), to);
+            penalty::readout(device, windows, strength, values, to);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::schedule::AHEAD;
 use super::{Interrupts, Progress, Trainer};
 use crate::device::Mark;
+use crate::model::readout::Readout;
 use crate::model::{Mode, config, core, readout};
 use crate::ops::{dropout, loss, optimiser, schedule};
 
@@ -110,7 +111,8 @@ impl Trainer {
     fn pass(&mut self, interrupts: &Interrupts) -> bool {
         let device = self.model.device.clone();
         self.before_step.copy_from(&self.model.statistics.values);
-        self.gradients.values.fill(0.0);
+        let written = self.model.readouts.iter().filter_map(Readout::masks);
+        self.gradients.clear_but(written);
         let frozen = self.model.config.training.is_frozen();
         let mode = match frozen {
             true => Mode::Prediction,
@@ -134,6 +136,7 @@ impl Trainer {
             let losses = buffers.losses.slice(0..batch);
             let of_steps = self.schedule.losses.view_mut();
             loss::total(&device, losses, step, of_steps, r > 0);
+            readout::penalties(&self.model, r, buffers, &mut self.gradients);
             readout::backward(&self.model, r, space, buffers, batch, &mut self.gradients);
             if interrupts.signal().is_some() {
                 return self.abandon();
@@ -142,7 +145,6 @@ impl Trainer {
             if !frozen {
                 core::backward(&self.model, space, batch, &mut self.gradients);
             }
-            readout::penalties(&self.model, r, &mut self.gradients);
             if interrupts.signal().is_some() {
                 return self.abandon();
             }

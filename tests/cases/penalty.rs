@@ -1,7 +1,8 @@
 //! Gradients of the penalties; the steerable one against that of the rotated filters.
 
-use super::{Case, Cost, Output, both, filled};
+use super::{Case, Cost, Output, Trial, both, filled};
 use crate::common::{noise, windows};
+use std::ops::Range;
 use striate::device::{Device, View, ViewMut};
 use striate::ops::basis::Basis;
 use striate::ops::group_conv::{self, Shape};
@@ -142,39 +143,84 @@ fn filters((outputs, inputs, kernel): (usize, usize, usize), strength: Strength)
     })
 }
 
+/// Masks of so many pixels, of windows, or of neurons.
+struct Masks {
+    windows: Option<Windows>,
+    pixels: usize,
+}
+
+impl Masks {
+    fn in_windows(on: &Device) -> Self {
+        let corners: Vec<_> = (0..9).map(|n| (n % 3, 4, 8, 8 + n % 2)).collect();
+        let map = (12, 20);
+        Self {
+            windows: Some(Windows::new(on, map, &windows(&corners))),
+            pixels: map.0 * map.1,
+        }
+    }
+
+    fn range(&self, neuron: usize) -> Range<usize> {
+        match &self.windows {
+            Some(windows) => windows.range(neuron),
+            None => neuron * self.pixels..(neuron + 1) * self.pixels,
+        }
+    }
+
+    fn len(&self, neurons: usize) -> usize {
+        (0..neurons).map(|n| self.range(n).len()).sum()
+    }
+
+    /// From the order of neurons to that of masks.
+    fn sorted(&self, of_neurons: Vec<f64>) -> Vec<f64> {
+        match &self.windows {
+            Some(windows) => windows.order().iter().map(|&n| of_neurons[n]).collect(),
+            None => of_neurons,
+        }
+    }
+}
+
 pub fn readout((neurons, pixels, channels): (usize, usize, usize)) -> Case {
     let name = format!("readout penalty {neurons} {pixels} {channels}");
     Case::new(name, move |on| {
-        let mut mask = noise(neurons * pixels, 1);
-        mask[0] = 0.0;
-        let (amask, mask) = both(on, &mask);
-        let (afeatures, features) = both(on, &noise(neurons * channels, 2));
-        let mut dm = filled(on, 1.0, mask.len());
-        let mut df = filled(on, 1.0, features.len());
-        on.pass(
-            "gradient",
-            Cost::words(3 * (mask.len() + features.len())),
-            || {
-                let values = (amask.view(), afeatures.view());
-                let gradients = (dm.view_mut(), df.view_mut());
-                penalty::readout(on, neurons, 0.02, values, gradients);
-            },
-        );
-        on.outputs(|| {
-            let (mut dmask, mut dfeatures) = (vec![1.0; mask.len()], vec![1.0; features.len()]);
-            for n in 0..neurons {
-                let (p, c) = (
-                    n * pixels..(n + 1) * pixels,
-                    n * channels..(n + 1) * channels,
-                );
-                let (m, f) = (&mask[p.clone()], &features[c.clone()]);
-                penalty::reference::neuron(0.02, m, f, &mut dmask[p], &mut dfeatures[c]);
-            }
-            vec![
-                Output::new("dmask", &dm, dmask),
-                Output::new("dfeatures", &df, dfeatures),
-            ]
-        })
+        let masks = Masks {
+            windows: None,
+            pixels,
+        };
+        run_readout(on, &masks, neurons, channels)
+    })
+}
+
+fn windowed_readout() -> Case {
+    Case::new("readout penalty through windows", |on| {
+        run_readout(on, &Masks::in_windows(on), 9, 5)
+    })
+}
+
+fn run_readout(on: &Trial, masks: &Masks, neurons: usize, channels: usize) -> Vec<Output> {
+    let mut mask = noise(masks.len(neurons), 1);
+    mask[0] = 0.0;
+    let (amask, mask) = both(on, &mask);
+    let (afeatures, features) = both(on, &with_zero(noise(neurons * channels, 2)));
+    let mut sparsity = filled(on, f32::NAN, neurons);
+    let mut df = filled(on, 1.0, features.len());
+    let words = mask.len() + 3 * features.len() + neurons;
+    on.pass("gradient", Cost::words(words), || {
+        let values = (amask.view(), afeatures.view());
+        let to = (sparsity.view_mut(), df.view_mut());
+        penalty::readout(on, masks.windows.as_ref(), 0.02, values, to);
+    });
+    on.outputs(|| {
+        let mut dfeatures = vec![1.0; features.len()];
+        let own = dfeatures.chunks_exact_mut(channels).enumerate();
+        let own = own.map(|(n, df)| {
+            let (m, f) = (&mask[masks.range(n)], &features[n * channels..][..channels]);
+            penalty::reference::neuron(0.02, m, f, df).1
+        });
+        let wanted = masks.sorted(own.collect());
+        vec![
+            Output::new("sparsity", &sparsity, wanted),
+            Output::new("dfeatures", &df, dfeatures),
+        ]
     })
 }
 
@@ -208,43 +254,36 @@ fn elements() -> [Case; 2] {
 fn adaptive(in_windows: bool) -> Case {
     let name = format!("adaptive readout penalty, windows {in_windows}");
     Case::new(name, move |on| {
-        let (channels, map) = (5, (12, 20));
-        let corners: Vec<_> = (0..9).map(|n| (n % 3, 4, 8, 8 + n % 2)).collect();
-        let windows = Windows::new(on, map, &windows(&corners));
-        let neurons = windows.neurons();
-        let own = |n: usize| match in_windows {
-            true => windows.range(n),
-            false => n * map.0 * map.1..(n + 1) * map.0 * map.1,
-        };
-        let len = (0..neurons).map(|n| own(n).len()).sum();
-        let (amask, mask) = both(on, &noise(len, 1));
+        let (neurons, channels, mut masks) = (9, 5, Masks::in_windows(on));
+        if !in_windows {
+            masks.windows = None;
+        }
+        let (amask, mask) = both(on, &noise(masks.len(neurons), 1));
         let (afeatures, features) = both(on, &noise(neurons * channels, 2));
         let (anorms, norms) = both(on, &noise(neurons, 3));
-        let [mut dm, mut df, mut ds] =
-            [mask.len(), features.len(), neurons].map(|n| filled(on, 1.0, n));
-        let words = 3 * (mask.len() + features.len() + neurons);
+        let mut sparsity = filled(on, f32::NAN, neurons);
+        let [mut df, mut ds] = [features.len(), neurons].map(|n| filled(on, 1.0, n));
+        let words = mask.len() + 3 * (features.len() + neurons) + neurons;
         on.pass("gradient", Cost::words(words), || {
             let values = (amask.view(), afeatures.view());
-            let gradients = (dm.view_mut(), df.view_mut());
+            let to = (sparsity.view_mut(), df.view_mut());
             let log_norm = penalty::LogNorm {
                 values: anorms.view(),
                 gradient: ds.view_mut(),
                 sd: 0.25,
             };
-            let windows = in_windows.then_some(&windows);
-            penalty::adaptive(on, windows, 0.02, values, gradients, log_norm);
+            penalty::adaptive(on, masks.windows.as_ref(), 0.02, values, to, log_norm);
         });
         on.outputs(|| {
-            let [mut dmask, mut dfeatures, mut dnorms] =
-                [mask.len(), features.len(), neurons].map(|n| vec![1.0; n]);
-            for n in 0..neurons {
-                let (p, c) = (own(n), n * channels..(n + 1) * channels);
-                let values = (&mask[p.clone()], &features[c.clone()], norms[n]);
-                let to = (&mut dmask[p], &mut dfeatures[c], &mut dnorms[n]);
-                penalty::reference::adaptive_neuron((0.02, 0.25), values, to);
-            }
+            let [mut dfeatures, mut dnorms] = [features.len(), neurons].map(|n| vec![1.0; n]);
+            let own = dfeatures.chunks_exact_mut(channels).zip(&mut dnorms);
+            let own = own.enumerate().map(|(n, to)| {
+                let (m, f) = (&mask[masks.range(n)], &features[n * channels..][..channels]);
+                penalty::reference::adaptive_neuron((0.02, 0.25), (m, f, norms[n]), to).1
+            });
+            let wanted = masks.sorted(own.collect());
             vec![
-                Output::new("dmask", &dm, dmask),
+                Output::new("sparsity", &sparsity, wanted),
                 Output::new("dfeatures", &df, dfeatures),
                 Output::new("dlog_norm", &ds, dnorms),
             ]
@@ -252,37 +291,11 @@ fn adaptive(in_windows: bool) -> Case {
     })
 }
 
+/// With a number whose absolute value has no slope, if there are several.
 fn with_zero(mut values: Vec<f64>) -> Vec<f64> {
-    values[3] = 0.0;
+    if values.len() > 1 {
+        let middle = values.len() / 2;
+        values[middle] = 0.0;
+    }
     values
-}
-
-fn windowed_readout() -> Case {
-    Case::new("readout penalty through windows", |on| {
-        let corners: Vec<_> = (0..9).map(|n| (n % 3, 4, 8, 8 + n % 2)).collect();
-        let windows = Windows::new(on, (12, 20), &windows(&corners));
-        let (neurons, channels) = (windows.neurons(), 5);
-        let (amask, mask) = both(on, &noise(windows.mask_len(), 1));
-        let (afeatures, features) = both(on, &noise(neurons * channels, 2));
-        let mut dm = filled(on, 1.0, mask.len());
-        let mut df = filled(on, 1.0, features.len());
-        let words = 3 * (mask.len() + features.len());
-        on.pass("gradient", Cost::words(words), || {
-            let values = (amask.view(), afeatures.view());
-            let gradients = (dm.view_mut(), df.view_mut());
-            penalty::windowed_readout(on, &windows, 0.02, values, gradients);
-        });
-        on.outputs(|| {
-            let (mut dmask, mut dfeatures) = (vec![1.0; mask.len()], vec![1.0; features.len()]);
-            for n in 0..neurons {
-                let (p, c) = (windows.range(n), n * channels..(n + 1) * channels);
-                let (m, f) = (&mask[p.clone()], &features[c.clone()]);
-                penalty::reference::neuron(0.02, m, f, &mut dmask[p], &mut dfeatures[c]);
-            }
-            vec![
-                Output::new("dmask", &dm, dmask),
-                Output::new("dfeatures", &df, dfeatures),
-            ]
-        })
-    })
 }

@@ -138,6 +138,7 @@ fn run_windowed(on: &Trial, s: &Shape, map: (usize, usize), of_neurons: &[Window
     let (afeatures, features) = both(on, &with_zeros(n * s.channels, 3));
     let (abias, bias) = both(on, &noise(n, 4));
     let (adh, dh) = on.noise(b * n, 5);
+    let (asparsity, sparsity) = both(on, &noise(n, 6));
     let weights = Weights {
         mask: amask.view(),
         features: afeatures.view(),
@@ -165,7 +166,8 @@ fn run_windowed(on: &Trial, s: &Shape, map: (usize, usize), of_neurons: &[Window
     on.pass("backward to the maps", cost, || {
         backward_input(on, s, weights, adh.view(), dx_alone.view_mut());
     });
-    let cost = Cost::words(3 * parameters + b * n)
+    // The gradient of the masks is not read.
+    let cost = Cost::words(3 * parameters - mask.len() + (b + 1) * n)
         .maps(on, 2 * ax.len())
         .tensor(2 * products);
     let mut ways = vec![("backward", None)];
@@ -177,10 +179,12 @@ fn run_windowed(on: &Trial, s: &Shape, map: (usize, usize), of_neurons: &[Window
         .map(|(name, mut kept)| {
             let one = |n| filled(on, 1.0, n);
             let mut dx = empty_maps(on, ax.len());
-            let mut grown = [one(amask.len()), one(afeatures.len()), one(n)];
+            let dmask = filled(on, f32::NAN, amask.len());
+            let mut grown = [dmask, one(afeatures.len()), one(n)];
             on.pass(name, cost, || {
                 let [mask, features, bias] = &mut grown;
                 let gradients = Gradients {
+                    sparsity: asparsity.view(),
                     mask: mask.view_mut(),
                     features: features.view_mut(),
                     bias: bias.view_mut(),
@@ -199,12 +203,12 @@ fn run_windowed(on: &Trial, s: &Shape, map: (usize, usize), of_neurons: &[Window
             outputs.push(Output::tensor("h, keeping", &h_keeping, wanted));
         }
         let [dx, dmask, dfeatures, dbias] =
-            windowed::reference::backward(s, &windows, &x, &mask, &features, &dh);
+            windowed::reference::backward(s, &windows, &x, &mask, &features, &dh, &sparsity);
         outputs.push(Output::tensor_maps("dx alone", &dx_alone, dx.clone()));
         for (adx, [gm, gf, gb]) in &gradients {
             outputs.extend([
                 Output::tensor_maps("dx", adx, dx.clone()),
-                Output::tensor("dmask", gm, plus_one(&dmask)),
+                Output::tensor("dmask", gm, dmask.clone()),
                 Output::tensor("dfeatures", gf, plus_one(&dfeatures)),
                 Output::new("dbias", gb, plus_one(&dbias)),
             ]);
@@ -233,6 +237,7 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
     let (afeatures, features) = both(on, &with_zeros(n * s.channels, 3));
     let (abias, bias) = both(on, &noise(n, 4));
     let (adh, dh) = on.noise(b * n, 5);
+    let (asparsity, sparsity) = both(on, &noise(n, 6));
     let weights = Weights {
         mask: amask.view(),
         features: afeatures.view(),
@@ -268,7 +273,8 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
     on.pass("backward to the maps", cost.tensor(products), || {
         backward_input(on, s, weights, adh.view(), dx_alone.view_mut());
     });
-    let cost = Cost::words(3 * parameters + b * n)
+    // The gradient of the masks is not read.
+    let cost = Cost::words(3 * parameters - mask.len() + (b + 1) * n)
         .maps(on, 2 * ax.len())
         .tensor(2 * products);
     let mut ways = vec![("backward", None)];
@@ -280,10 +286,12 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
         .map(|(name, mut kept)| {
             let one = |n| filled(on, 1.0, n);
             let mut dx = empty_maps(on, ax.len());
-            let mut grown = [one(amask.len()), one(afeatures.len()), one(n)];
+            let dmask = filled(on, f32::NAN, amask.len());
+            let mut grown = [dmask, one(afeatures.len()), one(n)];
             on.pass(name, cost, || {
                 let [mask, features, bias] = &mut grown;
                 let gradients = Gradients {
+                    sparsity: asparsity.view(),
                     mask: mask.view_mut(),
                     features: features.view_mut(),
                     bias: bias.view_mut(),
@@ -305,12 +313,13 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
         if keeps {
             outputs.push(Output::tensor("h, keeping", &h_keeping, wanted));
         }
-        let [dx, dmask, dfeatures, dbias] = reference::backward(s, &x, &mask, &features, &dh);
+        let [dx, dmask, dfeatures, dbias] =
+            reference::backward(s, &x, &mask, &features, &dh, &sparsity);
         outputs.push(Output::tensor_maps("dx alone", &dx_alone, dx.clone()));
         for (adx, [gm, gf, gb]) in &gradients {
             outputs.extend([
                 Output::tensor_maps("dx", adx, dx.clone()),
-                Output::tensor("dmask", gm, plus_one(&dmask)),
+                Output::tensor("dmask", gm, dmask.clone()),
                 Output::tensor("dfeatures", gf, plus_one(&dfeatures)),
                 Output::new("dbias", gb, plus_one(&dbias)),
             ]);

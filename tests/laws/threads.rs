@@ -132,7 +132,9 @@ fn everything() -> Vec<(&'static str, Vec<u32>)> {
     let [mut dx, mut dmask, mut dfeatures, mut dbias] =
         [&x, &mask, &features, &bias].map(|a| CPU.zeros(&[a.len()]));
     readout::forward(&CPU, &s, x.view().into(), weights, h.view_mut(), None);
+    let sparsity = upload(&noise(s.neurons, 6));
     let gradients = Gradients {
+        sparsity: sparsity.view(),
         mask: dmask.view_mut(),
         features: dfeatures.view_mut(),
         bias: dbias.view_mut(),

@@ -51,7 +51,13 @@ fn passes(s: &Shape, mask: &Array, windows: Option<&Windows>) -> Vec<Vec<f32>> {
     readout::backward_input(&CPU, s, weights, dh.view(), alone.view_mut().into());
     let [mut dmask, mut dfeatures, mut dbias] =
         [mask, &features, &bias].map(|a| CPU.zeros(&[a.len()]));
+    let mut sparsity = noise(s.neurons, 6);
+    if let Some(windows) = windows {
+        sparsity = windows.order().iter().map(|&n| sparsity[n]).collect();
+    }
+    let sparsity = upload(&sparsity);
     let gradients = Gradients {
+        sparsity: sparsity.view(),
         mask: dmask.view_mut(),
         features: dfeatures.view_mut(),
         bias: dbias.view_mut(),

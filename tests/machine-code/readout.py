@@ -23,6 +23,7 @@ class Case:
         self.features = draw((neurons, channels)).astype(np.float32)
         self.bias = draw(neurons).astype(np.float32)
         self.dh = draw((batch, neurons)).astype(np.float32)
+        self.sparsity = draw(neurons).astype(np.float32)
         self.magnitude = rounded(np.abs(self.mask), precision)
 
     def stored(self, rows):
@@ -78,19 +79,21 @@ def to_weights(case):
     file, kernel, threads, words, rows, columns = weights_kernel(case.precision)
     run = Launch(file, kernel, case.precision, threads, words)
     dh, tiles = rounded(case.dh, case.precision), -(-p // columns)
-    dmask, parts = run.put(np.ones((n, p), np.float32)), run.empty(tiles * n * c)
+    dmask, parts = run.empty(n * p), run.empty(tiles * n * c)
     given = [
         run.put(case.stored(case.x)),
         run.put(case.stored(case.magnitude)),
         run.put(case.mask),
         run.put(case.features),
         run.put(case.stored(np.ascontiguousarray(dh.T))),
+        run.put(case.sparsity),
         dmask,
         parts,
     ]
     run.go((-(-n // rows), tiles, 1), given, [b, c, p, n, 1])
     g = np.einsum("bn,bcp->ncp", dh.astype(float), case.x.astype(float))
-    want_mask = 1 + np.sign(case.mask) * np.einsum("nc,ncp->np", np.abs(case.features).astype(float), g)
+    want_mask = np.einsum("nc,ncp->np", np.abs(case.features).astype(float), g) + case.sparsity[:, None]
+    want_mask *= np.sign(case.mask)
     want_features = np.einsum("np,ncp->nc", case.magnitude.astype(float), g)
     got = run.get(parts, (tiles, n, c)).astype(float).sum(0)
     return run, [run.get(dmask, (n, p)), got], [want_mask, want_features]

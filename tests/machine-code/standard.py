@@ -76,6 +76,7 @@ def warps_to_weights():
         NEURONS * PIXELS,
         NEURONS * channels,
         NEURONS * BATCH,
+        NEURONS,
         NEURONS * PIXELS,
         PIXELS // 128 * NEURONS * channels,
     ]
@@ -168,6 +169,7 @@ def to_weights(precision):
             take(NEURONS * PIXELS * 4),
             take(NEURONS * channels * 4),
             take(NEURONS * BATCH * size),
+            take(NEURONS * 4),
             take(NEURONS * PIXELS * 4),
             take(tiles * NEURONS * channels * 4),
         ]

@@ -80,7 +80,8 @@ def to_weights(precision):
         take = lambda n: run.memory.alloc(n, "")
         groups, _, of_pixels = tables.put(run)
         given = [take(BATCH * channels * HEIGHT * WIDTH * bytes_of(precision)), take(NEURONS * SIDE * SIDE * 4)]
-        given += [take(NEURONS * channels * 4), take(BATCH * NEURONS * 4), groups, of_pixels, take(NEURONS * SIDE * SIDE * 4)]
+        given += [take(NEURONS * channels * 4), take(BATCH * NEURONS * 4), take(NEURONS * 4), groups, of_pixels]
+        given.append(take(NEURONS * SIDE * SIDE * 4))
         given.append(take(2 * NEURONS * channels * 4))
         grid = (len(tables.of_pixels), 1, 1)
         return grid[0], cycles(run, grid, [(80, 0, 0), (82, 0, 0)], given, [BATCH, channels, HEIGHT, WIDTH, NEURONS, 0])

@@ -1,7 +1,7 @@
 //! A readout's penalty whose strength each neuron learns (Turishcheva et al. 2024):
 //! `strength sum_n exp(s_n) (sum_p |mask|) (sum_c |features|) + sum_n s_n^2 / sd^2`, s the log norms.
 
-use super::reference;
+use super::{own_mask, reference, store_sparsity};
 use crate::device::kernels::penalty as kernels;
 use crate::device::{Device, View, ViewMut};
 use crate::ops::readout::Windows;
@@ -18,13 +18,13 @@ pub struct LogNorm<'a> {
     pub sd: f64,
 }
 
-/// Adds the gradients; with windows masks lie as they order them.
+/// As [`super::readout`]; adds the gradient of the log norms, too.
 pub fn adaptive(
     device: &Device,
     windows: Option<&Windows>,
     strength: f64,
     (mask, features): (View, View),
-    (dmask, dfeatures): (ViewMut, ViewMut),
+    (sparsity, dfeatures): (ViewMut, ViewMut),
     log_norm: LogNorm,
 ) {
     let n = log_norm.values.len();
@@ -32,32 +32,19 @@ pub fn adaptive(
     let wanted = (windows.map_or(n * p, Windows::mask_len), n * c, n);
     let got = (mask.len(), features.len(), log_norm.gradient.len());
     assert_eq!(got, wanted, "adaptive penalty");
-    assert_eq!((dmask.len(), dfeatures.len()), (wanted.0, wanted.1));
+    assert_eq!((sparsity.len(), dfeatures.len()), (n, n * c));
     let precision = log_norm.sd.powi(-2) as f32;
     match (device, windows) {
         (Device::Cpu, _) => {
             let (mask, features, s) = (mask.host(), features.host(), log_norm.values.host());
-            let mut own: Vec<_> = (dfeatures.host().chunks_exact_mut(c))
-                .zip(log_norm.gradient.host())
-                .map(Some)
-                .collect();
-            let mut rest = dmask.host();
-            let mut tasks = Vec::with_capacity(n);
-            for at in 0..n {
-                let (neuron, range) = match windows {
-                    Some(w) => (w.order()[at], w.range(w.order()[at])),
-                    None => (at, at * p..(at + 1) * p),
-                };
-                let (dm, after) = rest.split_at_mut(range.len());
-                rest = after;
-                if let Some((df, ds)) = own[neuron].take() {
-                    let f = &features[neuron * c..(neuron + 1) * c];
-                    tasks.push(((&mask[range], f, s[neuron]), (dm, df, ds)));
-                }
-            }
-            tasks.into_par_iter().for_each(|(values, to)| {
-                reference::adaptive_neuron((strength, log_norm.sd), values, to);
+            let own = dfeatures.host().par_chunks_exact_mut(c);
+            let own = own.zip(log_norm.gradient.host()).enumerate();
+            let own = own.map(|(n, (df, ds))| {
+                let (mask, features) = (&mask[own_mask(windows, n, p)], &features[n * c..][..c]);
+                let own_strength = (strength, log_norm.sd);
+                reference::adaptive_neuron(own_strength, (mask, features, s[n]), (df, ds)).1
             });
+            store_sparsity(windows, own.collect(), sparsity.host());
         }
         (_, None) => kernels::penalty_adaptive(
             device,
@@ -65,7 +52,7 @@ pub fn adaptive(
             mask,
             features,
             log_norm.values,
-            dmask,
+            sparsity,
             dfeatures,
             log_norm.gradient,
             p,
@@ -81,7 +68,7 @@ pub fn adaptive(
             log_norm.values,
             windows.tables.starts.view(),
             windows.tables.order.view(),
-            dmask,
+            sparsity,
             dfeatures,
             log_norm.gradient,
             c,

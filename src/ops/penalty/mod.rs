@@ -21,6 +21,7 @@ pub use adaptive::{LogNorm, adaptive};
 pub use elements::{absolutes, squares};
 pub use metric::Metric;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Keeps the denominators from 0.
 pub const EPSILON: f64 = 1e-8;
@@ -138,86 +139,68 @@ pub fn filters(
     }
 }
 
-/// Adds the gradients of the weighted penalty of a readout.
+/// Writes the gradient of each neuron's |mask| (N), neurons in the order of their masks, and adds that of the features. With windows masks lie
+/// as they order them.
 pub fn readout(
     device: &Device,
-    neurons: usize,
+    windows: Option<&Windows>,
     strength: f64,
     (mask, features): (View, View),
-    (dmask, dfeatures): (ViewMut, ViewMut),
+    (sparsity, dfeatures): (ViewMut, ViewMut),
 ) {
-    let (p, c) = (mask.len() / neurons, features.len() / neurons);
-    assert_eq!((dmask.len(), dfeatures.len()), (neurons * p, neurons * c));
-    assert_eq!((mask.len(), features.len()), (neurons * p, neurons * c));
-    match device {
-        Device::Cpu => {
-            let gradients = dmask
-                .host()
-                .par_chunks_exact_mut(p)
-                .zip(dfeatures.host().par_chunks_exact_mut(c));
-            let values = mask
-                .host()
-                .par_chunks_exact(p)
-                .zip(features.host().par_chunks_exact(c));
-            values.zip(gradients).for_each(|((m, f), (dm, df))| {
-                reference::neuron(strength, m, f, dm, df);
+    let n = sparsity.len();
+    let (p, c) = (mask.len() / n, features.len() / n);
+    let wanted = (windows.map_or(n * p, Windows::mask_len), n * c, n * c);
+    let got = (mask.len(), features.len(), dfeatures.len());
+    assert_eq!(got, wanted, "readout penalty");
+    match (device, windows) {
+        (Device::Cpu, _) => {
+            let (mask, features) = (mask.host(), features.host());
+            let own = dfeatures.host().par_chunks_exact_mut(c).enumerate();
+            let own = own.map(|(n, dfeatures)| {
+                let (mask, features) = (&mask[own_mask(windows, n, p)], &features[n * c..][..c]);
+                reference::neuron(strength, mask, features, dfeatures).1
             });
+            store_sparsity(windows, own.collect(), sparsity.host());
         }
-        _ => kernels::penalty::penalty_readout(
+        (_, None) => kernels::penalty::penalty_readout(
             device,
-            [neurons, 1, 1],
+            [n, 1, 1],
             mask,
             features,
-            dmask,
+            sparsity,
             dfeatures,
             p,
+            c,
+            strength as f32,
+        ),
+        (_, Some(windows)) => kernels::penalty::penalty_windowed_readout(
+            device,
+            [n, 1, 1],
+            mask,
+            features,
+            windows.tables.starts.view(),
+            windows.tables.order.view(),
+            sparsity,
+            dfeatures,
             c,
             strength as f32,
         ),
     }
 }
 
-/// As [`readout`], of masks that lie in windows, as [`Windows`] orders them.
-pub fn windowed_readout(
-    device: &Device,
-    windows: &Windows,
-    strength: f64,
-    (mask, features): (View, View),
-    (dmask, dfeatures): (ViewMut, ViewMut),
-) {
-    let neurons = windows.neurons();
-    let c = features.len() / neurons;
-    let lengths = (windows.mask_len(), neurons * c);
-    assert_eq!((mask.len(), features.len()), lengths);
-    assert_eq!((dmask.len(), dfeatures.len()), lengths);
-    match device {
-        Device::Cpu => {
-            let (mask, features) = (mask.host(), features.host());
-            let mut own: Vec<_> = dfeatures.host().chunks_exact_mut(c).map(Some).collect();
-            let mut rest = dmask.host();
-            let mut tasks = Vec::with_capacity(neurons);
-            for &n in windows.order() {
-                let range = windows.range(n);
-                let (dm, after) = rest.split_at_mut(range.len());
-                rest = after;
-                let df = own[n].take().unwrap_or_default();
-                tasks.push((&mask[range], &features[n * c..][..c], dm, df));
-            }
-            tasks.into_par_iter().for_each(|(m, f, dm, df)| {
-                reference::neuron(strength, m, f, dm, df);
-            });
-        }
-        _ => kernels::penalty::penalty_windowed_readout(
-            device,
-            [neurons, 1, 1],
-            mask,
-            features,
-            windows.tables.starts.view(),
-            windows.tables.order.view(),
-            dmask,
-            dfeatures,
-            c,
-            strength as f32,
-        ),
+/// Where a neuron's mask lies, of `pixels` where it has no window.
+fn own_mask(windows: Option<&Windows>, neuron: usize, pixels: usize) -> Range<usize> {
+    match windows {
+        Some(windows) => windows.range(neuron),
+        None => neuron * pixels..(neuron + 1) * pixels,
+    }
+}
+
+/// From the order of neurons to that of their masks.
+fn store_sparsity(windows: Option<&Windows>, of_neurons: Vec<f64>, sparsity: &mut [f32]) {
+    for (i, to) in sparsity.iter_mut().enumerate() {
+        let neuron = windows.map_or(i, |windows| windows.order()[i]);
+        *to = of_neurons[neuron] as f32;
     }
 }

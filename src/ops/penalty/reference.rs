@@ -31,47 +31,42 @@ pub fn filter<T: Real>(kernel: usize, strength: Strength, w: &[T], dw: &mut [T])
     strength.smoothness * edge2 / norm2 + strength.group_sparsity * sum / root
 }
 
-/// One neuron's readout penalty; adds the gradients.
+/// One neuron's readout penalty, and the gradient of each of its |mask|; adds that of the features.
 pub fn neuron<T: Real>(
     strength: f64,
     mask: &[T],
     features: &[T],
-    dmask: &mut [T],
     dfeatures: &mut [T],
-) -> f64 {
+) -> (f64, f64) {
     let sum = |v: &[T]| v.iter().map(|v| v.f64().abs()).sum::<f64>();
     let (m, f) = (sum(mask), sum(features));
-    let add = |values: &[T], d: &mut [T], other: f64| {
-        let step = T::of(strength * other);
-        for (d, &v) in d.iter_mut().zip(values) {
-            if v > T::zero() {
-                *d += step;
-            } else if v < T::zero() {
-                *d -= step;
-            }
+    let step = T::of(strength * m);
+    for (d, &v) in dfeatures.iter_mut().zip(features) {
+        if v > T::zero() {
+            *d += step;
+        } else if v < T::zero() {
+            *d -= step;
         }
-    };
-    add(mask, dmask, f);
-    add(features, dfeatures, m);
-    strength * m * f
+    }
+    (strength * m * f, strength * f)
 }
 
-/// One neuron's adaptive penalty; adds the gradients. Its last argument is that of the log norm.
+/// One neuron's adaptive penalty, and the gradient of each of its |mask|; adds those of the features and of the log norm.
 pub fn adaptive_neuron<T: Real>(
     (strength, sd): (f64, f64),
     (mask, features, log_norm): (&[T], &[T], T),
-    (dmask, dfeatures, dlog_norm): (&mut [T], &mut [T], &mut T),
-) -> f64 {
+    (dfeatures, dlog_norm): (&mut [T], &mut T),
+) -> (f64, f64) {
     let (s, precision) = (log_norm.f64(), sd.powi(-2));
-    let value = neuron(strength * s.exp(), mask, features, dmask, dfeatures);
+    let (value, sparsity) = neuron(strength * s.exp(), mask, features, dfeatures);
     *dlog_norm += T::of(value + 2.0 * precision * s);
-    value + precision * s * s
+    (value + precision * s * s, sparsity)
 }
 
 /// `strength sum |v|`; adds the gradient.
 pub fn absolutes<T: Real>(strength: f64, values: &[T], gradient: &mut [T]) -> f64 {
     // Features beside a mask whose sum is 1.
-    neuron(strength, &[T::one()], values, &mut [T::zero()], gradient)
+    neuron(strength, &[T::one()], values, gradient).0
 }
 
 /// `strength sum v^2`; adds the gradient.

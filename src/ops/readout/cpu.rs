@@ -148,7 +148,8 @@ pub fn backward(
     gradients: Gradients,
     mut kept: Option<&mut [f32]>,
 ) {
-    let (dmask, dfeatures, dbias) = (
+    let (sparsity, dmask, dfeatures, dbias) = (
+        gradients.sparsity.host(),
         gradients.mask.host(),
         gradients.features.host(),
         gradients.bias.host(),
@@ -156,6 +157,7 @@ pub fn backward(
     for block in blocks(shape, w, kept.is_some()) {
         let of = |each: usize| block.columns.start * each..block.columns.end * each;
         let sums = (
+            &sparsity[of(1)],
             &mut dmask[of(shape.pixels)],
             &mut dfeatures[of(shape.channels)],
         );
@@ -166,14 +168,14 @@ pub fn backward(
     }
 }
 
-/// Adds to the gradients of a block, and to dx what comes through it; dh has `all` neurons.
+/// Writes dmask of a block, adds to its dfeatures, and to dx what comes through it; dh has `all` neurons.
 fn backward_of(
     block: &Block,
     all: usize,
     x: &[f32],
     dh: &[f32],
     dx: &mut [f32],
-    (dmask, dfeatures): (&mut [f32], &mut [f32]),
+    (sparsity, dmask, dfeatures): (&[f32], &mut [f32], &mut [f32]),
     kept: Option<&mut [f32]>,
 ) {
     let (shape, w) = (&block.shape, &block.weights);
@@ -223,13 +225,15 @@ fn backward_of(
                 chunk > 0,
             );
         }
+        let (p, at_least) = (shape.pixels, (1 << 14) / shape.pixels + 1);
         dmask
-            .par_chunks_mut(1 << 14)
-            .zip(mask_sums.par_chunks(1 << 14))
-            .zip(w.mask.par_chunks(1 << 14))
-            .for_each(|((d, s), m)| {
+            .par_chunks_exact_mut(p)
+            .zip(mask_sums.par_chunks_exact(p))
+            .zip(w.mask.par_chunks_exact(p).zip(sparsity))
+            .with_min_len(at_least)
+            .for_each(|((d, s), (m, &sparsity))| {
                 for ((d, &s), &m) in d.iter_mut().zip(s).zip(m) {
-                    *d += signed(m, s);
+                    *d = signed(m, s + sparsity);
                 }
             });
         for (i, d) in dfeatures.iter_mut().enumerate() {

@@ -251,7 +251,7 @@ fn to_weights(
             shape,
             (x, mask, own_dh.read()),
             weights,
-            (gradients.mask, parts.reborrow()),
+            (gradients.sparsity, gradients.mask, parts.reborrow()),
         );
         kernels::readout_backward_features(
             device,

@@ -106,6 +106,8 @@ impl Weights<'_> {
 /// Their gradients.
 #[derive(Debug)]
 pub struct Gradients<'a> {
+    /// (N), neurons in the order of their masks: the gradient of every |mask| of a neuron that its penalty gives.
+    pub sparsity: View<'a>,
     /// As the masks lie.
     pub mask: ViewMut<'a>,
     /// (N, C).
@@ -143,7 +145,8 @@ fn check_kept(device: &Device, shape: &Shape, weights: &Weights, kept: Option<&V
     assert_eq!(got, wanted, "{shape:?}: floats kept between the passes");
 }
 
-/// Writes dx and adds to the gradients. `kept` is what [`forward`] kept of the same x and weights; its content is used up.
+/// Writes dx and, `sparsity` included, the gradient of the masks; adds to the other gradients. `kept` is what [`forward`] kept of the same
+/// x and weights; its content is used up.
 pub fn backward(
     device: &Device,
     shape: &Shape,
@@ -157,11 +160,13 @@ pub fn backward(
     assert_eq!(x.len(), dx.len());
     let wanted = (weights.mask.len(), weights.features.len(), shape.neurons);
     let Gradients {
+        sparsity,
         mask,
         features,
         bias,
     } = &gradients;
     assert_eq!((mask.len(), features.len(), bias.len()), wanted);
+    assert_eq!(sparsity.len(), shape.neurons);
     check_kept(device, shape, &weights, kept.as_ref());
     if let Some(windows) = weights.windows {
         let to = (dx, gradients);

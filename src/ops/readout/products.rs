@@ -149,6 +149,7 @@ type LaunchWeights = fn(
     View,
     View,
     MapView,
+    View,
     ViewMut,
     ViewMut,
     usize,
@@ -198,7 +199,7 @@ impl ToWeights {
         shape: &Shape,
         (x, mask, dh): (MapView, MapView, MapView),
         weights: &Weights,
-        (dmask, parts): (ViewMut, ViewMut),
+        (sparsity, dmask, parts): (View, ViewMut, ViewMut),
     ) {
         let numbers = self.images * shape.channels * filled(shape.pixels);
         assert!(numbers < 1 << 31, "{shape:?}");
@@ -210,6 +211,7 @@ impl ToWeights {
             weights.mask,
             weights.features,
             dh,
+            sparsity,
             dmask,
             parts,
             shape.batch,

@@ -35,10 +35,18 @@ pub fn forward<T: Real>(s: &Shape, x: &[T], mask: &[T], features: &[T], bias: &[
     h
 }
 
-/// dx, and what the gradients of mask, features and bias grow by.
-pub fn backward<T: Real>(s: &Shape, x: &[T], mask: &[T], features: &[T], dh: &[T]) -> [Vec<T>; 4] {
+/// dx, dmask, and what the gradients of features and bias grow by.
+pub fn backward<T: Real>(
+    s: &Shape,
+    x: &[T],
+    mask: &[T],
+    features: &[T],
+    dh: &[T],
+    sparsity: &[T],
+) -> [Vec<T>; 4] {
     let mut dx = vec![T::zero(); x.len()];
-    let mut dmask = vec![T::zero(); mask.len()];
+    let of_penalty = |(i, &m): (usize, &T)| sign(m) * sparsity[i / s.pixels];
+    let mut dmask: Vec<T> = mask.iter().enumerate().map(of_penalty).collect();
     let mut dfeatures = vec![T::zero(); features.len()];
     let mut dbias = vec![T::zero(); s.neurons];
     for b in 0..s.batch {

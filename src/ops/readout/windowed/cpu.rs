@@ -283,7 +283,8 @@ pub fn backward(
     gradients: Gradients,
     kept: Option<&[f32]>,
 ) {
-    let (dmask, dfeatures, dbias) = (
+    let (sparsity, dmask, dfeatures, dbias) = (
+        gradients.sparsity.host(),
         gradients.mask.host(),
         gradients.features.host(),
         gradients.bias.host(),
@@ -302,6 +303,11 @@ pub fn backward(
         feature_sums.fill(0.0);
         let weights = (&*mask, &*features);
         let mut parts = parts(s, windows, mask_sums, feature_sums);
+        parts.par_iter_mut().for_each(|part| {
+            let of_part = &sparsity[part.group.first + part.first..];
+            let masks = part.mask.chunks_exact_mut(part.group.window.pixels());
+            masks.zip(of_part).for_each(|(m, &of_neuron)| m.fill(of_neuron));
+        });
         for first in (0..s.batch).step_by(IMAGES) {
             let images = first..s.batch.min(first + IMAGES);
             parts.par_iter_mut().for_each(|part| {
@@ -314,7 +320,7 @@ pub fn backward(
             .zip(w.mask.par_chunks(1 << 14))
             .for_each(|((d, sums), m)| {
                 for ((d, &sum), &m) in d.iter_mut().zip(sums).zip(m) {
-                    *d += signed(m, sum);
+                    *d = signed(m, sum);
                 }
             });
         let mut rest = &*feature_sums;
@@ -341,7 +347,7 @@ pub fn backward(
     });
 }
 
-/// Adds these images to a part's sums; the first ones overwrite those of the mask.
+/// Adds these images to a part's sums.
 fn to_weights(
     (s, windows): (&Shape, &Windows),
     images: Range<usize>,
@@ -390,7 +396,7 @@ fn to_weights(
                 Matrix::new(spread, n).transposed(),
                 Matrix::new(x, p),
                 part.mask,
-                b > 0,
+                true,
             );
         }
     });

@@ -156,6 +156,7 @@ pub fn backward(
                 weights.mask,
                 features,
                 sorted,
+                gradients.sparsity,
                 tables.groups.view(),
                 tables.of_pixels.view(),
                 gradients.mask,

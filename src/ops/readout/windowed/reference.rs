@@ -32,7 +32,7 @@ pub fn forward<T: Real>(
     h
 }
 
-/// dx, and what the gradients of mask, features and bias grow by.
+/// dx, dmask, and what the gradients of features and bias grow by.
 pub fn backward<T: Real>(
     s: &Shape,
     windows: &Windows,
@@ -40,9 +40,15 @@ pub fn backward<T: Real>(
     mask: &[T],
     features: &[T],
     dh: &[T],
+    sparsity: &[T],
 ) -> [Vec<T>; 4] {
     let mut dx = vec![T::zero(); x.len()];
     let mut dmask = vec![T::zero(); mask.len()];
+    for (&n, &of_penalty) in windows.order().iter().zip(sparsity) {
+        for mi in windows.range(n) {
+            dmask[mi] = sign(mask[mi]) * of_penalty;
+        }
+    }
     let mut dfeatures = vec![T::zero(); features.len()];
     let mut dbias = vec![T::zero(); s.neurons];
     for b in 0..s.batch {

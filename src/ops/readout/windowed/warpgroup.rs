@@ -149,6 +149,7 @@ pub fn backward(
 ) {
     let (ready, own) = (kept.is_some(), (windows, regions));
     let Gradients {
+        sparsity,
         mask,
         features,
         bias,
@@ -172,7 +173,7 @@ pub fn backward(
                 |own_features, dh, _| {
                     to_input(device, s, own, (weights.mask, own_features), dh, dx);
                     let from = (x, masks, weights.mask, own_features);
-                    to_weights(device, s, own, from, dh, (mask, features));
+                    to_weights(device, s, own, from, dh, (sparsity, mask, features));
                 },
             );
         },
@@ -259,7 +260,7 @@ fn to_weights(
     (windows, regions): (&Windows, &Regions),
     (x, masks, mask, features): (MapView, MapView, View, View),
     dh: View,
-    (dmask, dfeatures): (ViewMut, ViewMut),
+    (sparsity, dmask, dfeatures): (View, ViewMut, ViewMut),
 ) {
     let (pieces, inside) = (regions.pieces.shape()[0], mask.len());
     let each = s.channels.div_ceil(RANGES);
@@ -298,9 +299,17 @@ fn to_weights(
             each,
             s.positive_features.into(),
         );
-        let grown = masks_grown.read();
-        let grid = blocks(inside);
-        kernels::readout_regions_add_masks(device, grid, grown, mask, dmask, ranges, inside);
+        kernels::readout_regions_add_masks(
+            device,
+            [s.neurons, 1, 1],
+            masks_grown.read(),
+            mask,
+            sparsity,
+            windows.tables.starts.view(),
+            dmask,
+            ranges,
+            inside,
+        );
         kernels::readout_regions_add_features(
             device,
             blocks(features.len()),
