@@ -359,9 +359,8 @@ fn the_readout_penalty_agrees_with_differences() {
         let mut dfeatures = vec![0.0; channels];
         let (_, sparsity) = penalty::reference::neuron(0.3, &mask, &features, &mut dfeatures);
         let dmask: Vec<f64> = mask.iter().map(|m| m.signum() * sparsity).collect();
-        let value = |m: &[f64], f: &[f64]| {
-            penalty::reference::neuron(0.3, m, f, &mut vec![0.0; f.len()]).0
-        };
+        let value =
+            |m: &[f64], f: &[f64]| penalty::reference::neuron(0.3, m, f, &mut vec![0.0; f.len()]).0;
         assert_gradient("dmask", &mask, &dmask, |m| value(m, &features));
         assert_gradient("dfeatures", &features, &dfeatures, |f| value(&mask, f));
     }

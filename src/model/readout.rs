@@ -203,7 +203,7 @@ impl Buffers {
         let masks = gradients && readout.masks().is_some();
         let mut sparsity = device.zeros(&[if masks { readout.neurons } else { 0 }]);
         if model.config.readout.features_penalty == FeaturesPenalty::L2 {
-            // That of every number for itself stays as it is.
+            // The same for every mask, at every step.
             sparsity.fill(model.config.penalties.readout_sparsity as f32);
         }
         Self {
@@ -304,7 +304,8 @@ pub fn losses(model: &Model, index: usize, buffers: &mut Buffers, batch: usize, 
     );
 }
 
-/// Writes the masks' gradient, that of [`penalties`] included, adds to the other parameters' and leaves the core output's in the workspace.
+/// Writes the gradient of the masks, with what [`penalties`] left, adds to those of the other parameters, and leaves the core output's in
+/// the workspace.
 pub fn backward(
     model: &Model,
     index: usize,

@@ -306,7 +306,9 @@ pub fn backward(
         parts.par_iter_mut().for_each(|part| {
             let of_part = &sparsity[part.group.first + part.first..];
             let masks = part.mask.chunks_exact_mut(part.group.window.pixels());
-            masks.zip(of_part).for_each(|(m, &of_neuron)| m.fill(of_neuron));
+            masks
+                .zip(of_part)
+                .for_each(|(m, &of_neuron)| m.fill(of_neuron));
         });
         for first in (0..s.batch).step_by(IMAGES) {
             let images = first..s.batch.min(first + IMAGES);
