@@ -541,7 +541,6 @@ mod tests {
     #[test]
     fn faults_of_barriers_in_shared_memory_are_caught() {
         for (how, watched, wanted) in [
-            (planted_boxes::PLANTED_UNWAITED, true, "waited for its copy"),
             (planted_boxes::PLANTED_TWICE, true, "waited for its copy"),
             (
                 planted_boxes::PLANTED_UNWAITED,
