@@ -14,6 +14,8 @@ SIZES = {
     "tf32": [(12, 24, 100, 200), (70, 5, 104, 70), (300, 2, 40, 30)],
     "f32": [(12, 24, 100, 200), (70, 5, 104, 70)],
 }
+# For the forward pass: more spans than stages, neurons beyond the last whole tile, an odd number of tiles, one channel, rows of more than one pass.
+FORWARD = [(40, 1, 70, 70), (3, 100, 700, 200), (2, 128, 64, 400), (2, 300, 330, 30)]
 # Those that see a third, two thirds, all of a patch of the map, the lower two thirds, the lowest.
 THIRDS = [(0, 0, 4, 3), (2, 0, 6, 3), (1, 1, 10, 3), (5, 2, 7, 3), (9, 1, 3, 3)]
 # batch, channels, map, neurons, largest window or all of them
@@ -31,8 +33,9 @@ TOLERANCE = {"bf16": 8e-3, "tf32": 2e-3, "f32": 2e-6}
 def cases():
     """Name, sizes, and what runs it."""
     for precision in SIZES:
-        for sizes in SIZES[precision]:
-            for product in (readout.forward, readout.to_maps, readout.to_weights):
+        for product in (readout.forward, readout.to_maps, readout.to_weights):
+            more = FORWARD if product is readout.forward and precision != "f32" else []
+            for sizes in SIZES[precision] + more:
                 yield f"{product.__name__}.{precision}", sizes, lambda p=product, s=sizes, of=precision: p(readout.Case(of, *s))
     for precision in ("bf16", "tf32"):
         sizes, windows = (2, 3, (8, 8)), [(0, 0, 8, 8)] * 5

@@ -9,6 +9,8 @@ import re
 
 import numpy as np
 
+import boxes
+
 NEVER = 1 << 60  # no barrier has that number
 SIXTEEN = np.arange(16)
 
@@ -29,12 +31,14 @@ def wrote(machine, w, at):
     if machine.under_products[chunks].any():
         machine.races["write under a product", machine.now.line] += 1
     machine.shown[chunks] = NEVER
+    boxes.wrote(machine, chunks)
     w.fresh.append(chunks)
 
 
-def reads(machine, at, line):
+def reads(machine, w, at, line):
     if (machine.copying[at] >= 0).any():
         machine.races["access under a copy", line] += 1
+    boxes.reads(machine, w, at, line)
 
 
 def arrive(machine, w, groups):
@@ -48,6 +52,7 @@ def arrive(machine, w, groups):
 def finish(machine, w, batches):
     for chunks, *_ in (p for batch in batches for p in batch):
         np.subtract.at(machine.under_products, chunks, 1)
+        boxes.multiplied(machine, w, chunks)
         at = (chunks[:, None] * 16 + SIXTEEN).ravel()
         machine.read_by(w, at)
 
@@ -75,7 +80,8 @@ def build(machine, i, op, mods, a):
             data = S.mem.load(from_, take, width)
             ix = (at[m][:, None] + np.arange(width)).ravel()
             S.will_write(w, ix, i)
-            reads(S, ix, i.line)
+            reads(S, w, ix, i.line)
+            boxes.touches(S, w, ix, i.line)
             S.copying[ix] = w.id
             if S.under_products[ix >> 4].any():
                 S.races["copy under a product", i.line] += 1
@@ -105,6 +111,7 @@ def build(machine, i, op, mods, a):
             for chunks in w.fresh:
                 S.shown[chunks] = S.barriers
             w.fresh = []
+            boxes.show(S, w)
 
         return show
     if op == "LDSM":
@@ -149,7 +156,7 @@ def build(machine, i, op, mods, a):
         return wait_products
     if op == "HGMMA":
         return product(machine, i, mods, a)
-    return None
+    return boxes.build(machine, i, op, mods, a)
 
 
 def product(machine, i, mods, a):
@@ -179,7 +186,7 @@ def product(machine, i, mods, a):
             return
         right = low(w, u + 2)
         places = along(right, columns) if not across else over(right, columns)
-        operand, chunks = gather(S, places, i)
+        operand, chunks = gather(S, w, places, i)
         if across:  # (k, columns) of 16 bits
             b = widened(operand.reshape(16, -1).view(np.uint16))
         else:
@@ -188,7 +195,7 @@ def product(machine, i, mods, a):
             x = fragments(w, left, tf32)
         else:
             places = along(low(w, u), 64)[16 * (w.id % 4) : 16 * (w.id % 4) + 16]
-            own, more = gather(S, places, i)
+            own, more = gather(S, w, places, i)
             chunks = np.concatenate([chunks, more])
             x = numbers(own.reshape(16, -1), tf32)
         sums = (x.astype(np.float64) @ b.astype(np.float64)).reshape(2, 8, columns // 8, 4, 2)
@@ -227,15 +234,15 @@ def swizzled(at, descriptor):
     return at ^ (at >> 7 & 7) << 4
 
 
-def gather(machine, places, i):
+def gather(machine, w, places, i):
     """The chunks that products read, and what lies there."""
-    at = places.ravel() - machine.shared_base
+    at = places.ravel() - machine.window  # descriptors do not name the block
     machine.check_shared(i, at, 16)
     chunks, ix = at >> 4, at[:, None] + SIXTEEN
     if not machine.smem_init[ix].all():
         machine.uninit += 1
         machine.uninit_at[i.line] = machine.uninit_at.get(i.line, 0) + 1
-    reads(machine, ix.ravel(), i.line)
+    reads(machine, w, ix.ravel(), i.line)
     if (machine.shown[chunks] >= machine.barriers).any():
         machine.races["product of what no fence has shown", i.line] += 1
     return machine.smem[ix], chunks

@@ -2,12 +2,16 @@
 import re, sys, math, collections
 import numpy as np
 from disassembly import load, constant2
+import boxes
 import hopper
+from cluster import Cluster
 
 np.seterr(all="ignore")
 U = np.uint32
 M32 = 0xFFFFFFFF
 LANES = np.arange(32, dtype=np.uint32)
+PARAMETERS = 0x210  # where the constant bank has them
+ADDRESS_OF_PARAMETERS = 0x7F0000000000
 FULL = np.ones(32, bool)
 
 
@@ -106,7 +110,7 @@ def bf16(x):
 
 
 class Machine:
-    def __init__(s, cubin, kernel, mem, params, grid, block, threads, smem=227 * 1024, trace=True, maxsteps=10**9, cb0size=0x210 + 512):
+    def __init__(s, cubin, kernel, mem, params, grid, block, threads, smem=227 * 1024, trace=True):
         s.cubin = cubin
         k = load(cubin)[kernel]
         s.ins, s.labels = k
@@ -127,7 +131,9 @@ class Machine:
         for i in range(3):
             c32(0xC + 4 * i, grid[i])
         c32(0x28, 0xFFFD00)
-        o = 0x210
+        s.cb[0x198:0x1A0] = np.frombuffer(ADDRESS_OF_PARAMETERS.to_bytes(8, "little"), np.uint8)
+        s.maps = {}
+        o = PARAMETERS
         for kind, v in params:
             if kind == "p":
                 o = (o + 7) // 8 * 8
@@ -139,6 +145,10 @@ class Machine:
             elif kind == "f":
                 s.cb[o : o + 4] = np.frombuffer(np.float32(v).tobytes(), np.uint8)
                 o += 4
+            elif kind == "m":
+                o = (o + 63) // 64 * 64
+                s.maps[ADDRESS_OF_PARAMETERS + o - PARAMETERS] = v
+                o += 128
         s.smem = np.full(smem, 0, np.uint8)
         s.smem_init = np.zeros(smem, bool)
         s.we = np.full(smem, -1, np.int64)
@@ -146,13 +156,14 @@ class Machine:
         s.re = np.full(smem, -1, np.int64)
         s.rm = np.zeros(smem, np.uint32)
         s.races = collections.Counter()
-        s.shared_base = 0x400
+        s.window = 0x400  # what comes before a block's own shared memory
+        s.barriers = 0
         s.trace = trace
         s.code = [None] * len(s.ins)
         s.warps = []
         for w in range(threads // 32):
             x = Warp()
-            x.id = w
+            x.id, x.machine = w, s
             x.R = np.zeros((256, 32), np.uint32)
             x.P = np.zeros((8, 32), bool)
             x.P[7] = True
@@ -170,6 +181,11 @@ class Machine:
             x.count = 0
             s.warps.append(x)
         hopper.begin(s)
+        boxes.begin(s)
+
+    def join(s, cluster, rank):
+        s.cluster, s.rank = cluster, rank
+        s.shared_base = s.window | rank << 24
 
     # ---- shared and global memory, checked
     def check_shared(s, i, at, width):
@@ -193,7 +209,8 @@ class Machine:
         if not s.smem_init[ix].all():
             s.uninit += 1
             s.uninit_at[i.line] = s.uninit_at.get(i.line, 0) + 1
-        hopper.reads(s, ix, i.line)
+        hopper.reads(s, w, ix, i.line)
+        boxes.touches(s, w, ix, i.line)
         if ((s.we[ix] == s.barriers) & (s.ww[ix] != w.id)).any():
             s.races["read after write", i.line] += 1
         s.read_by(w, ix)
@@ -849,7 +866,7 @@ class Machine:
                 if r == "SR_LANEID":
                     return LANES
                 if r == "SR_CgaCtaId":
-                    return np.zeros(32, np.uint32)
+                    return np.full(32, S.rank, np.uint32)
                 raise Fault(i.text)
 
             if o == "S2R":
@@ -956,7 +973,8 @@ class Machine:
                     ix = ix.ravel()
                     if S.numbers:
                         S.will_write(w, ix, i)
-                        hopper.reads(S, ix, i.line)
+                        hopper.reads(S, w, ix, i.line)
+                        boxes.touches(S, w, ix, i.line)
                         hopper.wrote(S, w, ix)
                         S.we[ix] = S.barriers
                         S.ww[ix] = w.id
@@ -1384,31 +1402,17 @@ class Machine:
         return ((prod + cc) >> np.uint64(32)).astype(np.uint32)
 
     # ---- run
-    def run(s, maxsteps=None, strict=False, numbers=True, verbose=False):
+    def checks(s, strict=False, numbers=True):
+        """What is looked after: places in memory; and numbers, without which there are only traces."""
         s.strict = strict
         s.numbers = numbers
         s.uninit = 0
         s.uninit_at = {}
         s.badshfl = 0
-        s.barriers = 0
-        n_ins = len(s.ins)
-        addr_of = [i.addr for i in s.ins]
-        while True:
-            alive = [w for w in s.warps if not w.done]
-            if not alive:
-                break
-            for w in alive:
-                if not w.atbar:
-                    s.run_warp(w)
-            alive = [w for w in s.warps if not w.done]
-            if not alive:
-                break
-            if all(w.atbar for w in alive):
-                if len(alive) != len(s.warps):
-                    s.partial_bar = True
-                s.barriers += 1
-                for w in alive:
-                    w.atbar = False
+
+    def run(s, strict=False, numbers=True):
+        s.checks(strict, numbers)
+        Cluster([s]).run()
         return s
 
     def run_warp(s, w):
@@ -1498,6 +1502,8 @@ class Machine:
                 else:
                     if "DIV" in op:
                         w.pc = np.where(mask, nxt, w.pc)
+                    elif "ANY" in op:  # for one of them all
+                        w.pc = np.where(mask, labels[re.search(r"`\(([^)]+)\)", i.rest).group(1)] if m.any() else nxt, w.pc)
                     else:
                         parts = s.split(i.rest)
                         taken = m
@@ -1528,6 +1534,8 @@ class Machine:
                 if w.batches or w.batch:
                     hopper.check_registers(s, w, i)
                 f(w, m)
+                if w.held:
+                    return
                 if s.trace:
                     w.trace.append((n, int(m.sum()) if m is not FULL else 32, w.last))
             if mask is FULL:

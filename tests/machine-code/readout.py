@@ -6,6 +6,7 @@ from arrays import halves, rounded, stored
 from launch import Launch
 
 WHOLE = 32
+CLUSTER, OWN_ROWS = 2, 128  # blocks that share the maps of the forward pass, and how many rows of them each copies
 
 
 def filled(n):
@@ -36,10 +37,14 @@ def forward(case):
     if case.precision == "f32":
         run, columns = Launch("readout_tensor", "readout_tensor_forward", "f32", 256, 24832), 128
     else:
-        run, columns = Launch("readout_warpgroup_forward", "readout_warpgroup_forward", case.precision, 256, 57344), 192
-    x, mask = run.put(case.stored(case.x)), run.put(case.stored(case.magnitude))
+        run, columns = Launch("readout_warpgroup_forward", "readout_warpgroup_forward", case.precision, 256, 57360, CLUSTER), 192
+    x, mask = case.stored(case.x), case.stored(case.magnitude)
+    if case.precision == "f32":
+        x, mask = run.put(x), run.put(mask)
+    else:
+        x, mask = run.matrix(x.reshape(b * c, -1), OWN_ROWS), run.matrix(mask, columns)
     h = run.empty(b * n)
-    grid = (-(-n // columns), -(-b // images), 1)
+    grid = (-(-n // columns // run.cluster) * run.cluster, -(-b // images), 1)
     run.go(grid, [x, mask, run.put(case.features), run.put(case.bias), h], [b, c, p, n, images, 1])
     g = np.einsum("bcp,np->bcn", case.x.astype(float), case.magnitude.astype(float))
     want = np.einsum("bcn,nc->bn", g, np.abs(case.features).astype(float)) + case.bias
