@@ -17,7 +17,7 @@ MANY = 0x100000  # a barrier is made of this less the arrivals it counts
 
 
 def begin(machine):
-    """State per 16 bytes: when each warp's products and other accesses were last there, which of the latter no fence has shown, what brought them."""
+    """Per 16 bytes: when products and others were last there, by warps; accesses no fence has shown; which box they came by."""
     chunks, warps = len(machine.smem) // 16, len(machine.warps)
     machine.mbarriers, machine.reached, machine.known_at_end = {}, {}, None
     machine.has_boxes = any(i.op.startswith(("UTMALDG", "SYNCS")) for i in machine.ins)

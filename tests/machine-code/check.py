@@ -14,7 +14,7 @@ SIZES = {
     "tf32": [(12, 24, 100, 200), (70, 5, 104, 70), (300, 2, 40, 30)],
     "f32": [(12, 24, 100, 200), (70, 5, 104, 70)],
 }
-# For the forward pass: more spans than stages, neurons beyond the last whole tile, an odd number of tiles, one channel, rows of more than one pass.
+# Of the forward pass: more spans than stages, part of a tile, an odd number of tiles, one channel, rows of more than one pass.
 FORWARD = [(40, 1, 70, 70), (3, 100, 700, 200), (2, 128, 64, 400), (2, 300, 330, 30)]
 # Those that see a third, two thirds, all of a patch of the map, the lower two thirds, the lowest.
 THIRDS = [(0, 0, 4, 3), (2, 0, 6, 3), (1, 1, 10, 3), (5, 2, 7, 3), (9, 1, 3, 3)]

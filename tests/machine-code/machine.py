@@ -1356,6 +1356,17 @@ class Machine:
                 w.UR[u] = x(w) if p(w) else y(w)
 
             return f
+        if o == "UPRMT":
+            u = int(a[0][2:])
+            x, se, y = S.uop(a[1]), S.uop(a[2]), S.uop(a[3])
+
+            def f(w, m):
+                v, k = x(w) | y(w) << 32, se(w)
+                if k & 0x8888:
+                    raise Fault("unknown " + i.text)
+                w.UR[u] = sum((v >> 8 * (k >> 4 * b & 7) & 0xFF) << 8 * b for b in range(4))
+
+            return f
         if o == "UPLOP3":
             p0 = 7 if a[0] == "UPT" else int(a[0][2:])
             x, y, z = [S.upred(t) for t in a[2:5]]
