@@ -5,7 +5,7 @@ import sys
 
 import readout
 from launch import Launch
-from timing import CLOCK, MULTIPROCESSORS, Multiprocessor, prepare
+from timing import CLOCK, MULTIPROCESSORS, Multiprocessor, prepare, side_by_side
 
 MISSING = ("group product cycles", "warp product", "L2 cycles")
 BATCH, CHANNELS, PIXELS, NEURONS = 256, 128, 36 * 64, 6005
@@ -16,6 +16,13 @@ def cycles(run, grid, indices, pointers, sizes):
     machines = [run.block(grid, index, pointers, sizes, numbers=False) for index in indices]
     model = Multiprocessor(machines[0].ins, [prepare(m) for m in machines], len(machines)).run()
     return model.cycles, model
+
+
+def cycles_of_cluster(run, grid, index, pointers, sizes):
+    """The same of the multiprocessors that have a cluster, one block each, and what the first one does."""
+    machines = run.blocks(grid, index, pointers, sizes, numbers=False)
+    models = [Multiprocessor(m.ins, [prepare(m)], 1) for m in machines]
+    return side_by_side(models), models[0]
 
 
 def of_lengths(name, precision, short, long, whole, blocks, block, at_once=1):
@@ -121,17 +128,18 @@ def forward(precision):
 
     def block(spans):
         pixels = spans * span
-        run = Launch("readout_warpgroup_forward", "readout_warpgroup_forward", precision, 256, 57344)
+        run = Launch("readout_warpgroup_forward", "readout_warpgroup_forward", precision, 256, 57360, readout.CLUSTER)
         take = lambda n: run.memory.alloc(n, "")
+        matrix = lambda rows, box_rows: run.described(take(rows * pixels * size), (rows, pixels), size, box_rows)
         given = [
-            take(BATCH * CHANNELS * pixels * size),
-            take(NEURONS * pixels * size),
+            matrix(BATCH * CHANNELS, readout.OWN_ROWS),
+            matrix(NEURONS, columns),
             take(NEURONS * CHANNELS * 4),
             take(NEURONS * 4),
             take(BATCH * NEURONS * 4),
         ]
         grid = (-(-NEURONS // columns), BATCH // 2, 1)
-        return cycles(run, grid, [(1, 1, 0)], given, [BATCH, CHANNELS, pixels, NEURONS, 2, 0])
+        return cycles_of_cluster(run, grid, (2, 1, 0), given, [BATCH, CHANNELS, pixels, NEURONS, 2, 0])
 
     blocks = -(-NEURONS // columns) * BATCH * CHANNELS // rows
     return of_lengths("forward", precision, 6, 12, PIXELS // span, blocks, block)

@@ -3,16 +3,24 @@ machine code itself, passes of shared memory, L1 by sectors, the bandwidth of L2
 
 import collections
 import heapq
+import itertools
 
 import numpy as np
 
 CLOCK = 1.755e9
+SERIAL = itertools.count()  # orders what happens at once
 MULTIPROCESSORS = 132
 MODEL = dict(
     shared=29, shuffle=24, l1=38, l2=270, special=22, s2r=22, constant=30, barrier=22, branch=8, fence=40,  # cycles of latency
     warp_product=6.36, warp_product_latency=33, group_product_latency=33,
     l2_bytes=6.65e12 / MULTIPROCESSORS / CLOCK,  # per cycle and multiprocessor: 28.7
     backlog=24,  # passes of shared memory that may wait before issue does
+    # All of these are assumed. The copy engine adds 100 cycles to L2's latency, and otherwise keeps up with L2; a box arrives in pieces, a
+    # multicast one at all its blocks at once, each charged its share of what L2 sends and all of the writes to shared memory.
+    box=270 + 100, piece=1024,
+    phase=29, arrive=29, arrive_far=200,  # a look at an mbarrier, an arrival at one of this block, of another
+    meeting=200,  # from the last arrival at the barrier of a cluster
+    fence_all=2 * 270,  # MEMBAR.ALL.GPU
 )  # fmt: skip
 KINDS = {
     "fma": "FFMA FMUL FADD HMUL2",
@@ -30,12 +38,16 @@ KINDS = {
     "s2r": "S2R S2UR",
     "constant": "LDC",
     "fence": "MEMBAR FENCE",
-    "control": "BRA BSSY BSYNC EXIT CALL RET WARPSYNC BREAK NOP ENDCOLLECTIVE YIELD",
+    "control": "BRA BSSY BSYNC EXIT CALL RET WARPSYNC BREAK NOP ENDCOLLECTIVE YIELD ERRBAR CGAERRBAR CCTL",
+    "box": "UTMALDG",
+    "meet": "UCGABAR_ARV",
+    "await meeting": "UCGABAR_WAIT",
 }
 KIND = {op: kind for kind, ops in KINDS.items() for op in ops.split()}
 SHARED = {"shared load", "shared store"}
 GLOBAL = {"load", "store", "copy"}
-MEMORY = SHARED | GLOBAL | {"shuffle", "constant", "s2r"}
+BARRIERS = {"make barrier", "arrive", "await phase"}
+MEMORY = SHARED | GLOBAL | BARRIERS | {"shuffle", "constant", "s2r"}
 
 
 def kind_of(op):
@@ -46,7 +58,11 @@ def kind_of(op):
         return "close copies"
     if first == "DEPBAR":
         return "await copies"
-    if first.startswith("U"):
+    if first == "SYNCS":
+        return {"EXCH": "make barrier", "ARRIVE": "arrive", "PHASECHK": "await phase"}[mods[0]]
+    if op == "MEMBAR.ALL.GPU":
+        return "fence of all"
+    if first.startswith("U") and first not in KIND:
         return "uniform"
     return KIND.get(first, "alu")
 
@@ -87,7 +103,9 @@ def prepare(machine):
         steps = []
         for n, active, memory in w.trace:
             cost = None
-            if memory is not None and active > 0:
+            if kinds[n] in BARRIERS or kinds[n] == "box":
+                cost = memory
+            elif memory is not None and active > 0:
                 at, mask, width = memory[:3]
                 if kinds[n] in SHARED:
                     cost = shared_passes(at, mask, width, machine.ins[n].op.startswith("LDSM"))
@@ -119,7 +137,7 @@ class Warp:
     def __init__(self, steps, slot, number, now):
         self.steps, self.slot, self.at, self.ready = steps, slot, 0, now
         self.scoreboards, self.quarter, self.at_barrier, self.age = [0] * 6, number % 4, False, now * 100 + number
-        self.copies, self.copy_groups, self.batch, self.batches = 0, [], [], []
+        self.copies, self.copy_groups, self.batch, self.batches, self.met = 0, [], [], [], 0
 
 
 class Product:
@@ -130,12 +148,54 @@ class Product:
         self.left, self.end = 4, None
 
 
+class Barrier:
+    """An mbarrier, and when its phases were complete."""
+
+    def __init__(self, count):
+        self.count, self.pending, self.bytes, self.latest, self.complete = count, count, 0, 0, []
+
+    def change(self, arrivals, bytes_, now):
+        self.pending, self.bytes, self.latest = self.pending - arrivals, self.bytes + bytes_, max(self.latest, now)
+        if self.pending == 0 and self.bytes == 0:
+            self.complete.append(self.latest)
+            self.pending, self.latest = self.count, 0
+
+
+class Meetings:
+    """At the barrier of a cluster: when the last warp arrived."""
+
+    def __init__(self, warps):
+        self.warps, self.arrived = warps, collections.defaultdict(list)
+
+    def opened(self, number):
+        arrived = self.arrived[number]
+        return max(arrived) if len(arrived) == self.warps else 10**12
+
+
+def side_by_side(multiprocessors, stagger=300):
+    """Those of a cluster, one block each, or one of its own."""
+    meetings = Meetings(sum(len(block) for m in multiprocessors for block in m.queue))
+    for m in multiprocessors:
+        m.begin(multiprocessors, meetings, stagger)
+    now = 0
+    while any(m.live for m in multiprocessors):
+        assert now < 10**9, "nobody can go on"
+        soonest = min(m.step(now) for m in multiprocessors if m.live)
+        now = int(max(now + 1, np.ceil(min(soonest, now + 10**6))))
+    return now
+
+
 class Multiprocessor:
     def __init__(self, instructions, blocks, at_once, l1_kilobytes=28, model=MODEL):
         self.ins, self.kinds, self.model = instructions, [kind_of(i.op) for i in instructions], model
         self.queue, self.at_once, self.l1, self.count = list(blocks), at_once, L1(l1_kilobytes), collections.Counter()
 
     def run(self, stagger=300):
+        self.cycles = side_by_side([self], stagger)
+        return self
+
+    def begin(self, cluster, meetings, stagger):
+        self.cluster, self.meetings, self.barriers, self.serial = cluster, meetings, {}, itertools.count()
         self.live, self.slots, self.next = [], {}, 0
         for slot in range(min(self.at_once, len(self.queue))):
             self.start(slot, slot * stagger)
@@ -143,19 +203,17 @@ class Multiprocessor:
         self.fma = [[0, 0] for _ in range(4)]
         self.products, self.arrivals = [collections.deque() for _ in range(4)], []
         self.shared = self.lsu = self.l2 = 0.0
-        now = 0
-        while self.live:
-            soonest = self.background(now)
-            issued = False
-            for q in range(4):
-                warp, wake = self.choose(q, now)
-                soonest = min(soonest, wake)
-                if warp:
-                    issued = True
-                    self.issue(warp, q, now)
-            now = now + 1 if issued else int(max(now + 1, np.ceil(min(soonest, now + 10**6))))
-        self.cycles = now
-        return self
+
+    def step(self, now):
+        """What begins now; returns when more may."""
+        soonest, issued = self.background(now), False
+        for q in range(4):
+            warp, wake = self.choose(q, now)
+            soonest = min(soonest, wake)
+            if warp:
+                issued = True
+                self.issue(warp, q, now)
+        return now + 1 if issued else soonest
 
     def start(self, slot, now):
         warps = [Warp(steps, slot, k, now) for k, steps in enumerate(self.queue[self.next])]
@@ -171,7 +229,11 @@ class Multiprocessor:
         """What goes on without warps; returns when more of it may happen."""
         soonest = 10**12
         while self.arrivals and self.arrivals[0][0] <= now:
-            self.take_shared(now, heapq.heappop(self.arrivals)[1])
+            _, _, passes, barrier, *change = heapq.heappop(self.arrivals)
+            if passes:
+                self.take_shared(now, passes)
+            if barrier:
+                barrier.change(*change, max(now, self.shared) if passes else now)
         if self.arrivals:
             soonest = self.arrivals[0][0]
         for q in range(4):
@@ -217,7 +279,10 @@ class Multiprocessor:
         if kind == "heavy":
             return self.fma[q][0]
         if kind in MEMORY:
-            return max(pipe["memory"], self.shared - self.model["backlog"], self.lsu - 40 if kind in GLOBAL else 0)
+            complete = self.complete_at(*w.steps[w.at][2][1:]) if kind == "await phase" else 0
+            return max(complete, pipe["memory"], self.shared - self.model["backlog"], self.lsu - 40 if kind in GLOBAL else 0)
+        if kind == "await meeting":
+            return self.meetings.opened(w.met) + self.model["meeting"]
         if kind == "await copies":
             done = len(w.copy_groups) - int(i.rest.split(",")[1], 16)
             return max(w.copy_groups[:done], default=0) if done > 0 else 0
@@ -256,6 +321,14 @@ class Multiprocessor:
                     w.batch = []
             elif kind == "fence":
                 stall = max(stall, model["fence"])
+            elif kind == "fence of all":
+                stall = max(stall, model["fence_all"])
+            elif kind == "meet":
+                w.met += 1
+                self.meetings.arrived[w.met].append(now)
+            elif kind == "box":
+                pipe["uniform"] = now + 2
+                self.send(now, *cost[1:])
             elif kind == "close copies":
                 w.copy_groups.append(w.copies)
                 w.copies = 0
@@ -297,6 +370,16 @@ class Multiprocessor:
         if kind == "shuffle":
             self.take_shared(now, 1)
             return self.shared - now + model["shuffle"] - 1
+        if kind in BARRIERS:
+            self.take_shared(now, 1)
+            if kind == "make barrier":
+                self.barriers[cost[2]] = Barrier(cost[3])
+            if kind == "arrive":
+                for rank, place, expected in cost[1]:
+                    there = self.cluster[rank]
+                    time = now + model["arrive" if there is self else "arrive_far"]
+                    there.later(time, 0, there.barriers[place], 1, expected)
+            return model["phase"] if kind == "await phase" else 8
         if kind not in GLOBAL:
             return model[kind]
         sectors, lines, bytes_, *rest = cost
@@ -312,6 +395,27 @@ class Multiprocessor:
         latency = (self.l2 - now + model["l2"] if missed else model["l1"]) + max(0, self.lsu - now)
         if kind == "copy":
             w.copies = max(w.copies, now + latency)
-            heapq.heappush(self.arrivals, (now + latency, rest[0]))
+            self.later(now + latency, rest[0])
             return 10
         return latency
+
+    def later(self, time, passes, barrier=None, *change):
+        """What arrives here then: passes over shared memory, and what an mbarrier counts."""
+        heapq.heappush(self.arrivals, (time, next(SERIAL), passes, barrier, *change))
+
+    def send(self, now, ranks, place, size):
+        """A box, to these blocks."""
+        targets = [self.cluster[rank] for rank in ranks]
+        for _ in range(size // self.model["piece"]):
+            cycles = self.model["piece"] / self.model["l2_bytes"] / len(targets)
+            for t in targets:
+                t.l2 = max(t.l2, now) + cycles
+                t.count["L2 cycles"] += cycles
+            time = max(t.l2 for t in targets) + self.model["box"]
+            for t in targets:
+                t.later(time, self.model["piece"] / 128, t.barriers[place], 0, -self.model["piece"])
+
+    def complete_at(self, _, place, phase):
+        """When so many phases of an mbarrier of this block were."""
+        complete = self.barriers[place].complete
+        return 0 if phase == 0 else complete[phase - 1] if len(complete) >= phase else 10**12
