@@ -17,7 +17,7 @@ MODEL = dict(
     backlog=24,  # passes of shared memory that may wait before issue does
     # All of these are assumed. The copy engine adds 100 cycles to L2's latency, and otherwise keeps up with L2; a box arrives in pieces, a
     # multicast one at all its blocks at once, each charged its share of what L2 sends and all of the writes to shared memory.
-    box=270 + 100, piece=1024,
+    box=270 + 100, piece=128,
     phase=29, arrive=29, arrive_far=200,  # a look at an mbarrier, an arrival at one of this block, of another
     meeting=200,  # from the last arrival at the barrier of a cluster
     fence_all=2 * 270,  # MEMBAR.ALL.GPU
