@@ -222,6 +222,21 @@ mod tests {
     }
 
     #[test]
+    fn a_step_does_not_see_the_gradients_of_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let (mut one, mut other) = (trainer(&place("a")), trainer(&place("b")));
+        other.gradients.values.fill(f32::NAN);
+        one.steps(1);
+        other.steps(1);
+        let bits = |trainer: &Trainer| {
+            let values = trainer.model.params.values.download();
+            values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        assert_eq!(bits(&one), bits(&other));
+    }
+
+    #[test]
     fn a_step_left_in_its_middle_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| folder.path().join(name);
