@@ -325,7 +325,8 @@ fn resources(log: &str) -> Result<Vec<Resources>, String> {
                 };
             }
         }
-        if line.contains("warning") {
+        // Such as products of warpgroups that wait for each other.
+        if line.contains("warning") || line.contains("Potential Performance Loss") {
             let _ = writeln!(odd, "{line}");
         }
     }

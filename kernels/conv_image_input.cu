@@ -6,8 +6,7 @@
 //
 // A block owns some rows of one channel of dx, adds to them in shared memory what row after row of dy gives, and stores them once.
 // It sees COLS columns of dy: all of them, or those of a strip of dx.
-#include "fragments.cuh"
-#include "map.cuh"
+#include "image.cuh"
 
 #define THREADS 256
 #define COLS 64      // of dy
@@ -18,9 +17,7 @@
 
 constexpr int PITCH = COLS + 8;  // what lanes of a fragment read lies in different banks
 constexpr int TILES = ROWS / 16, WARP_ROWS = 4, OWN_TILES = (TILES + WARP_ROWS - 1) / WARP_ROWS, OWN_COLS = 4;  // tiles of 16, and of 8
-constexpr int DEPTH = 8;         // units of a step
 constexpr int HELD = UNITS * COLS / THREADS;
-constexpr int WIDE = PRECISION == BF16 ? 2 : 1;
 
 static_assert(THREADS / 32 * OWN_COLS * 8 == WARP_ROWS * COLS, "warps cover the columns");
 static_assert((UNITS + ROWS) * PITCH + MOST_OWN + 8 <= SHARED_WORDS, "dy, terms, dx, a Part");

@@ -39,6 +39,41 @@ template <class Tile, class Weight> __device__ __forceinline__ void over_own_row
     }
 }
 
+// The same for a warp that has all columns, of tensor cores' sums, so many that it pays to halve them: a lane gives the sums of half of the
+// columns to one of another row and takes on those of the other half.
+template <int HALF, int BIT, int N> __device__ __forceinline__ int halve(float (&sums)[N]) {
+    bool upper = threadIdx.x & BIT;
+#pragma unroll
+    for (int i = 0; i < HALF; ++i) {
+        float given = upper ? sums[i] : sums[i + HALF], own = upper ? sums[i + HALF] : sums[i];
+        sums[i] = own + __shfl_xor_sync(ALL_LANES, given, BIT);
+    }
+    return upper ? HALF : 0;
+}
+template <class Tile, class Weight> __device__ __forceinline__ void over_all_rows(Tile& sums, float* parts /* (COLS) */, Weight weight) {
+    constexpr int AT_ONCE = 8;
+    static_assert(PRECISION != F32 && Tile::COL_SLOTS % AT_ONCE == 0, "eight lanes have a column's rows");
+#pragma unroll
+    for (int first = 0; first < Tile::COL_SLOTS; first += AT_ONCE) {
+        float v[AT_ONCE][Tile::ROW_SLOTS], total[AT_ONCE];
+#pragma unroll
+        for (int c = 0; c < AT_ONCE; ++c)
+#pragma unroll
+            for (int r = 0; r < Tile::ROW_SLOTS; ++r) v[c][r] = weight(r, Tile::col(first + c));
+#pragma unroll
+        for (int c = 0; c < AT_ONCE; ++c) {
+            total[c] = 0.0f;
+#pragma unroll
+            for (int r = 0; r < Tile::ROW_SLOTS; ++r) total[c] = fmaf(v[c][r], sums.at(r, first + c), total[c]);
+        }
+        __syncwarp();  // keeps later weights out of registers
+        int slot = halve<4, 4>(total);
+        slot += halve<2, 8>(total);
+        slot += halve<1, 16>(total);
+        parts[Tile::col(first + slot)] = total[0];
+    }
+}
+
 // What a block of the forward pass makes of its sums: h of `here` images and a tile's columns of neurons.
 struct Outputs {
     const float* features;  // (N, C)
@@ -61,11 +96,14 @@ struct Outputs {
                 channel[r] = min(max(c, 0), channels - 1);
                 kept[r] = c == channel[r] ? bits : 0;
             }
-            over_own_rows(sums, parts + (image * Tile::DOWN + Tile::warp_down()) * Tile::COLS, [&](int r, int col) {
+            auto weight = [&](int r, int col) {
                 // Nothing is kept of columns beyond the last neuron.
                 int n = min(first_neuron + col, neurons - 1);
                 return __uint_as_float(__float_as_uint(features[n * channels + channel[r]]) & kept[r]);
-            });
+            };
+            float* own = parts + (image * Tile::DOWN + Tile::warp_down()) * Tile::COLS;
+            if constexpr (Tile::ACROSS == 1) over_all_rows(sums, own, weight);
+            else over_own_rows(sums, own, weight);
         }
         __syncthreads();
         for (int i = threadIdx.x; i < here * Tile::COLS; i += BLOCK) {

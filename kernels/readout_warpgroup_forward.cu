@@ -50,6 +50,7 @@ readout_warpgroup_forward(const __grid_constant__ TensorMap x /* (B C, P), store
             column += ROW_WORDS;
         };
         int spans = spans_of(pixels);
+        bool more = first_row + ROWS < rows;
         for (int span = 0; span < min(AHEAD, spans); ++span) stages.fill(copy);
         Tile sums;
         sums.clear();
@@ -65,18 +66,20 @@ readout_warpgroup_forward(const __grid_constant__ TensorMap x /* (B C, P), store
                     multiply_group<false>(sums.d[i], left.along(k).after(i * 8 * ROW_WORDS * 4), right.along(k));
             close_products();
             wait_for_products<1>();
-            if (span > 0) stages.release(stages.now - 1);
+            if (span > 0) stages.release(stages.now - 1, more || span + AHEAD < spans);
             if (span + AHEAD < spans) stages.fill(copy);
             ++stages.now;
         }
         wait_for_products<0>();
-        stages.release(stages.now - 1);
+        stages.release(stages.now - 1, more);
         pin(sums.d[0]);
         pin(sums.d[1]);
         __syncthreads();
         outputs.add(sums, (float*)shared, first_row);
         // What the outputs were added up in is filled again.
-        show_copies();
-        meet_cluster();
+        if (more) {
+            show_copies();
+            meet_cluster();
+        }
     }
 }

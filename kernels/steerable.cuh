@@ -271,7 +271,6 @@ template <int K> struct Basis {
     }
 };
 
-
 // Adds the values of functions n 8.. and (n + 1) 8.. of two components: d[component][n][2 pixel + function].
 template <int K>
 __device__ __forceinline__ void expand_taps(float (&d)[2][2][4], const Shared&, const u32* halo, int plane, const Basis<K>& basis, int n) {

@@ -63,9 +63,11 @@ __device__ __forceinline__ int own_block() {
     asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(block));
     return block;
 }
-// All threads of the cluster meet here.
-__device__ __forceinline__ void meet_cluster() {
-    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+// All threads of the cluster meet here. SHOWS: and see behind it what others wrote to memory before it; else barriers alone, if shown.
+template <bool SHOWS = true> __device__ __forceinline__ void meet_cluster() {
+    if constexpr (SHOWS) asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+    else asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+    asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
 
 #endif
@@ -86,8 +88,8 @@ template <int STAGES, int BLOCKS, int WARPS, int BYTES> struct BoxRing {
             }
             show_barriers();
         }
-        __syncthreads();
-        meet_cluster();
+        __syncwarp();
+        meet_cluster<false>();
     }
     // copy(stage, barrier) begins to copy this block's share of a span.
     template <class Copy> __device__ __forceinline__ void fill(Copy copy) {
@@ -106,10 +108,11 @@ template <int STAGES, int BLOCKS, int WARPS, int BYTES> struct BoxRing {
         __syncwarp();
         return now % STAGES;
     }
-    // This warp's products of span `done` are over.
-    __device__ __forceinline__ void release(u32 done) const {
+    // This warp's products of span `done` are over; `again`: its stage will be filled again, or nobody may hear of it, for a block may have
+    // left. (A branch around the call makes the compiler wait for every single product.)
+    __device__ __forceinline__ void release(u32 done, bool again) const {
         int lane = threadIdx.x % 32;
-        if (lane < BLOCKS) arrive_at(free + done % STAGES, lane);
+        if (again && lane < BLOCKS) arrive_at(free + done % STAGES, lane);
         __syncwarp();
     }
 };

@@ -27,6 +27,9 @@ pub use transfer::Transfer;
 
 use crate::{Error, Result};
 
+/// Multiprocessors of the largest cards, for plans of launches. The same on all of them where it decides the order of a sum.
+pub const MULTIPROCESSORS: usize = 132;
+
 /// Where arrays live and ops run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use striate::device::Precision;
 use striate::device::emulator::Launched;
+use striate::device::{MULTIPROCESSORS, Precision};
 
 /// Set to write the table anew.
 const BLESS: &str = "STRIATE_BLESS";
 const HEAD: &str = "step,window,kernel,precision,launches,blocks,at_once,waves,full_percent";
 /// Their blocks last, beside those that have matrix products.
 const SUMS: [&str; 2] = ["norm_statistics_slices", "norm_backward_slices"];
-/// Of an H100 or H200.
-const MULTIPROCESSORS: usize = 132;
 /// Of a multiprocessor: registers, bytes of shared memory, threads, blocks.
 const ROOM: [usize; 4] = [65_536, 228 << 10, 2048, 32];
 /// All waves together, in percent.

@@ -12,8 +12,8 @@ from machine import Fault
 
 RING, PRODUCTS = "tensor_map.cuh", "readout_warpgroup_forward.cu"
 WAIT_FREE = "if (next >= STAGES) wait_at(free + stage, next / STAGES % 2 ^ 1);"
-WAIT_PRODUCTS = "            wait_for_products<1>();\n            if (span > 0) stages.release(stages.now - 1);\n"
-SHOW, MEET = "        show_copies();\n", "        meet_cluster();\n"
+WAIT_PRODUCTS = "            wait_for_products<1>();\n            if (span > 0) stages.release(stages.now - 1, more || span + AHEAD < spans);\n"
+SHOW, MEET = "            show_copies();\n", "            meet_cluster();\n"
 OWN_ROW = "first_row + own_block() * OWN_ROWS, column"
 # What goes wrong, where, which text, what stands there instead.
 FAULTS = [
@@ -25,11 +25,12 @@ FAULTS = [
     ("more bytes", RING, "expect_bytes(full + stage, BYTES)", "expect_bytes(full + stage, BYTES + 128)"),
     ("fewer arrivals", RING, "init_barrier(free + stage, BLOCKS * WARPS)", "init_barrier(free + stage, BLOCKS * WARPS - 1)"),
     ("more arrivals", RING, "init_barrier(free + stage, BLOCKS * WARPS)", "init_barrier(free + stage, BLOCKS * WARPS + 1)"),
-    ("barriers of a block made without meeting", RING, "        __syncthreads();\n        meet_cluster();\n", "        __syncthreads();\n"),
+    ("barriers of a block made without meeting", RING, "        meet_cluster<false>();\n", ""),
     ("barriers made and not shown", RING, "            show_barriers();\n", ""),
     ("a stage that one block alone frees", RING, "arrive_at(free + done % STAGES, lane)", "arrive_at(free + done % STAGES, own_block())"),
+    ("a release that nobody hears of", RING, "if (again && lane < BLOCKS)", "if (lane < BLOCKS)"),
     ("release before the products are over", PRODUCTS, WAIT_PRODUCTS, "".join(reversed(WAIT_PRODUCTS.splitlines(True)))),
-    ("release of the stage under way", PRODUCTS, "release(stages.now - 1);\n            if", "release(stages.now);\n            if"),
+    ("release of the stage under way", PRODUCTS, "release(stages.now - 1, more ||", "release(stages.now, more ||"),
     ("half of the rows twice", PRODUCTS, "stage * STAGE + own_block() * OWN_ROWS * ROW_WORDS", "stage * STAGE"),
     ("the wrong rows", PRODUCTS, OWN_ROW, OWN_ROW.replace("own_block()", "(own_block() ^ 1)")),
     ("maps for one block", PRODUCTS, ", (1 << CLUSTER) - 1)", ", 1 << own_block())"),

@@ -10,6 +10,9 @@ from machine import Machine, Memory
 from nvrtc import cubin
 
 
+WORD = 4  # what kernels count in along rows of a matrix
+
+
 class Launch:
     def __init__(self, file, kernel, precision, threads, shared_words, cluster=1):
         self.code, self.kernel, self.threads, self.shared = cubin(file, precision), kernel, threads, shared_words * 4
@@ -33,7 +36,7 @@ class Launch:
 
     def described(self, at, shape, size, box_rows):
         rows, columns = shape
-        return TensorMap(self.memory, at, columns * size, rows, columns * size, box_rows, size)
+        return TensorMap(self.memory, at, columns * size, rows, columns * size, box_rows, WORD)
 
     def blocks(self, grid, index, pointers, sizes, numbers=True, floats=()):
         """Those of the cluster that begins with this one."""

@@ -39,4 +39,4 @@ template <class Map> static inline void copy_box(const Map& matrix, void* to, co
     emulator::begin_box(matrix.words, to, barrier, column, row, 1u << emulator::own_block());
 }
 static inline int own_block() { return emulator::own_block(); }
-static inline void meet_cluster(int line = __builtin_LINE()) { emulator::meet_cluster(line); }
+template <bool SHOWS = true> static inline void meet_cluster(int line = __builtin_LINE()) { emulator::meet_cluster(line); }

@@ -442,6 +442,9 @@ extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsign
         run_cluster(kind, b, claim);
         if (outcome.set) break;
     }
-    if (const char* race = watch_end()) outcome.say("%s", race);
+    if (const char* race = watch_end()) {
+        outcome.set = false;  // it explains what else went wrong
+        outcome.say("%s", race);
+    }
     return outcome.set;
 }

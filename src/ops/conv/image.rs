@@ -6,7 +6,7 @@ use crate::device::kernels::{
     conv_image_forward as of_forward, conv_image_input as of_input,
     conv_image_weights as of_weights,
 };
-use crate::device::{Device, MapView, MapViewMut, Precision, View, ViewMut};
+use crate::device::{Device, MULTIPROCESSORS, MapView, MapViewMut, Precision, View, ViewMut};
 use std::cmp::Reverse;
 
 /// Of images; for more, `conv.cu` makes better use of its tiles.
@@ -17,8 +17,6 @@ const WIDEST: usize = 25;
 const DEPTH: usize = 8;
 /// Pixels of a run.
 const RUN: usize = 8;
-/// Multiprocessors of the largest cards. The same on all of them, for it decides the order of sums.
-const MULTIPROCESSORS: usize = 132;
 
 /// Numbers of a unit.
 fn wide(device: &Device) -> usize {

@@ -2,12 +2,12 @@
 
 use super::{Shape, image};
 use crate::device::kernels::conv as kernels;
-use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
+use crate::device::{Device, MULTIPROCESSORS, MapView, MapViewMut, View, ViewMut};
 use kernels::{NARROW, PIXELS, THREADS, TILE};
 
 /// Blocks that the product over pixels is cut into: enough for every multiprocessor of the largest cards to hold two
 /// blocks, and the same on all of them, for it decides the order of the sum.
-const BLOCKS: usize = 528;
+const BLOCKS: usize = 4 * MULTIPROCESSORS;
 /// Fewest steps of a slice.
 const SHORTEST: usize = 8;
 

@@ -10,7 +10,7 @@ pub mod reference;
 
 use super::activation::Activation;
 use crate::device::kernels;
-use crate::device::{Device, MapView, MapViewMut, View, ViewMut};
+use crate::device::{Device, MULTIPROCESSORS, MapView, MapViewMut, View, ViewMut};
 pub(super) use cpu::Line;
 
 /// Keeps the denominator from 0.
@@ -44,7 +44,7 @@ impl Shape {
 
     /// Images that one block of a kernel sums for one channel: one wave of an H200, 8 blocks to a multiprocessor, if the batch has that many.
     fn images_per_slice(&self) -> usize {
-        const BLOCKS: usize = 8 * 132;
+        const BLOCKS: usize = 8 * MULTIPROCESSORS;
         let slices = (BLOCKS / self.channels).clamp(1, self.batch);
         self.batch.div_ceil(slices)
     }
