@@ -39,6 +39,16 @@ __device__ __forceinline__ float over_lane_rows(float v) {
     for (int step = 4; step < 32; step *= 2) v += __shfl_xor_sync(ALL_LANES, v, PRECISION == F32 && step == 4 ? 1 : step);
     return v;
 }
+// Sums over two lanes whose numbers differ in BIT, of half of the numbers in each: a lane gives the other half away. Returns the first of its own.
+template <int HALF, int BIT, int N> __device__ __forceinline__ int halve(float (&sums)[N]) {
+    bool upper = threadIdx.x & BIT;
+#pragma unroll
+    for (int i = 0; i < HALF; ++i) {
+        float given = upper ? sums[i] : sums[i + HALF], own = upper ? sums[i + HALF] : sums[i];
+        sums[i] = own + __shfl_xor_sync(ALL_LANES, given, BIT);
+    }
+    return upper ? HALF : 0;
+}
 __device__ __forceinline__ float over_lane_cols(float v) {
 #pragma unroll
     for (int step = 1; step < 4; step *= 2) v += __shfl_xor_sync(ALL_LANES, v, PRECISION == F32 ? 2 * step : step);

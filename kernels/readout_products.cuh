@@ -17,16 +17,22 @@ __device__ __forceinline__ u32 times(u32 v, u32 dh) {
 #endif
 }
 
+// weight(r, col) of some columns from slot `first` on, for all rows of this lane.
+template <class Tile, class Weight, int COLS>
+__device__ __forceinline__ void load_weights(float (&v)[COLS][Tile::ROW_SLOTS], int first, Weight weight) {
+#pragma unroll
+    for (int c = 0; c < COLS; ++c)
+#pragma unroll
+        for (int r = 0; r < Tile::ROW_SLOTS; ++r) v[c][r] = weight(r, Tile::col(first + c));
+}
+
 // For every column the sum over this warp's rows of weight(r, col) times the sum in slot r.
 template <class Tile, class Weight> __device__ __forceinline__ void over_own_rows(Tile& sums, float* parts /* (COLS) */, Weight weight) {
     constexpr int AT_ONCE = 4;
 #pragma unroll
     for (int first = 0; first < Tile::COL_SLOTS; first += AT_ONCE) {
         float v[AT_ONCE][Tile::ROW_SLOTS];
-#pragma unroll
-        for (int c = 0; c < AT_ONCE; ++c)
-#pragma unroll
-            for (int r = 0; r < Tile::ROW_SLOTS; ++r) v[c][r] = weight(r, Tile::col(first + c));
+        load_weights<Tile>(v, first, weight);
 #pragma unroll
         for (int c = 0; c < AT_ONCE; ++c) {
             float total = 0.0f;
@@ -39,27 +45,14 @@ template <class Tile, class Weight> __device__ __forceinline__ void over_own_row
     }
 }
 
-// The same for a warp that has all columns, of tensor cores' sums, so many that it pays to halve them: a lane gives the sums of half of the
-// columns to one of another row and takes on those of the other half.
-template <int HALF, int BIT, int N> __device__ __forceinline__ int halve(float (&sums)[N]) {
-    bool upper = threadIdx.x & BIT;
-#pragma unroll
-    for (int i = 0; i < HALF; ++i) {
-        float given = upper ? sums[i] : sums[i + HALF], own = upper ? sums[i + HALF] : sums[i];
-        sums[i] = own + __shfl_xor_sync(ALL_LANES, given, BIT);
-    }
-    return upper ? HALF : 0;
-}
+// The same for a warp that has all columns, of tensor cores' sums, so many that it pays to halve them.
 template <class Tile, class Weight> __device__ __forceinline__ void over_all_rows(Tile& sums, float* parts /* (COLS) */, Weight weight) {
     constexpr int AT_ONCE = 8;
     static_assert(PRECISION != F32 && Tile::COL_SLOTS % AT_ONCE == 0, "eight lanes have a column's rows");
 #pragma unroll
     for (int first = 0; first < Tile::COL_SLOTS; first += AT_ONCE) {
         float v[AT_ONCE][Tile::ROW_SLOTS], total[AT_ONCE];
-#pragma unroll
-        for (int c = 0; c < AT_ONCE; ++c)
-#pragma unroll
-            for (int r = 0; r < Tile::ROW_SLOTS; ++r) v[c][r] = weight(r, Tile::col(first + c));
+        load_weights<Tile>(v, first, weight);
 #pragma unroll
         for (int c = 0; c < AT_ONCE; ++c) {
             total[c] = 0.0f;

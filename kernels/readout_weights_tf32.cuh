@@ -25,12 +25,7 @@ __device__ __forceinline__ int place_in_stage(int image, int chunk) { return ima
 // Sums over the eight lanes of one t: of 2 HALF sums in each lane, HALF / 4 in each.
 template <int HALF> __device__ __forceinline__ void fold(float (&sum)[2 * SLOTS]) {
     constexpr int STEP = 16 * HALF / SLOTS;
-    bool upper = threadIdx.x & STEP;
-#pragma unroll
-    for (int i = 0; i < HALF; ++i) {
-        float given = upper ? sum[i] : sum[i + HALF], own = upper ? sum[i + HALF] : sum[i];
-        sum[i] = own + __shfl_xor_sync(ALL_LANES, given, STEP);
-    }
+    halve<HALF, STEP>(sum);
     if constexpr (STEP > 4) fold<HALF / 2>(sum);
 }
 

@@ -568,6 +568,39 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_finds_nothing_of_those_of_other_launches() {
+        use crate::ops::readout::{Shape, Weights, forward};
+        let shape = Shape {
+            batch: 2,
+            channels: 3,
+            pixels: 200,
+            neurons: 200,
+            positive_features: false,
+        };
+        let d = Device::Emulated(Emulator::new(Order::Reverse, Precision::Tf32).as_hopper());
+        let numbers = |n: usize| d.upload(&vec![0.5; n], &[n]);
+        let (x, mask) = (numbers(2 * 3 * 200), numbers(200 * 200));
+        let (features, bias) = (numbers(200 * 3), numbers(200));
+        let responses = || {
+            let weights = Weights {
+                mask: mask.view(),
+                features: features.view(),
+                bias: bias.view(),
+                windows: None,
+            };
+            let mut h = d.zeros(&[2, 200]);
+            forward(&d, &shape, x.view().into(), weights, h.view_mut(), None);
+            d.check().unwrap();
+            h.download()
+        };
+        let before: Vec<f32> = responses();
+        assert_eq!(before, [0.5 + 200.0 * 3.0 * 0.125; 400]);
+        // Of fewer threads.
+        boxes(Order::Forward, 2, 0, false);
+        assert_eq!(responses(), before);
+    }
+
+    #[test]
     fn what_no_int_holds_is_refused() {
         assert_caught(Order::Forward, "an argument of 3000000000", |d| {
             let mut y = d.zeros(&[1]);

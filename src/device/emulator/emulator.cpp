@@ -82,7 +82,8 @@ std::vector<Fiber> fibers;  // of every block of the cluster
 std::vector<unsigned char> stacks;
 std::vector<Block> cluster;
 Context scheduler;
-unsigned current, threads, own;
+constexpr unsigned NOBODY = ~0u;
+unsigned current, threads, own = NOBODY;
 bool moved;  // some thread since somebody looked
 unsigned char* shared_memory;
 size_t shared_bytes;
@@ -281,7 +282,7 @@ template <class Claim> void run_cluster(unsigned kind, uint64_t seed, Claim clai
     forget_barriers(cluster.size());
     for (unsigned block = 0; block < cluster.size(); ++block) {
         enter(block);
-        block_index = cluster[block].index;
+        block_index = cluster[block].index;  // a new one, also where this block has had its turn before
         for (size_t word = 0; word < shared_bytes / 4; ++word) reinterpret_cast<uint32_t*>(shared_memory)[word] = FRESH;
         for (unsigned t = 0; t < threads; ++t) prepare(block * threads + t);
         forget_products(threads);
@@ -335,7 +336,7 @@ bool has_left(unsigned block) {
 
 void enter(unsigned block) {
     if (block == own) return;
-    cluster[own].shared.assign(shared_memory, shared_memory + shared_bytes);
+    if (own != NOBODY) cluster[own].shared.assign(shared_memory, shared_memory + shared_bytes);
     own = block;
     block_index = cluster[own].index;
     if (!cluster[own].shared.empty()) std::memcpy(shared_memory, cluster[own].shared.data(), shared_bytes);
@@ -418,8 +419,8 @@ extern "C" int striate_emulate(void (*kernel)(void**), void** args, const unsign
     block_size = {threads, 1, 1};
     shared_memory = reinterpret_cast<unsigned char*>(shared[0]);
     shared_bytes = (shared[1] - shared[0]) * 4;
-    own = 0;
     cluster.assign(together, {});
+    own = NOBODY;
     std::vector<Output> written(output_count);
     for (size_t i = 0; i < output_count; ++i) {
         written[i] = {outputs[i], halves[i], std::vector<uint16_t>(outputs[i], outputs[i] + halves[i]),

@@ -24,7 +24,10 @@ unsigned own;
 constexpr uint32_t FIRST_SHARED = 1024;
 
 Block& here() { return blocks[own]; }
-Thread& mine() { return here().threads[thread_index.x]; }
+Thread& mine() {
+    if (thread_index.x >= here().threads.size()) __builtin_trap();
+    return here().threads[thread_index.x];
+}
 
 }  // namespace
 
