@@ -290,12 +290,13 @@ pub fn backward(model: &Model, space: &mut Workspace, batch: usize, gradients: &
             (Operation::Steerable(layer), _) => {
                 group_conv::backward(&model.device, layer, batch, (x, filters), dy, dx, dfilters);
             }
-            (Operation::Plain(shape), _) => {
+            (Operation::Plain(shape), 0) => {
                 let shape = conv::Shape { batch, ..*shape };
                 conv::backward_weights(&model.device, &shape, x, dy, dfilters);
-                if l > 0 {
-                    conv::backward_input(&model.device, &shape, filters, dy, dx);
-                }
+            }
+            (Operation::Plain(shape), _) => {
+                let shape = conv::Shape { batch, ..*shape };
+                conv::backward(&model.device, &shape, (x, filters), dy, dx, dfilters);
             }
         }
         space.gradient.swap(0, 1);

@@ -27,6 +27,7 @@ pub mod random;
 pub mod readout;
 pub mod scan;
 pub mod schedule;
+mod turn;
 
 /// The numbers in which references run: `f32` or `f64`.
 pub trait Real:

@@ -1,5 +1,8 @@
 use super::{Case, Cost, Output, Trial, empty_maps, filled};
-use striate::ops::conv::{Shape, backward_input, backward_weights, forward, ladder, reference};
+use striate::device::Device;
+use striate::ops::conv::{
+    Shape, backward, backward_input, backward_weights, forward, ladder, reference,
+};
 
 pub fn cases() -> Vec<Case> {
     [
@@ -76,17 +79,29 @@ fn run(on: &Trial, s: &Shape) -> Vec<Output> {
     on.pass("backward to the weights", cost, || {
         backward_weights(on, s, ax, ady, adw.view_mut());
     });
+    // Elsewhere it is one after the other.
+    let mut both = (empty_maps(on, nx), filled(on, 1.0, nw));
+    let shares = matches!(**on, Device::Cpu);
+    if shares {
+        let (dx, dw) = (both.0.view_mut(), both.1.view_mut());
+        backward(on, s, (ax, aw), ady, dx, dw);
+    }
     on.outputs(|| {
         let (mut y, mut dx, mut dw) = (vec![0.0; ny], vec![0.0; nx], vec![1.0; nw]);
         reference::forward(s, &x, &w, &mut y);
         reference::backward_input(s, &w, &dy, &mut dx);
         reference::backward_weights(s, &x, &dy, &mut dw);
-        vec![
+        let mut all = vec![
             Output::tensor_maps("y", &ay, y.clone()),
             Output::new("y, plain", &plain, y.clone()),
             Output::new("y, tiled", &tiled, y),
-            Output::tensor_maps("dx", &adx, dx),
-            Output::tensor("dw", &adw, dw),
-        ]
+            Output::tensor_maps("dx", &adx, dx.clone()),
+            Output::tensor("dw", &adw, dw.clone()),
+        ];
+        if shares {
+            all.push(Output::tensor_maps("dx, both", &both.0, dx));
+            all.push(Output::tensor("dw, both", &both.1, dw));
+        }
+        all
     })
 }

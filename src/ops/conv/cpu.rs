@@ -4,6 +4,7 @@
 use super::Shape;
 use super::fourier::{self, Plan};
 use crate::ops::panel::{self, Parts, ROWS, Scattered, TILE};
+use crate::ops::turn::turn;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -31,9 +32,23 @@ pub fn backward_input(s: &Shape, w: &[f32], dy: &[f32], dx: &mut [f32]) {
     correlate(&t, dy, &packed, dx);
 }
 
+/// Both gradients.
+pub fn backward(s: &Shape, (x, w): (&[f32], &[f32]), dy: &[f32], dx: &mut [f32], dw: &mut [f32]) {
+    if let (Some(_), Some(plan)) = (Plan::of(s), Plan::of(&s.transposed())) {
+        let (channels, area) = (s.in_channels, s.kernel * s.kernel);
+        let place = |c: usize, o: usize, tap: usize| (o * channels + c + 1) * area - 1 - tap;
+        let turned = |c: usize, o: usize, tap: usize| w[place(c, o, tap)];
+        return fourier::backward(&plan, x, dy, turned, dx, place, dw);
+    }
+    backward_weights(s, x, dy, dw);
+    backward_input(s, w, dy, dx);
+}
+
 pub fn backward_weights(s: &Shape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if let Some(plan) = Plan::of(s) {
-        return fourier::backward_weights(&plan, x, dy, dw);
+        let (channels, area) = (s.in_channels, s.kernel * s.kernel);
+        let place = |o: usize, c: usize, tap: usize| (o * channels + c) * area + tap;
+        return fourier::backward_weights(&plan, x, dy, place, dw);
     }
     let (x_image, _, y_image) = Shape { batch: 1, ..*s }.lengths();
     let (offsets, rows) = (offsets(s), panel::padded_rows(s.out_channels));
@@ -180,11 +195,16 @@ impl WithSimd for Outer<'_> {
             right.fill(0.0);
             for (tile, right) in right.chunks_exact_mut(TILE * rows).enumerate() {
                 for segment in g.segments(first + tile) {
-                    for o in 0..s.out_channels {
-                        let from = &dy[o * area + segment.output..][..segment.len];
-                        for (p, &v) in from.iter().enumerate() {
-                            right[(segment.at + p) * rows + o] = v;
-                        }
+                    // SAFETY: pixels of dy, and rows of whole vectors for each.
+                    unsafe {
+                        let from = dy.as_ptr().add(segment.output);
+                        let to = right.as_mut_ptr().add(segment.at * rows);
+                        turn(
+                            simd,
+                            (from, area),
+                            (to, rows),
+                            (s.out_channels, segment.len),
+                        );
                     }
                 }
             }

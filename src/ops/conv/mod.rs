@@ -97,6 +97,24 @@ pub fn backward_input(device: &Device, shape: &Shape, w: View, dy: MapView, dx: 
     }
 }
 
+/// Writes dx and adds to dw, as [`backward_input`] and [`backward_weights`] do, but for rounding.
+pub fn backward(
+    device: &Device,
+    shape: &Shape,
+    (x, w): (MapView, View),
+    dy: MapView,
+    dx: MapViewMut,
+    dw: ViewMut,
+) {
+    if let Device::Cpu = device {
+        shape.check(x.len(), w.len(), dy.len());
+        shape.check(dx.len(), dw.len(), dy.len());
+        return cpu::backward(shape, (x.host(), w.host()), dy.host(), dx.host(), dw.host());
+    }
+    backward_weights(device, shape, x, dy, dw);
+    backward_input(device, shape, w, dy, dx);
+}
+
 /// Adds to dw.
 pub fn backward_weights(device: &Device, shape: &Shape, x: MapView, dy: MapView, dw: ViewMut) {
     shape.check(x.len(), dw.len(), dy.len());

@@ -86,12 +86,31 @@ impl Dense {
         fourier::correlate(&self.backward, dy, turned, dx);
     }
 
+    /// Writes dx and adds to dc.
+    pub fn backward(&self, (x, c): (&[f32], &[f32]), dy: &[f32], dx: &mut [f32], dc: &mut [f32]) {
+        let (bank, direct) = (self.bank(c), self.shape.direct());
+        let (channels, area) = (direct.in_channels, direct.kernel * direct.kernel);
+        let turned = |c: usize, o: usize, tap: usize| bank[self.place(o, c, area - 1 - tap)];
+        let place = |c: usize, o: usize, tap: usize| (o * channels + c + 1) * area - 1 - tap;
+        let mut dw = vec![0.0; direct.lengths().1];
+        fourier::backward(&self.backward, x, dy, turned, dx, place, &mut dw);
+        self.of_filters(&dw, dc);
+    }
+
     /// Adds to dc.
     pub fn backward_coefficients(&self, x: &[f32], dy: &[f32], dc: &mut [f32]) {
         let direct = self.shape.direct();
         let (channels, area) = (direct.in_channels, direct.kernel * direct.kernel);
         let mut dw = vec![0.0; direct.lengths().1];
-        fourier::backward_weights(&self.forward, x, dy, &mut dw);
+        let place = |o: usize, c: usize, tap: usize| (o * channels + c) * area + tap;
+        fourier::backward_weights(&self.forward, x, dy, place, &mut dw);
+        self.of_filters(&dw, dc);
+    }
+
+    /// Adds to dc what the gradient of the expanded filters says.
+    fn of_filters(&self, dw: &[f32], dc: &mut [f32]) {
+        let direct = self.shape.direct();
+        let (channels, area) = (direct.in_channels, direct.kernel * direct.kernel);
         let ((rows, columns), m) = (self.sizes(), self.functions);
         let mut bank = vec![0.0; rows * columns];
         let features = self.shape.out_features;
@@ -170,8 +189,19 @@ mod tests {
             // Adds.
             dc.fill(0.5);
             dense.backward_coefficients(&x, &dy, &mut dc);
-            dc.iter_mut().for_each(|v| *v -= 0.5);
-            for (found, wanted) in [y, dx, dc].iter().zip(&wanted) {
+            let (mut both_dx, mut both_dc) = (vec![0.0f32; x_len], vec![0.5; c.len()]);
+            dense.backward((&x, &c), &dy, &mut both_dx, &mut both_dc);
+            for dc in [&mut dc, &mut both_dc] {
+                dc.iter_mut().for_each(|v| *v -= 0.5);
+            }
+            let [wanted_y, wanted_dx, wanted_dc] = &wanted;
+            for (found, wanted) in [
+                (y, wanted_y),
+                (dx, wanted_dx),
+                (dc, wanted_dc),
+                (both_dx, wanted_dx),
+                (both_dc, wanted_dc),
+            ] {
                 let size = wanted.iter().fold(0.0f64, |m, v| m.max(v.abs()));
                 for (&a, b) in found.iter().zip(wanted) {
                     let off = (f64::from(a) - b).abs();

@@ -301,13 +301,16 @@ pub fn backward(
     dx: MapViewMut,
     dc: ViewMut,
 ) {
-    let adjoint = layer.adjoint.as_ref();
-    match (device, adjoint) {
-        (Device::Cpu, Some(adjoint)) if layer.dense.is_none() => {
+    match (device, &layer.dense, &layer.adjoint) {
+        (Device::Cpu, dense, adjoint) if dense.is_some() || adjoint.is_some() => {
             let (x, c, dy, dx, dc) = (x.host(), c.host(), dy.host(), dx.host(), dc.host());
             layer.at(batch).check(x.len(), c.len(), dy.len());
             layer.at(batch).check(dx.len(), dc.len(), dy.len());
-            cpu::backward(adjoint, &layer.basis, x, c, dy, dx, dc);
+            match (dense, adjoint) {
+                (Some(dense), _) => dense.backward((x, c), dy, dx, dc),
+                (None, Some(adjoint)) => cpu::backward(adjoint, &layer.basis, x, c, dy, dx, dc),
+                (None, None) => unreachable!("one of them"),
+            }
         }
         _ => {
             backward_coefficients(device, layer, batch, x, dy, dc);

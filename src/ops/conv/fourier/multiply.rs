@@ -2,7 +2,8 @@
 //!
 //! `S1 = A_r (D_r + D_i)`, `S2 = (A_i - A_r) D_r`, `S3 = (A_r + A_i) D_i`; `Y_r = S1 - S3`, `Y_i = S1 + S2`.
 
-use super::spectra::Layout;
+use super::lines;
+use super::spectra::{Layout, Rows};
 use pulp::{Simd, WithSimd};
 
 /// Most rows of a block of sums, all multiples of 2.
@@ -23,9 +24,10 @@ pub struct Multiply<'a> {
     /// (block of outputs, 3, inputs, outputs of the block), as [`super::filters::weights`] makes them.
     pub weights: &'a [f32],
     pub inputs: usize,
-    pub from: &'a [f32],
+    /// The frequency's first number of the first tile.
+    pub from: *const f32,
     pub from_layout: Layout,
-    pub to: &'a mut [f32],
+    pub to: *mut f32,
     pub to_layout: Layout,
     /// (columns, channels).
     pub sums: &'a mut [f32],
@@ -45,13 +47,20 @@ impl WithSimd for Multiply<'_> {
             to_layout,
             sums,
         } = self;
-        let (channels, columns) = (from_layout.channels, from_layout.columns);
-        combine(simd, from, from_layout, sums, |simd, re, im| {
-            simd.add_f32s(re, im)
-        });
+        let (channels, columns) = (from_layout.channels, from_layout.columns());
+        for (column, sums) in sums.chunks_exact_mut(channels).enumerate() {
+            for at in (0..channels).step_by(S::F32_LANES) {
+                // SAFETY: columns and channels of the input.
+                unsafe {
+                    let from = from.add(from_layout.rows().at(column) + at);
+                    let (re, im) = lines::load_parts::<S>(from, channels);
+                    let to = sums.as_mut_ptr().add(at).cast::<S::f32s>();
+                    to.write_unaligned(simd.add_f32s(re, im));
+                }
+            }
+        }
         let vectors = to_layout.channels / S::F32_LANES;
         let mut done = 0;
-        let to = to.as_mut_ptr();
         while done < vectors {
             let v = block::<S>(vectors - done);
             let width = v * S::F32_LANES;
@@ -60,20 +69,20 @@ impl WithSimd for Multiply<'_> {
                 // SAFETY: columns and channels of both.
                 unsafe {
                     let rows = ROWS.min(columns - column);
-                    let re = to.add(column * to_layout.column() + done * S::F32_LANES);
+                    let re = to.add(to_layout.rows().at(column) + done * S::F32_LANES);
                     let im = re.add(to_layout.channels);
-                    let from = from.as_ptr().add(column * from_layout.column());
-                    let part = |data: *const f32, row: usize, kind: usize| Part {
+                    let from = from.add(from_layout.rows().at(column));
+                    let part = |data: *const f32, row: Rows, kind: usize| Part {
                         left: (data, row, 1),
                         right: (weights.as_ptr().add(kind * inputs * width), width),
                         depth: inputs,
                     };
-                    let step = to_layout.column();
+                    let (row, step) = (from_layout.rows(), to_layout.rows());
                     let sums = sums.as_ptr().add(column * channels);
                     product(
                         simd,
                         (rows, v),
-                        part(sums, channels, 0),
+                        part(sums, Rows::apart(channels), 0),
                         Some(im),
                         (re, step),
                         false,
@@ -81,19 +90,12 @@ impl WithSimd for Multiply<'_> {
                     product(
                         simd,
                         (rows, v),
-                        part(from.add(channels), 2 * channels, 1),
+                        part(from.add(channels), row, 1),
                         None,
                         (re, step),
                         true,
                     );
-                    product(
-                        simd,
-                        (rows, v),
-                        part(from, 2 * channels, 2),
-                        None,
-                        (im, step),
-                        true,
-                    );
+                    product(simd, (rows, v), part(from, row, 2), None, (im, step), true);
                 }
             }
             done += v;
@@ -103,20 +105,21 @@ impl WithSimd for Multiply<'_> {
 
 /// Adds, of all columns, the products of x with the conjugate of dy: (3, inputs, outputs), the terms of Gauss' trick apart.
 pub struct Accumulate<'a> {
-    pub x: &'a [f32],
+    /// The frequency's first numbers of the first tiles.
+    pub x: *const f32,
     pub x_layout: Layout,
-    pub dy: &'a [f32],
+    pub dy: *const f32,
     pub dy_layout: Layout,
     pub sums: &'a mut [f32],
     /// Whether the sums are there already.
     pub add: bool,
-    /// (columns, channels of x) and (3, columns, channels of dy).
+    /// (3, columns, channels of x) and (3, columns, channels of dy).
     pub scratch: &'a mut [f32],
 }
 
 impl Accumulate<'_> {
     pub fn scratch(x: Layout, dy: Layout) -> usize {
-        x.columns * (x.channels + 3 * dy.channels)
+        3 * x.columns() * (x.channels + dy.channels)
     }
 }
 
@@ -134,11 +137,23 @@ impl WithSimd for Accumulate<'_> {
             add,
             scratch,
         } = self;
-        let (inputs, outputs, columns) = (x_layout.channels, dy_layout.channels, x_layout.columns);
-        let (x_sums, dy_terms) = scratch.split_at_mut(columns * inputs);
-        combine(simd, x, x_layout, x_sums, |simd, re, im| {
-            simd.add_f32s(re, im)
-        });
+        let (inputs, outputs, columns) =
+            (x_layout.channels, dy_layout.channels, x_layout.columns());
+        let (x_terms, dy_terms) = scratch.split_at_mut(3 * columns * inputs);
+        for column in 0..columns {
+            for at in (0..inputs).step_by(S::F32_LANES) {
+                // SAFETY: columns and channels of x, and as many of its terms.
+                unsafe {
+                    let from = x.add(x_layout.rows().at(column) + at);
+                    let (re, im) = lines::load_parts::<S>(from, inputs);
+                    let to = x_terms.as_mut_ptr().add(column * inputs + at);
+                    let term = |n: usize| to.add(n * columns * inputs).cast::<S::f32s>();
+                    term(0).write_unaligned(simd.add_f32s(re, im));
+                    term(1).write_unaligned(im);
+                    term(2).write_unaligned(re);
+                }
+            }
+        }
         let vectors = outputs / S::F32_LANES;
         let mut done = 0;
         while done < vectors {
@@ -149,11 +164,8 @@ impl WithSimd for Accumulate<'_> {
                 for i in 0..v {
                     // SAFETY: columns and channels of dy, and as many of its terms.
                     unsafe {
-                        let from = dy
-                            .as_ptr()
-                            .add(column * dy_layout.column() + (done + i) * S::F32_LANES);
-                        let re = from.cast::<S::f32s>().read_unaligned();
-                        let im = from.add(outputs).cast::<S::f32s>().read_unaligned();
+                        let from = dy.add(dy_layout.rows().at(column) + (done + i) * S::F32_LANES);
+                        let (re, im) = lines::load_parts::<S>(from, outputs);
                         let to = dy_terms.as_mut_ptr().add(column * width + i * S::F32_LANES);
                         let term = |n: usize| to.add(n * columns * width).cast::<S::f32s>();
                         term(0).write_unaligned(re);
@@ -165,21 +177,16 @@ impl WithSimd for Accumulate<'_> {
             for input in (0..inputs).step_by(ROWS) {
                 let rows = ROWS.min(inputs - input);
                 let to = |term: usize| sums[term * inputs * outputs..].as_ptr().cast_mut();
-                let lefts = [
-                    (x_sums.as_ptr(), inputs),
-                    (x[inputs..].as_ptr(), 2 * inputs),
-                    (x.as_ptr(), 2 * inputs),
-                ];
-                for (term, (left, step)) in lefts.into_iter().enumerate() {
+                for (term, left) in x_terms.chunks_exact(columns * inputs).enumerate() {
                     // SAFETY: as above.
                     unsafe {
                         let part = Part {
-                            left: (left.add(input), 1, step),
+                            left: (left.as_ptr().add(input), Rows::apart(1), inputs),
                             right: (dy_terms.as_ptr().add(term * columns * width), width),
                             depth: columns,
                         };
                         let to = to(term).add(input * outputs + done * S::F32_LANES);
-                        product(simd, (rows, v), part, None, (to, outputs), add);
+                        product(simd, (rows, v), part, None, (to, Rows::apart(outputs)), add);
                     }
                 }
             }
@@ -188,32 +195,10 @@ impl WithSimd for Accumulate<'_> {
     }
 }
 
-/// Of every column and channel what `of` makes of real and imaginary part.
-#[inline(always)]
-fn combine<S: Simd>(
-    simd: S,
-    from: &[f32],
-    layout: Layout,
-    to: &mut [f32],
-    of: impl Fn(S, S::f32s, S::f32s) -> S::f32s,
-) {
-    let columns = from
-        .chunks_exact(layout.column())
-        .zip(to.chunks_exact_mut(layout.channels));
-    for (from, to) in columns {
-        let (re, im) = from.split_at(layout.channels);
-        let (re, im) = (S::as_simd_f32s(re).0, S::as_simd_f32s(im).0);
-        let to = S::as_mut_simd_f32s(to).0;
-        for i in 0..to.len() {
-            to[i] = of(simd, re[i], im[i]);
-        }
-    }
-}
-
-/// `sum_k left[r][k] right[k][v]`: left at `left.0 + r left.1 + k left.2`, right in rows of `right.1`.
+/// `sum_k left[r][k] right[k][v]`: left at `left.0 + left.1.at(r) + k left.2`, right in rows of `right.1`.
 #[derive(Clone, Copy)]
 struct Part {
-    left: (*const f32, usize, usize),
+    left: (*const f32, Rows, usize),
     right: (*const f32, usize),
     depth: usize,
 }
@@ -225,7 +210,7 @@ unsafe fn product<S: Simd>(
     (rows, vectors): (usize, usize),
     part: Part,
     also: Option<*mut f32>,
-    to: (*mut f32, usize),
+    to: (*mut f32, Rows),
     add: bool,
 ) {
     macro_rules! sizes {
@@ -244,7 +229,7 @@ unsafe fn product<S: Simd>(
 struct Block<const R: usize, const V: usize> {
     part: Part,
     also: Option<*mut f32>,
-    to: (*mut f32, usize),
+    to: (*mut f32, Rows),
     add: bool,
 }
 
@@ -254,18 +239,22 @@ impl<const R: usize, const V: usize> WithSimd for Block<R, V> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Part {
-            left: (left, row, step),
+            left: (left, rows, step),
             right: (right, width),
             depth,
         } = self.part;
-        let (to, stride) = self.to;
+        let (to, to_rows) = self.to;
         // SAFETY: whoever makes a block gives it rows and vectors that are there.
         unsafe {
             let mut sums = [[simd.splat_f32s(0.0); V]; R];
             if self.add {
                 for (r, sums) in sums.iter_mut().enumerate() {
                     for (v, sum) in sums.iter_mut().enumerate() {
-                        *sum = to.add(r * stride).cast::<S::f32s>().add(v).read_unaligned();
+                        *sum = to
+                            .add(to_rows.at(r))
+                            .cast::<S::f32s>()
+                            .add(v)
+                            .read_unaligned();
                     }
                 }
             }
@@ -276,7 +265,7 @@ impl<const R: usize, const V: usize> WithSimd for Block<R, V> {
                     *b = right.cast::<S::f32s>().add(v).read_unaligned();
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let a = simd.splat_f32s(*left.add(r * row));
+                    let a = simd.splat_f32s(*left.add(rows.at(r)));
                     for (sum, &b) in sums.iter_mut().zip(&b) {
                         *sum = simd.mul_add_e_f32s(a, b, *sum);
                     }
@@ -286,12 +275,12 @@ impl<const R: usize, const V: usize> WithSimd for Block<R, V> {
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (v, &sum) in sums.iter().enumerate() {
-                    to.add(r * stride)
+                    to.add(to_rows.at(r))
                         .cast::<S::f32s>()
                         .add(v)
                         .write_unaligned(sum);
                     if let Some(also) = self.also {
-                        also.add(r * stride)
+                        also.add(to_rows.at(r))
                             .cast::<S::f32s>()
                             .add(v)
                             .write_unaligned(sum);

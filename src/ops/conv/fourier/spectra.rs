@@ -3,31 +3,69 @@
 use super::lines;
 use super::plan::Plan;
 use crate::ops::panel::LINE;
+use crate::ops::turn::turn;
 use pulp::{Simd, WithSimd};
 
-/// How spectra lie in memory: (pair of frequencies, column, real and imaginary parts, channels). A complex tile has two columns: what
-/// stands at f, and the conjugate of what stands at -f.
+/// How spectra lie in memory: (complex tile, pair of frequencies, column, real and imaginary parts, channels). A complex tile has two
+/// columns: what stands at f, and the conjugate of what stands at -f.
 #[derive(Clone, Copy)]
 pub struct Layout {
     /// In whole vectors.
     pub channels: usize,
-    pub columns: usize,
+    pub tiles: usize,
+    pub pairs: usize,
 }
 
 impl Layout {
-    /// From one column to the next.
+    pub fn columns(&self) -> usize {
+        2 * self.tiles
+    }
+
+    /// From one column of a tile to the other.
     pub fn column(&self) -> usize {
         2 * self.channels
     }
 
-    /// Numbers of a pair of frequencies.
+    /// From one pair of frequencies to the next.
     pub fn pair(&self) -> usize {
-        self.columns * self.column()
+        2 * self.column()
     }
 
-    /// From one pair of frequencies to the next: not all in one set of a cache.
-    pub fn stride(&self) -> usize {
-        self.pair() + LINE
+    /// From one tile to the next: not all in one set of a cache.
+    pub fn tile(&self) -> usize {
+        self.pairs * self.pair() + LINE
+    }
+
+    /// Numbers of all tiles.
+    pub fn len(&self) -> usize {
+        self.tiles * self.tile()
+    }
+
+    /// From one column to the next.
+    pub fn rows(&self) -> Rows {
+        Rows {
+            two: self.tile(),
+            one: self.column(),
+        }
+    }
+}
+
+/// Rows of a matrix: from one pair of them to the next, and from the first of a pair to the second.
+#[derive(Clone, Copy)]
+pub struct Rows {
+    two: usize,
+    one: usize,
+}
+
+impl Rows {
+    /// All `one` apart.
+    pub fn apart(one: usize) -> Self {
+        Self { two: 2 * one, one }
+    }
+
+    #[inline(always)]
+    pub fn at(&self, row: usize) -> usize {
+        row / 2 * self.two + row % 2 * self.one
     }
 }
 
@@ -80,7 +118,7 @@ pub struct Analyse<'a> {
     pub image: &'a [f32],
     pub two: usize,
     pub layout: Layout,
-    /// The tile's first number of the first pair of frequencies.
+    /// The tile's first number.
     pub to: *mut f32,
     pub tile: &'a mut [f32],
 }
@@ -119,13 +157,13 @@ impl WithSimd for Analyse<'_> {
                         continue;
                     }
                     let pixel = (down.image + r - down.tile) * cut.width + across.image;
-                    for lane in 0..channels {
-                        let at = (first + lane) * cut.height * cut.width + pixel;
-                        let lane = plan.at(half * S::F32_LANES + lane, 0, across.tile);
-                        let to = row[lane..].iter_mut().step_by(2 * S::F32_LANES);
-                        for (to, &v) in to.zip(&image[at..][..across.count]) {
-                            *to = v;
-                        }
+                    let plane = cut.height * cut.width;
+                    let at = plan.at(half * S::F32_LANES, 0, across.tile);
+                    // SAFETY: pixels of the image that are this tile's, in its row.
+                    unsafe {
+                        let from = image.as_ptr().add(first * plane + pixel);
+                        let to = (row.as_mut_ptr().add(at), plan.element());
+                        turn(simd, (from, plane), to, (channels, across.count));
                     }
                 }
                 // SAFETY: a row of elements.
@@ -136,7 +174,7 @@ impl WithSimd for Analyse<'_> {
                 lines::columns(simd, &plan.sides, tile.as_mut_ptr());
                 let tile = tile.as_ptr();
                 for (f, &[at, mirror]) in plan.pairs.iter().enumerate() {
-                    let to = to.add(f * layout.stride() + first);
+                    let to = to.add(f * layout.pair() + first);
                     let (re, im) = lines::load::<S>(tile.add(at * plan.element()));
                     lines::store::<S>(to, layout.channels, (re, im));
                     let (re, im) = lines::load::<S>(tile.add(mirror * plan.element()));
@@ -151,7 +189,7 @@ impl WithSimd for Analyse<'_> {
 /// The outputs of a complex tile, of what its spectra say.
 pub struct Synthesise<'a> {
     pub plan: &'a Plan,
-    /// From the tile's first number of the first pair of frequencies on.
+    /// From the tile's first number on.
     pub from: &'a [f32],
     pub layout: Layout,
     pub two: usize,
@@ -189,7 +227,7 @@ impl WithSimd for Synthesise<'_> {
             unsafe {
                 let to = tile.as_mut_ptr();
                 for (f, &[at, mirror]) in plan.pairs.iter().enumerate() {
-                    let from = from.as_ptr().add(f * layout.stride() + first);
+                    let from = from.as_ptr().add(f * layout.pair() + first);
                     let (re, im) = lines::load_parts::<S>(from, layout.channels);
                     let (re2, im2) =
                         lines::load_parts::<S>(from.add(layout.column()), layout.channels);
@@ -213,18 +251,13 @@ impl WithSimd for Synthesise<'_> {
                         continue;
                     }
                     let pixel = (down.image + r) * width + across.image;
-                    for lane in 0..channels {
-                        let at = (first + lane) * height * width + pixel;
-                        // Parts are exchanged.
-                        let from = row[(1 - half) * S::F32_LANES + lane..].iter();
-                        let from = from.step_by(2 * S::F32_LANES);
-                        // SAFETY: pixels of the image that are this tile's.
-                        unsafe {
-                            let to = std::slice::from_raw_parts_mut(image.add(at), across.count);
-                            for (to, &v) in to.iter_mut().zip(from) {
-                                *to = v;
-                            }
-                        }
+                    // Parts are exchanged.
+                    let at = (1 - half) * S::F32_LANES;
+                    // SAFETY: pixels of the image that are this tile's.
+                    unsafe {
+                        let from = (row.as_ptr().add(at), plan.element());
+                        let to = image.add(first * height * width + pixel);
+                        turn(simd, from, (to, height * width), (across.count, channels));
                     }
                 }
             }
