@@ -1,6 +1,9 @@
 //! The core of Kindel et al. 2017: convolution, activation and max-pooling, layer after layer, then a dense layer, its
 //! activation and dropout. Its output is one vector per image, of which each neuron is a linear unit.
 //!
+//! Bias and activation never fall as a number grows, so that the largest number stays the largest: maps are pooled before them, which
+//! gives the same with a few of the numbers.
+//!
 //! The dense layer sees the last pooled map whole, so that all images of a model have one size.
 
 use super::config::{Config, Padding};
@@ -15,8 +18,8 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stage {
     conv: conv::Shape,
-    bias: bias::Shape,
     pool: pool::Shape,
+    bias: bias::Shape,
 }
 
 /// Sizes of everything, for one image.
@@ -41,7 +44,7 @@ pub struct Kindel {
 /// The buffers of its passes.
 #[derive(Debug)]
 pub(super) struct Space {
-    /// Per stage: before the bias, after the activation, pooled.
+    /// Per stage: the convolution's output, pooled, after bias and activation.
     maps: Vec<[Maps; 3]>,
     /// The dense layer's output, and its gradient (B, units).
     pub hidden: Array,
@@ -82,23 +85,22 @@ impl Sizes {
                 kernel,
                 padding: (kernel - 1 - lost) / 2,
             };
-            (h, w) = (conv.out_height(), conv.out_width());
             let pool = pool::Shape {
                 batch: 1,
                 channels: features,
-                height: h,
-                width: w,
+                height: conv.out_height(),
+                width: conv.out_width(),
                 size: c.pool_size,
                 stride: c.pool_stride,
             };
+            (channels, h, w) = (features, pool.out_height(), pool.out_width());
             let bias = bias::Shape {
                 batch: 1,
-                channels: features,
+                channels,
                 pixels: h * w,
                 activation: c.activation,
             };
-            stages.push(Stage { conv, bias, pool });
-            (channels, h, w) = (features, pool.out_height(), pool.out_width());
+            stages.push(Stage { conv, pool, bias });
         }
         Ok(Self {
             stages,
@@ -118,13 +120,13 @@ impl Sizes {
 
     /// Numbers of all maps of one image.
     pub fn maps(&self) -> usize {
-        let stage = |s: &Stage| 2 * s.bias.len() + s.pool.lengths().1;
+        let stage = |s: &Stage| s.conv.lengths().2 + 2 * s.bias.len();
         self.stages.iter().map(stage).sum::<usize>() + 2 * self.dense.units
     }
 
     /// Numbers of the largest of them.
     pub fn largest(&self) -> usize {
-        let maps = self.stages.iter().map(|s| s.bias.len());
+        let maps = self.stages.iter().map(|s| s.conv.lengths().2);
         maps.chain([self.dense.inputs, self.dense.units])
             .max()
             .unwrap_or(0)
@@ -140,8 +142,8 @@ impl Stage {
     fn at(&self, batch: usize) -> Self {
         Self {
             conv: conv::Shape { batch, ..self.conv },
-            bias: bias::Shape { batch, ..self.bias },
             pool: pool::Shape { batch, ..self.pool },
+            bias: bias::Shape { batch, ..self.bias },
         }
     }
 }
@@ -191,8 +193,8 @@ impl Kindel {
 impl Space {
     pub fn new(device: &Device, sizes: &Sizes, batch: usize) -> Self {
         let stage = |s: &Stage| {
-            let (before, pooled) = (s.bias.len(), s.pool.lengths().1);
-            [before, before, pooled].map(|n| device.maps(&[batch, n]))
+            let (whole, pooled) = s.pool.lengths();
+            [whole, pooled, pooled].map(|n| device.maps(&[batch, n]))
         };
         Self {
             maps: sizes.stages.iter().map(stage).collect(),
@@ -232,27 +234,28 @@ pub(super) fn forward(
         let stage = stage.at(batch);
         let (in_len, _, out_len) = stage.conv.lengths();
         let (below, here) = own.maps.split_at_mut(l);
-        let [y, z, pooled] = &mut here[0];
+        let [y, pooled, z] = &mut here[0];
         let x = match below.last() {
             None => first_input(images, stored_images, in_len),
-            Some([_, _, pooled]) => pooled.slice(0..in_len),
+            Some([_, _, z]) => z.slice(0..in_len),
         };
         let weights = params.view(slot);
         conv::forward(device, &stage.conv, x, weights, y.slice_mut(0..out_len));
-        let (y, biases) = (y.slice(0..out_len), params.view(slot + 1));
-        bias::forward(device, &stage.bias, y, biases, z.slice_mut(0..out_len));
-        let to = pooled.slice_mut(0..stage.pool.lengths().1);
-        pool::forward(device, &stage.pool, z.slice(0..out_len), to);
+        let len = stage.bias.len();
+        let to = pooled.slice_mut(0..len);
+        pool::forward(device, &stage.pool, y.slice(0..out_len), to);
+        let (pooled, biases) = (pooled.slice(0..len), params.view(slot + 1));
+        bias::forward(device, &stage.bias, pooled, biases, z.slice_mut(0..len));
     }
     let shape = dense::Shape {
         batch,
         ..core.sizes.dense
     };
     let (in_len, _, out_len) = shape.lengths();
-    let Some([_, _, pooled]) = own.maps.last() else {
+    let Some([_, _, z]) = own.maps.last() else {
         unreachable!("one layer at least");
     };
-    let (x, weights) = (pooled.slice(0..in_len), params.view(core.dense));
+    let (x, weights) = (z.slice(0..in_len), params.view(core.dense));
     let hidden = own.hidden.slice_mut(0..out_len);
     dense::forward(device, &shape, x, weights, None, hidden);
     let y = before[0].slice_mut(0..out_len);
@@ -319,12 +322,12 @@ pub(super) fn backward(
     }
     let hidden = own.hidden.slice_mut(0..out_len);
     maps::load(device, gradient[0].slice(0..out_len), hidden);
-    let Some([_, _, pooled]) = own.maps.last() else {
+    let Some([_, _, z]) = own.maps.last() else {
         unreachable!("one layer at least");
     };
     let dy = own.hidden.slice(0..out_len);
     if let Some(g) = &mut gradients {
-        let (x, dw) = (pooled.slice(0..in_len), g.view_mut(core.dense));
+        let (x, dw) = (z.slice(0..in_len), g.view_mut(core.dense));
         dense::backward_weights(device, &shape, x, dy, dw, None);
     }
     let (weights, dx) = (params.view(core.dense), gradient[0].slice_mut(0..in_len));
@@ -332,32 +335,37 @@ pub(super) fn backward(
     for l in (0..core.sizes.stages.len()).rev() {
         let (stage, slot) = (core.sizes.stages[l].at(batch), core.convolutions[l]);
         let (in_len, _, out_len) = stage.conv.lengths();
-        let [y, z, _] = &own.maps[l];
-        let [pooled, dz] = &mut *gradient;
-        pool::backward(
-            device,
-            &stage.pool,
-            z.slice(0..out_len),
-            pooled.slice(0..stage.pool.lengths().1),
-            dz.slice_mut(0..out_len),
-        );
-        let (y, biases) = (y.slice(0..out_len), params.view(slot + 1));
-        let at = dz.slice_mut(0..out_len);
+        let [y, pooled, _] = &own.maps[l];
+        let [dz, dy] = &mut *gradient;
+        let len = stage.bias.len();
+        let (pooled, biases) = (pooled.slice(0..len), params.view(slot + 1));
+        let at = dz.slice_mut(0..len);
         match &mut gradients {
-            Some(g) => bias::backward(device, &stage.bias, y, biases, at, g.view_mut(slot + 1)),
-            None => bias::backward_input(device, &stage.bias, y, biases, at),
+            Some(g) => bias::backward(
+                device,
+                &stage.bias,
+                pooled,
+                biases,
+                at,
+                g.view_mut(slot + 1),
+            ),
+            None => bias::backward_input(device, &stage.bias, pooled, biases, at),
         }
-        let dy = dz.slice(0..out_len);
-        if let Some(g) = &mut gradients {
-            let x = match l {
-                0 => first_input(images, stored_images, in_len),
-                _ => own.maps[l - 1][2].slice(0..in_len),
-            };
-            conv::backward_weights(device, &stage.conv, x, dy, g.view_mut(slot));
-        }
-        if l > 0 || to_images {
-            let dx = pooled.slice_mut(0..in_len);
-            conv::backward_input(device, &stage.conv, params.view(slot), dy, dx);
+        let (y, to) = (y.slice(0..out_len), dy.slice_mut(0..out_len));
+        pool::backward(device, &stage.pool, y, dz.slice(0..len), to);
+        let (dy, weights) = (dy.slice(0..out_len), params.view(slot));
+        let dx = dz.slice_mut(0..in_len);
+        let x = match l {
+            0 => first_input(images, stored_images, in_len),
+            _ => own.maps[l - 1][2].slice(0..in_len),
+        };
+        match &mut gradients {
+            Some(g) if l > 0 => {
+                let dw = g.view_mut(slot);
+                conv::backward(device, &stage.conv, (x, weights), dy, dx, dw);
+            }
+            Some(g) => conv::backward_weights(device, &stage.conv, x, dy, g.view_mut(slot)),
+            None => conv::backward_input(device, &stage.conv, weights, dy, dx),
         }
     }
 }
