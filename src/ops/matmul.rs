@@ -65,6 +65,18 @@ fn product<T: Real>(
     parallelism: Parallelism,
 ) {
     assert!(a.holds(m, k) && b.holds(k, n) && c.len() == m * n);
+    // `gemm` gathers b number by number where its rows lie apart in memory; a is gathered instead where it has fewer.
+    if b.column > 1 && m < n {
+        let mut turned = vec![T::zero(); m * n];
+        let (a, b) = (a.transposed(), b.transposed());
+        product((n, m, k), b, a, &mut turned, false, parallelism);
+        for (i, c) in c.chunks_exact_mut(n).enumerate() {
+            for (c, &sum) in c.iter_mut().zip(turned[i..].iter().step_by(m)) {
+                *c = if add { *c + sum } else { sum };
+            }
+        }
+        return;
+    }
     // SAFETY: every element that the strides reach lies within the slices, as just asserted.
     unsafe {
         gemm::gemm(
