@@ -3,10 +3,12 @@
 //! The mask is a function of the draw, of the trial's position in the batch and of the unit ([`super::random`]); so any number of
 //! threads and a resumed run draw the same, and the way back draws it again: `dx = mask dy` is the same pass as `y = mask x`.
 
+use super::panel::LINE;
 use super::{Real, random};
 use crate::device::kernels::dropout as kernels;
 use crate::device::{Device, MapViewMut, View};
 use kernels::{LEVELS, THREADS};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Sizes of one call.
@@ -46,7 +48,14 @@ pub fn apply(device: &Device, shape: &Shape, draw: View<u32>, x: MapViewMut) {
             x.host()
                 .par_chunks_exact_mut(shape.units)
                 .enumerate()
-                .for_each(|(trial, x)| reference::apply_row(shape, draw, trial, x));
+                .for_each(|(trial, x)| {
+                    Arch::new().dispatch(Row {
+                        shape,
+                        draw,
+                        trial,
+                        x,
+                    });
+                });
         }
         _ => {
             let grid = [count.div_ceil(THREADS), 1, 1];
@@ -65,27 +74,49 @@ pub fn apply(device: &Device, shape: &Shape, draw: View<u32>, x: MapViewMut) {
     }
 }
 
+/// One trial's units.
+struct Row<'a> {
+    shape: &'a Shape,
+    draw: &'a [u32],
+    trial: usize,
+    x: &'a mut [f32],
+}
+
+impl WithSimd for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let (kept, factor) = (self.shape.kept() as u32, (1.0 / self.shape.keep) as f32);
+        let others = [self.trial as u32, self.draw[0], self.draw[1]];
+        for (i, x) in self.x.chunks_mut(LINE).enumerate() {
+            let first = (i * LINE) as u32;
+            let key = [self.draw[2], self.draw[3]];
+            let words = random::first_words::<LINE>(first, others, key);
+            for (x, word) in x.iter_mut().zip(words) {
+                *x = if word >> 8 < kept { *x * factor } else { 0.0 };
+            }
+        }
+    }
+}
+
 /// The definition, in plain loops.
 pub mod reference {
     use super::{Real, Shape, random};
 
     /// Multiplies x (B, D) with the mask.
     pub fn apply<T: Real>(s: &Shape, draw: &[u32], x: &mut [T]) {
-        for (trial, x) in x.chunks_exact_mut(s.units).enumerate() {
-            apply_row(s, draw, trial, x);
-        }
-    }
-
-    pub(super) fn apply_row<T: Real>(s: &Shape, draw: &[u32], trial: usize, x: &mut [T]) {
         let (kept, factor) = (s.kept() as u32, T::of(1.0 / s.keep));
-        for (unit, x) in x.iter_mut().enumerate() {
-            let counter = [unit as u32, trial as u32, draw[0], draw[1]];
-            let word = random::philox(counter, [draw[2], draw[3]])[0];
-            *x = if word >> 8 < kept {
-                *x * factor
-            } else {
-                T::zero()
-            };
+        for (trial, x) in x.chunks_exact_mut(s.units).enumerate() {
+            for (unit, x) in x.iter_mut().enumerate() {
+                let counter = [unit as u32, trial as u32, draw[0], draw[1]];
+                let word = random::philox(counter, [draw[2], draw[3]])[0];
+                *x = if word >> 8 < kept {
+                    *x * factor
+                } else {
+                    T::zero()
+                };
+            }
         }
     }
 }

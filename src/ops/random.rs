@@ -8,27 +8,57 @@ use rayon::prelude::*;
 
 /// The four words of a counter under a key.
 pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    for _ in 0..10 {
-        let product = |factor: u32, word: u32| {
-            let p = u64::from(factor) * u64::from(word);
-            ((p >> 32) as u32, p as u32)
-        };
-        let (a, b) = (
-            product(0xd251_1f53, counter[0]),
-            product(0xcd9e_8d57, counter[2]),
-        );
-        counter = [
-            b.0 ^ counter[1] ^ key[0],
-            b.1,
-            a.0 ^ counter[3] ^ key[1],
-            a.1,
-        ];
-        key = [
-            key[0].wrapping_add(0x9e37_79b9),
-            key[1].wrapping_add(0xbb67_ae85),
-        ];
+    for _ in 0..ROUNDS {
+        counter = round(counter, key);
+        key = next(key);
     }
     counter
+}
+
+/// The first words of N counters under a key, which begin at `first` and have the other three words in common: side by side, for
+/// vectors.
+#[inline(always)]
+pub fn first_words<const N: usize>(first: u32, others: [u32; 3], mut key: [u32; 2]) -> [u32; N] {
+    let mut counters = [[0; N], [others[0]; N], [others[1]; N], [others[2]; N]];
+    for (i, word) in counters[0].iter_mut().enumerate() {
+        *word = first.wrapping_add(i as u32);
+    }
+    for _ in 0..ROUNDS {
+        let [a, b, c, d] = &mut counters;
+        for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
+            [*a, *b, *c, *d] = round([*a, *b, *c, *d], key);
+        }
+        key = next(key);
+    }
+    counters[0]
+}
+
+const ROUNDS: usize = 10;
+
+#[inline(always)]
+fn round(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let product = |factor: u32, word: u32| {
+        let p = u64::from(factor) * u64::from(word);
+        ((p >> 32) as u32, p as u32)
+    };
+    let (a, b) = (
+        product(0xd251_1f53, counter[0]),
+        product(0xcd9e_8d57, counter[2]),
+    );
+    [
+        b.0 ^ counter[1] ^ key[0],
+        b.1,
+        a.0 ^ counter[3] ^ key[1],
+        a.1,
+    ]
+}
+
+#[inline(always)]
+fn next(key: [u32; 2]) -> [u32; 2] {
+    [
+        key[0].wrapping_add(0x9e37_79b9),
+        key[1].wrapping_add(0xbb67_ae85),
+    ]
 }
 
 /// What tells the numbers of one seed and stream from those of others, on the device.
@@ -96,6 +126,11 @@ mod tests {
         assert_eq!(philox([0; 4], [0; 2]), of_zero);
         assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), of_ones);
         assert_eq!(philox(pi, [0xa409_3822, 0x299f_31d0]), of_pi);
+        let (others, key) = ([3, 5, 7], [11, 13]);
+        for (i, word) in (0..).zip(first_words::<20>(u32::MAX - 9, others, key)) {
+            let first = (u32::MAX - 9).wrapping_add(i);
+            assert_eq!(word, philox([first, 3, 5, 7], key)[0]);
+        }
     }
 
     #[test]
