@@ -461,12 +461,36 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Asks for pages of 2 MiB: what is written in many places at a time, as spectra are, needs fewer of the processor's page entries. A
+/// system that has none goes on with small ones.
+#[cfg(target_os = "linux")]
+fn in_large_pages(memory: &mut [std::mem::MaybeUninit<Line>]) {
+    use rustix::mm::{Advice, madvise};
+    const PAGE: usize = 4096;
+    let (begin, bytes) = (memory.as_mut_ptr() as usize, size_of_val(memory));
+    let (first, end) = (begin.next_multiple_of(PAGE), (begin + bytes) / PAGE * PAGE);
+    if end >= first + LARGE {
+        // SAFETY: whole pages of this memory; advice does not change what stands there.
+        let _ = unsafe { madvise(first as *mut _, end - first, Advice::LinuxHugepage) };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_large_pages(_: &mut [std::mem::MaybeUninit<Line>]) {}
+
+/// Bytes of a large page.
+#[cfg(target_os = "linux")]
+const LARGE: usize = 2 << 20;
+
 /// Lends this thread's scratch memory, `len` floats of any content, aligned to a cache line.
 pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
     SCRATCH.with(|cell| {
         let mut memory = cell.borrow_mut().pop().unwrap_or_default();
         if memory.len() * LINE < len {
-            memory.resize(len.div_ceil(LINE), Line([0.0; LINE]));
+            let lines = len.div_ceil(LINE);
+            memory = Vec::with_capacity(lines);
+            in_large_pages(memory.spare_capacity_mut());
+            memory.resize(lines, Line([0.0; LINE]));
         }
         // SAFETY: a line is LINE floats without gaps, and there are enough of them.
         let floats =
