@@ -120,7 +120,8 @@ enum Command {
 /// Runs the command and prints its summary; true unless the answer is bad.
 pub fn run(cli: &Cli) -> Result<bool> {
     threads::limit()?;
-    let report = done(cli)?;
+    // Among the threads that share the work: each piece of it would have to wake them from without.
+    let report = rayon::scope(|_| done(cli))?;
     report.print(cli.global.json)?;
     Ok(report.good)
 }

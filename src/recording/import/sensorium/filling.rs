@@ -9,7 +9,6 @@ use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
 
 /// Trials that are read together.
 const BLOCK: usize = 64;
@@ -35,28 +34,28 @@ impl Scan<'_> {
             further: vec![Vec::new(); self.further.len()],
             zero: true,
         };
-        // Two blocks at most lie ready, so that a slow disk does not fill the memory.
-        let (send, receive) = sync_channel(1);
-        let full = std::thread::scope(|scope| -> Result<bool> {
-            scope.spawn(move || {
-                for block in self.kept.chunks(BLOCK) {
-                    let all = block.par_iter();
-                    let all: Vec<Result<Loaded>> = all.map(|t| self.reader.load(t.0)).collect();
-                    if send.send(all).is_err() {
-                        return;
-                    }
-                }
-            });
-            for (done, block) in (0..).step_by(BLOCK).zip(receive) {
-                progress("reading trials", done, self.kept.len())?;
-                for loaded in block {
+        let read = |block: &[(usize, Tier, String)]| -> Vec<Result<Loaded>> {
+            let trials = block.par_iter();
+            trials.map(|t| self.reader.load(t.0)).collect()
+        };
+        let mut blocks = self.kept.chunks(BLOCK);
+        let mut ready = blocks.next().map(read).unwrap_or_default();
+        let (mut full, mut done) = (true, 0);
+        while full && !ready.is_empty() {
+            progress("reading trials", done, self.kept.len())?;
+            done += ready.len();
+            let next = blocks.next().unwrap_or_default();
+            let written = || -> Result<bool> {
+                for loaded in ready {
                     if !filling.add(loaded?)? {
                         return Ok(false);
                     }
                 }
-            }
-            Ok(true)
-        })?;
+                Ok(true)
+            };
+            let (wrote, read) = rayon::join(written, || read(next));
+            (full, ready) = (wrote?, read);
+        }
         progress("reading trials", self.kept.len(), self.kept.len())?;
         match full {
             true => filling.finish().map(Some),
