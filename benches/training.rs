@@ -3,7 +3,8 @@
 //!
 //!     benches/peers/setup.sh target/peer                    # once: the peer's Python environment
 //!     cargo bench --bench training -- [--batch 32] [--neurons 500,6005] [--rounds 3] [--python target/peer/bin/python]
-//!         [--device cpu] [--precision f32,tf32,bf16] [--window 16] [--system kindel] [--out FILE.json]
+//!         [--device cpu] [--precision f32,tf32,bf16] [--window 16] [--image 36x64] [--system kindel]
+//!         [--out FILE.json]
 //!
 //! `--system gaussian` puts a Gaussian readout (Lurz et al. 2021) behind the same core, `--system kindel` trains the network of Kindel
 //! et al. 2017, each beside the same in PyTorch.
@@ -23,7 +24,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use striate::device::{Device, Precision};
 use striate::model::Config;
 use striate::recording::{Recording, Tier, Trial};
@@ -43,6 +44,9 @@ struct Arguments {
     neurons: Vec<usize>,
     #[arg(long, value_enum, default_value_t = System::Equivariant)]
     system: System,
+    /// Rows and columns of the images.
+    #[arg(long, value_delimiter = 'x', num_args = 1, default_value = "36x64")]
+    image: Vec<usize>,
     /// readout.window
     #[arg(long, default_value_t = 0)]
     window: usize,
@@ -81,6 +85,7 @@ struct Work {
     precision: Precision,
     batch: usize,
     neurons: usize,
+    image: (usize, usize),
     window: usize,
 }
 
@@ -88,6 +93,14 @@ fn main() -> Result<(), Failure> {
     let a = Arguments::parse();
     if !a.bench {
         return Ok(());
+    }
+    // As `striate train` does: within the threads that share the work.
+    Ok(rayon::scope(|_| measure(&a).map_err(|e| e.to_string()))?)
+}
+
+fn measure(a: &Arguments) -> Result<(), Failure> {
+    if a.image.len() != 2 {
+        return Err("--image: want rows and columns, as 36x64".into());
     }
     let device = Device::open(&a.device)?;
     println!("device: {}", device.describe());
@@ -101,6 +114,7 @@ fn main() -> Result<(), Failure> {
                 precision: serde_json::from_value(precision.as_str().into())?,
                 batch: a.batch,
                 neurons,
+                image: (a.image[0], a.image[1]),
                 window: a.window,
             };
             results.extend(compare(&work, a.rounds, peer.as_ref())?);
@@ -127,7 +141,7 @@ fn compare(work: &Work, rounds: usize, peer: Option<&Peer>) -> Result<Vec<Value>
         precision, batch, ..
     } = *work;
     let mut trainer = trainer(work)?;
-    let images = noise_images(4 * batch);
+    let images = noise_images(4 * batch, work.image);
     // The first steps put the windows, load kernels and record the step.
     trainer.steps(3);
     let mut model = trainer.model().clone();
@@ -135,17 +149,16 @@ fn compare(work: &Work, rounds: usize, peer: Option<&Peer>) -> Result<Vec<Value>
     predictor.rates(images.view())?;
     let [mut ours, mut theirs] = [[const { Vec::new() }; 2], [const { Vec::new() }; 2]];
     let mut last = None;
+    let steps = if work.on_card() { 20 } else { 1 };
     for _ in 0..rounds {
-        let steps = if work.on_card() { 20 } else { 8 };
-        let started = Instant::now();
-        trainer.steps(steps);
-        ours[0].push(steps as f64 * batch as f64 / started.elapsed().as_secs_f64());
-        let started = Instant::now();
-        let repeats = if work.on_card() { 8 } else { 4 };
-        for _ in 0..repeats {
-            predictor.rates(images.view())?;
-        }
-        ours[1].push((repeats * images.dim().0) as f64 / started.elapsed().as_secs_f64());
+        let taken = per_second(|| {
+            trainer.steps(steps);
+            Ok(())
+        })?;
+        ours[0].push(taken * (steps as usize * batch) as f64);
+        let predicted =
+            per_second(|| predictor.rates(images.view()).map(drop).map_err(Into::into))?;
+        ours[1].push(predicted * images.dim().0 as f64);
         println!(
             "{precision:?}, {} neurons: {:.1} images/s in training, {:.1} in prediction",
             work.neurons,
@@ -167,9 +180,11 @@ fn compare(work: &Work, rounds: usize, peer: Option<&Peer>) -> Result<Vec<Value>
     for (i, mode) in MODES.into_iter().enumerate() {
         let (ours, theirs) = (median(&ours[i]), median(&theirs[i]));
         println!(
-            "{mode}, {}, {precision:?}, {} neurons, window {}, batch {batch}: striate {ours:.1} images/s ({:.2} steps/s)",
+            "{mode}, {}, {precision:?}, {} neurons, {} x {} pixels, window {}, batch {batch}: striate {ours:.1} images/s ({:.2} steps/s)",
             work.system.name(),
             work.neurons,
+            work.image.0,
+            work.image.1,
             work.window,
             ours / batch as f64
         );
@@ -179,6 +194,7 @@ fn compare(work: &Work, rounds: usize, peer: Option<&Peer>) -> Result<Vec<Value>
             "precision": precision,
             "neurons": work.neurons,
             "batch": batch,
+            "image": [work.image.0, work.image.1],
             "window": work.window,
             "striate_images_per_second": ours,
         });
@@ -201,6 +217,22 @@ fn compare(work: &Work, rounds: usize, peer: Option<&Peer>) -> Result<Vec<Value>
     Ok(results)
 }
 
+/// How often a second this can be done: measured as the peer is, for a second after some that do not count.
+fn per_second(mut work: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
+    for _ in 0..WARM_UP {
+        work()?;
+    }
+    let (started, mut done) = (Instant::now(), 0);
+    while done == 0 || started.elapsed() < SHORTEST {
+        work()?;
+        done += 1;
+    }
+    Ok(f64::from(done) / started.elapsed().as_secs_f64())
+}
+
+const WARM_UP: usize = 2;
+const SHORTEST: Duration = Duration::from_secs(1);
+
 impl Work {
     fn on_card(&self) -> bool {
         matches!(self.device, Device::Cuda(_))
@@ -212,10 +244,12 @@ impl Work {
         let dtype = serde_json::to_value(self.precision).map_err(|e| e.to_string())?;
         let mut arguments = vec!["--mode", "train,predict", "--batch", &batch];
         arguments.extend(["--neurons", &neurons, "--system", self.system.name()]);
+        let (height, width) = (self.image.0.to_string(), self.image.1.to_string());
+        arguments.extend(["--height", &height, "--width", &width]);
         arguments.extend(["--dtype", dtype.as_str().unwrap_or("f32")]);
         arguments.extend(match self.on_card() {
-            true => "--device cuda --blocks 3 --steps 5 --warmup 3 --compile default,reduce-overhead",
-            false => "--device cpu --blocks 4 --steps 1 --warmup 1",
+            true => "--device cuda --blocks 3 --steps 5 --warmup 3 --seconds 1 --compile default,reduce-overhead",
+            false => "--device cpu --blocks 3 --steps 1 --warmup 2 --seconds 1",
         }
         .split(' '));
         peer.run("train.py", &arguments)
@@ -233,9 +267,9 @@ fn variant(best: &Value) -> String {
     )
 }
 
-fn noise_images(n: usize) -> Array3<f32> {
+fn noise_images(n: usize, (height, width): (usize, usize)) -> Array3<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    Array3::from_shape_simple_fn((n, 36, 64), || rng.random_range(-1.7..1.7))
+    Array3::from_shape_simple_fn((n, height, width), || rng.random_range(-1.7..1.7))
 }
 
 fn trainer(a: &Work) -> Result<Trainer, Failure> {
@@ -243,7 +277,7 @@ fn trainer(a: &Work) -> Result<Trainer, Failure> {
     let n = 2 * a.batch;
     let recording = Recording {
         name: "noise".into(),
-        images: noise_images(n + 1),
+        images: noise_images(n + 1, a.image),
         responses: Array2::from_shape_simple_fn((n + 1, a.neurons), || rng.random_range(0.0..2.0)),
         trials: (0..=n)
             .map(|image| Trial {

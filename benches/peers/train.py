@@ -40,6 +40,7 @@ def arguments():
     p.add_argument("--threads", type=int, default=2, help="CPU threads")
     p.add_argument("--blocks", type=int, default=5, help="timed blocks of steps of each variant")
     p.add_argument("--steps", type=int, default=1, help="steps of a block, awaited together")
+    p.add_argument("--seconds", type=float, default=0.0, help="time at least so long, in more blocks if need be")
     p.add_argument("--warmup", type=int, default=1, help="untimed steps of each variant")
     p.add_argument("--dtype", choices=["f32", "tf32", "bf16"], default="f32", help="bf16: autocast, master weights f32")
     p.add_argument("--compile", default="", metavar="MODES", help="modes of torch.compile, as default,reduce-overhead")
@@ -107,7 +108,8 @@ def measure(args, mode, last, order, compiled):
         result = step(s)
     wait()
     seconds, busy = [], []
-    for _ in range(args.blocks):
+    begin = time.perf_counter()
+    while len(seconds) < args.blocks or time.perf_counter() - begin < args.seconds:
         start, cpu = time.perf_counter(), time.process_time()
         for s in range(args.steps):
             result = step(s)
