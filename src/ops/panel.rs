@@ -488,6 +488,7 @@ pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
         let mut memory = cell.borrow_mut().pop().unwrap_or_default();
         if memory.len() * LINE < len {
             let lines = len.div_ceil(LINE);
+            drop(std::mem::take(&mut memory));
             memory = Vec::with_capacity(lines);
             in_large_pages(memory.spare_capacity_mut());
             memory.resize(lines, Line([0.0; LINE]));

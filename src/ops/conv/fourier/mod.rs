@@ -27,8 +27,10 @@ use spectra::{Analyse, Cut, Layout, Synthesise};
 /// Numbers of spectra that are kept at a time: of as many images as they hold, and at least one.
 const KEPT: usize = 1 << 24;
 
-/// How many of these images have their spectra kept at a time, of so many channels in all.
-fn at_once(plan: &Plan, channels: usize, images: usize) -> usize {
+/// How many of these images have the spectra of all their channels kept at a time.
+fn at_once(plan: &Plan, images: usize) -> usize {
+    let s = &plan.shape;
+    let channels = plan.padded(s.in_channels) + plan.padded(s.out_channels);
     let most = KEPT / (plan.pairs.len() * 4 * plan.twos() * channels);
     most.min(images).max(1)
 }
@@ -180,8 +182,7 @@ pub fn correlate(
 ) {
     let s = &plan.shape;
     let (x_image, y_image) = (inputs(plan).len(), outputs(plan).len());
-    let channels = plan.padded(s.in_channels) + plan.padded(s.out_channels);
-    let images = at_once(plan, channels, x.len() / x_image);
+    let images = at_once(plan, x.len() / x_image);
     let [from, to] = [s.in_channels, s.out_channels].map(|c| layout(plan, c, images));
     let filters = filters::stride(plan, s.out_channels, s.in_channels);
     let lengths = [plan.pairs.len() * filters, from.len(), to.len()];
@@ -210,9 +211,8 @@ pub fn backward_weights(
 ) {
     let s = &plan.shape;
     let (x_image, y_image) = (inputs(plan).len(), outputs(plan).len());
-    let channels = plan.padded(s.in_channels) + plan.padded(s.out_channels);
     // Sums are in the order of these chunks.
-    let images = at_once(plan, channels, x.len() / x_image);
+    let images = at_once(plan, x.len() / x_image);
     let [of_x, of_dy] = [s.in_channels, s.out_channels].map(|c| layout(plan, c, images));
     let lengths = [plan.pairs.len() * products(plan), of_x.len(), of_dy.len()];
     panel::with_scratch(lengths.iter().sum(), |scratch| {
@@ -243,9 +243,8 @@ pub fn backward(
 ) {
     let s = &plan.shape;
     let (dy_image, x_image) = (inputs(plan).len(), outputs(plan).len());
-    let channels = plan.padded(s.in_channels) + 2 * plan.padded(s.out_channels);
     // Sums are in the order of these chunks.
-    let images = at_once(plan, channels, dy.len() / dy_image);
+    let images = at_once(plan, dy.len() / dy_image);
     let [of_dy, of_x] = [s.in_channels, s.out_channels].map(|c| layout(plan, c, images));
     let filters = filters::stride(plan, s.out_channels, s.in_channels);
     let pairs = plan.pairs.len();
