@@ -291,7 +291,8 @@ pub fn forward_finished(
     }
 }
 
-/// Adds to dc (M, n_in, F_out) and writes dx, both from one expansion of dy. For an oriented input.
+/// Adds to dc (M, n_in, F_out) and writes dx, both from one expansion of dy, or from its spectra where the layer is dense on this device.
+/// For an oriented input.
 pub fn backward(
     device: &Device,
     layer: &Layer,
