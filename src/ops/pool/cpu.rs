@@ -192,6 +192,28 @@ fn is_larger<S: Simd>(simd: S, x: S::f32s, best: S::f32s) -> S::m32s {
     simd.or_m32s(simd.greater_than_f32s(x, best), is_first)
 }
 
+/// A pass over one map.
+trait Pass {
+    /// For these sizes.
+    ///
+    /// # Safety
+    /// They are the shape's; maps and scratch memory are as long as [`Lines`] says.
+    unsafe fn of<S: Simd>(self, simd: S, size: usize, stride: usize);
+}
+
+/// Makes a pass with the shape's sizes, which the compiler knows where they are usual.
+#[inline(always)]
+fn with_sizes<S: Simd>(simd: S, shape: &Shape, pass: impl Pass) {
+    // SAFETY: the sizes are the shape's.
+    unsafe {
+        match (shape.size, shape.stride) {
+            (3, 2) => pass.of(simd, 3, 2),
+            (2, 2) => pass.of(simd, 2, 2),
+            (size, stride) => pass.of(simd, size, stride),
+        }
+    }
+}
+
 struct Forward<'a> {
     lines: &'a Lines<'a>,
     x: &'a [f32],
@@ -204,22 +226,11 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // SAFETY: the sizes are the shape's.
-        unsafe {
-            match (self.lines.shape.size, self.lines.shape.stride) {
-                (3, 2) => self.of(simd, 3, 2),
-                (2, 2) => self.of(simd, 2, 2),
-                (size, stride) => self.of(simd, size, stride),
-            }
-        }
+        with_sizes(simd, self.lines.shape, self);
     }
 }
 
-impl Forward<'_> {
-    /// For these sizes, which the compiler knows where they are usual.
-    ///
-    /// # Safety
-    /// They are the shape's; maps and scratch memory are as long as [`Lines`] says.
+impl Pass for Forward<'_> {
     #[inline(always)]
     unsafe fn of<S: Simd>(self, simd: S, size: usize, stride: usize) {
         let Self {
@@ -288,22 +299,11 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // SAFETY: the sizes are the shape's.
-        unsafe {
-            match (self.lines.shape.size, self.lines.shape.stride) {
-                (3, 2) => self.of(simd, 3, 2),
-                (2, 2) => self.of(simd, 2, 2),
-                (size, stride) => self.of(simd, size, stride),
-            }
-        }
+        with_sizes(simd, self.lines.shape, self);
     }
 }
 
-impl Backward<'_> {
-    /// As [`Forward::of`].
-    ///
-    /// # Safety
-    /// As there.
+impl Pass for Backward<'_> {
     #[inline(always)]
     unsafe fn of<S: Simd>(self, simd: S, size: usize, stride: usize) {
         let Self {
